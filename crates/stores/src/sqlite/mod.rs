@@ -1,0 +1,69 @@
+//! A region's records in a SQLite file.
+//!
+//! SQLite blocks, so every call runs on Tokio's blocking threads with a connection of a small pool
+//! ([`connect`]). One file has one writer at a time: the mover's write transactions are kept short by
+//! whoever calls (bounded batches), since the application's writers wait meanwhile.
+//!
+//! The file is used in WAL mode. In rollback-journal mode a reader would make the application's
+//! writers wait; [`Sqlite::enter_wal`] converts the file before the guard is installed.
+
+mod connect;
+mod fault;
+mod quote;
+
+pub(crate) use connect::Cell;
+pub(crate) use fault::Fault;
+
+use crate::{Error, Result};
+use domicile_datamap::layout::Layout;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A region's record database in a SQLite file.
+pub struct Sqlite {
+    cell: Cell,
+    layout: Arc<Layout>,
+}
+
+impl Sqlite {
+    /// Opens the file at `path` for a service with that layout. With `create` an absent file is
+    /// made; without it that is [`Error::Setting`].
+    pub async fn open(path: &Path, layout: Arc<Layout>, create: bool) -> Result<Self> {
+        Ok(Self { cell: Cell::open(path, create).await?, layout })
+    }
+
+    /// The file of a `sqlite:PATH` URL; a relative path stands on `base`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the URL is not of that form.
+    pub fn path_of(url: &str, base: &Path) -> Result<PathBuf> {
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(base.join(path)),
+            _ => Err(Error::Setting { what: format!("`{url}` is not of the form `sqlite:PATH`") }),
+        }
+    }
+
+    /// Reads in one transaction: everything `f` asks shows the same instant.
+    pub(crate) async fn read<T, F>(&self, what: &'static str, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.cell.read(what, f).await
+    }
+
+    /// Writes in one transaction (`BEGIN IMMEDIATE`). With a lease the token is checked first
+    /// ([`Error::LeaseLost`]) and the guard's triggers let this transaction pass.
+    pub(crate) async fn write<T, F>(
+        &self,
+        what: &'static str,
+        lease: Option<&crate::records::Lease>,
+        f: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.cell.write(what, lease, f).await
+    }
+}

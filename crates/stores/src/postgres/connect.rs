@@ -1,0 +1,310 @@
+//! From a URL to a connection with pinned settings.
+//!
+//! `postgres://user[:password]@host[:port]/database[?...]`. Besides libpq's parameters the query takes
+//! `sslrootcert=FILE` (PEM, in addition to the system's roots), `allow_plaintext=true` (for
+//! `sslmode=disable` off loopback) and `standbys=a,b` (see [`super::Postgres::wait_for_standbys`]).
+
+use super::failure::{self, Whose};
+use crate::error::{Error, Result, StoreName};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long one address may take to answer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// A peer silent for this long is gone: 30 s idle, then 3 probes 10 s apart.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Settings every connection starts with, whatever the role, the database or the server says: the
+/// text of a value must be the same on both sides of a move, and a dead worker must not hold locks.
+/// Sent in the startup packet, so they cost no round trip and survive `RESET ALL`.
+pub(super) const PINNED: &[(&str, &str)] = &[
+    ("timezone", "UTC"),
+    ("datestyle", "ISO,YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("xmloption", "content"),
+    ("lc_monetary", "C"),
+    ("standard_conforming_strings", "on"),
+    ("search_path", "pg_catalog,pg_temp"),
+    // Rows that a policy hides would be lost rows: an error instead.
+    ("row_security", "off"),
+    ("default_transaction_isolation", "read\\ committed"),
+    ("default_transaction_read_only", "off"),
+    ("synchronous_commit", "on"),
+    // Limits. A COPY of one large subject over a thin pipe may well take long.
+    ("statement_timeout", "3600000"),
+    ("lock_timeout", "10000"),
+    ("idle_in_transaction_session_timeout", "600000"),
+    ("client_connection_check_interval", "5000"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("jit", "off"),
+];
+
+/// A checked URL: everything needed to connect, and a name that is safe to print.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) whose: Whose,
+    /// Standbys that must have flushed before a cutover.
+    pub(super) standbys: Vec<String>,
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+/// What our own parameters of the query said.
+#[derive(Default)]
+struct Extras {
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    allow_plaintext: bool,
+    standbys: Vec<String>,
+}
+
+impl Target {
+    /// Checks the URL. `secret` is the password where the URL holds none.
+    pub(super) fn parse(url: &str, secret: Option<&SecretString>) -> Result<Self> {
+        let (plain, extras) = split_query(url)?;
+        // The driver's error may quote the URL with its password: its words are not passed on.
+        let mut config: Config =
+            plain.parse().map_err(|_| setting("not a URL of the form postgres://user@host:5432/database"))?;
+        let Some(role) = config.get_user().map(str::to_owned) else {
+            return Err(setting("the URL names no user: postgres://USER@host/database"));
+        };
+        if config.get_hosts().is_empty() {
+            return Err(setting("the URL names no host: postgres://user@HOST/database"));
+        }
+        if config.get_dbname().is_none() {
+            config.dbname(role.clone());
+        }
+        if let (None, Some(secret)) = (config.get_password(), secret) {
+            config.password(secret.expose_secret());
+        }
+        let store = StoreName(printable(&config, &role));
+        let tls = tls(&extras, local(&config), &store)?;
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        let options = PINNED.iter().map(|(k, v)| format!("-c {k}={v}"));
+        let options: Vec<String> =
+            config.get_options().map(str::to_owned).into_iter().chain(options).collect();
+        config
+            .options(options.join(" "))
+            .application_name("domicile")
+            .connect_timeout(CONNECT_LIMIT)
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3)
+            .tcp_user_timeout(SILENCE_LIMIT);
+        Ok(Self { whose: Whose { store, role }, standbys: extras.standbys, config, tls })
+    }
+
+    /// Opens one connection. The second value is filled with the reason once it has ended.
+    pub(super) async fn connect(&self) -> Result<(Client, Arc<OnceLock<String>>)> {
+        let ended = Arc::new(OnceLock::new());
+        let mut reason = Reason { ended: ended.clone() };
+        let failed = |e| failure::map(&self.whose, "connecting", &e);
+        let client = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
+                tokio::spawn(async move { reason.keep(connection.await) });
+                client
+            }
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
+                tokio::spawn(async move { reason.keep(connection.await) });
+                client
+            }
+        };
+        Ok((client, ended))
+    }
+
+    /// Asks the server to stop what a connection is doing. Best effort: nobody waits for the answer.
+    pub(super) fn cancel(&self, token: tokio_postgres::CancelToken) {
+        let tls = self.tls.clone();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let _ = match tls {
+                Some(tls) => token.cancel_query(tls).await,
+                None => token.cancel_query(NoTls).await,
+            };
+        });
+    }
+
+    /// The parameters of a libpq program: host, port, database, user, password (for its environment
+    /// only), and `sslmode`.
+    pub(super) fn for_libpq(&self) -> Vec<(&'static str, String)> {
+        let config = &self.config;
+        let mut vars = vec![("PGUSER", self.whose.role.clone()), ("PGAPPNAME", "domicile".to_owned())];
+        if let Some(host) = config.get_hosts().first() {
+            vars.push(("PGHOST", host_text(host)));
+        }
+        vars.push(("PGPORT", config.get_ports().first().unwrap_or(&5432).to_string()));
+        vars.push(("PGDATABASE", config.get_dbname().unwrap_or_default().to_owned()));
+        vars.push(("PGSSLMODE", if self.tls.is_some() { "require" } else { "disable" }.to_owned()));
+        if let Some(password) = config.get_password() {
+            vars.push(("PGPASSWORD", String::from_utf8_lossy(password).into_owned()));
+        }
+        vars
+    }
+}
+
+/// Keeps the words with which a connection ended: a statement in flight only learns "closed".
+struct Reason {
+    ended: Arc<OnceLock<String>>,
+}
+
+impl Reason {
+    fn keep(&mut self, end: std::result::Result<(), tokio_postgres::Error>) {
+        if let Err(e) = end {
+            let words = e.as_db_error().map_or_else(|| e.to_string(), |db| db.message().to_owned());
+            let _ = self.ended.set(words);
+        }
+    }
+}
+
+fn setting(what: &str) -> Error {
+    Error::Setting { what: format!("records: {what}") }
+}
+
+/// Takes our own parameters out of the URL's query; the driver refuses what it does not know.
+fn split_query(url: &str) -> Result<(String, Extras)> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(setting("a PostgreSQL URL starts with postgres://"));
+    }
+    let Some((base, query)) = url.split_once('?') else { return Ok((url.to_owned(), Extras::default())) };
+    let (mut extras, mut rest) = (Extras::default(), Vec::new());
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("sslmode", v) => extras.sslmode = Some(v.to_owned()),
+            ("sslrootcert", v) => extras.sslrootcert = Some(v.to_owned()),
+            ("allow_plaintext", "true") => extras.allow_plaintext = true,
+            ("allow_plaintext", "false") => {}
+            ("allow_plaintext", _) => return Err(setting("allow_plaintext is `true` or `false`")),
+            ("standbys", v) => {
+                extras.standbys = v.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect();
+            }
+            _ => rest.push(pair),
+        }
+    }
+    Ok((if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) }, extras))
+}
+
+/// TLS or not: off only on loopback or where the user said so twice.
+fn tls(extras: &Extras, local: bool, store: &StoreName) -> Result<Option<MakeRustlsConnect>> {
+    match extras.sslmode.as_deref() {
+        None if local => Ok(None),
+        Some("disable") if local || extras.allow_plaintext => Ok(None),
+        Some("disable") => Err(Error::Setting {
+            what: format!(
+                "{store}: sslmode=disable would send rows and password in the clear; \
+                 take it out, or add allow_plaintext=true where the network itself is private"
+            ),
+        }),
+        None | Some("prefer" | "allow" | "require" | "verify-ca" | "verify-full") => {
+            Ok(Some(rustls_connector(extras.sslrootcert.as_deref(), store)?))
+        }
+        Some(other) => Err(Error::Setting { what: format!("{store}: unknown sslmode `{other}`") }),
+    }
+}
+
+/// Certificates are always verified, against the system's roots and `sslrootcert`.
+fn rustls_connector(extra_root: Option<&str>, store: &StoreName) -> Result<MakeRustlsConnect> {
+    let bad = |what: String| Error::Setting { what: format!("{store}: {what}") };
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(file) = extra_root {
+        let certs =
+            CertificateDer::pem_file_iter(file).map_err(|e| bad(format!("sslrootcert `{file}`: {e}")))?;
+        for cert in certs {
+            let cert = cert.map_err(|e| bad(format!("sslrootcert `{file}`: {e}")))?;
+            roots.add(cert).map_err(|e| bad(format!("sslrootcert `{file}`: {e}")))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| bad(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Do all hosts stand on this machine?
+fn local(config: &Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        Host::Unix(_) => true,
+    }) && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+}
+
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    }
+}
+
+/// `postgres://user@host:port/db`.
+fn printable(config: &Config, role: &str) -> String {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(i, host)| {
+        let port = ports.get(i).or(ports.first()).copied().unwrap_or(5432);
+        format!("{}:{port}", host_text(host))
+    });
+    format!(
+        "postgres://{role}@{}/{}",
+        hosts.collect::<Vec<_>>().join(","),
+        config.get_dbname().unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Target> {
+        Target::parse(url, Some(&SecretString::from("s3cret")))
+    }
+
+    #[test]
+    fn a_name_without_its_password() {
+        let target = parse("postgres://ann:hunter2@db.example:6432/shop?standbys=a,b").unwrap();
+        assert_eq!(target.whose.store.0, "postgres://ann@db.example:6432/shop");
+        assert_eq!(target.standbys, ["a", "b"]);
+        assert!(target.tls.is_some(), "TLS is the default off loopback");
+        assert!(parse("postgres://ann@127.0.0.1/shop").unwrap().tls.is_none());
+        assert!(parse("postgres://ann@127.0.0.1/shop?sslmode=require").unwrap().tls.is_some());
+    }
+
+    #[test]
+    fn plaintext_off_loopback_has_to_be_asked_for_twice() {
+        let refused = parse("postgres://ann:hunter2@db.example/shop?sslmode=disable").err().unwrap();
+        assert!(matches!(refused, Error::Setting { .. }), "{refused}");
+        assert!(!refused.to_string().contains("hunter2"));
+        assert!(parse("postgres://ann@db.example/shop?sslmode=disable&allow_plaintext=true").is_ok());
+    }
+
+    #[test]
+    fn bad_urls_are_named_without_their_password() {
+        for url in [
+            "mysql://ann:hunter2@h/d",
+            "postgres://h/d",
+            "postgres://ann:hunter2@h:port/d",
+            "postgres://ann:hunter2@h/d?sslmode=maybe",
+            "postgres://ann:hunter2@h/d?hunter2=1",
+            "postgres://ann:hunter2@h/d?sslrootcert=/no/such/file",
+        ] {
+            let error = parse(url).err().unwrap_or_else(|| panic!("{url} passed")).to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

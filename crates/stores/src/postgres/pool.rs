@@ -1,0 +1,203 @@
+//! A small pool of connections and what every statement goes through.
+//!
+//! INVARIANT: a connection goes back to the pool only outside a transaction. One dropped inside (a
+//! stage failed, a future was cancelled) is asked to stop and closed, and the server rolls back.
+
+use super::connect::Target;
+use super::failure;
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, Statement};
+
+/// Connections at most, per store opened.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a caller waits for a free one.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
+/// Prepared statements kept per connection; they are few (tables times operations).
+const STATEMENTS_MAX: usize = 2_000;
+
+/// Parameters of a statement.
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Connections of one store.
+#[derive(Clone)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Target,
+    idle: Mutex<Vec<Session>>,
+    free: Arc<Semaphore>,
+}
+
+struct Session {
+    client: Client,
+    statements: Mutex<HashMap<String, Statement>>,
+    ended: Arc<OnceLock<String>>,
+}
+
+/// A connection on loan. Statements take `&self`, so that several can be sent before the first answer
+/// is in (join the futures): the server runs them in the order they were first polled.
+pub(super) struct Conn {
+    session: Option<Session>,
+    in_transaction: bool,
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub(super) fn new(target: Target) -> Self {
+        let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { shared: Arc::new(Shared { target, idle: Mutex::default(), free }) }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.shared.target
+    }
+
+    /// A connection: an idle one, else a new one; waits where all are in use.
+    pub(super) async fn get(&self) -> Result<Conn> {
+        let shared = self.shared.clone();
+        let waiting = tokio::time::timeout(WAIT_LIMIT, shared.free.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = waiting else {
+            return Err(Error::Again {
+                store: shared.target.whose.store.0.clone(),
+                what: "waiting for a connection".to_owned(),
+                why: format!("all {CONNECTIONS_MAX} are in use"),
+            });
+        };
+        let idle = loop {
+            match lock(&shared.idle).pop() {
+                Some(session) if session.client.is_closed() => {}
+                other => break other,
+            }
+        };
+        let session = match idle {
+            Some(session) => session,
+            None => {
+                let (client, ended) = shared.target.connect().await?;
+                Session { client, statements: Mutex::default(), ended }
+            }
+        };
+        Ok(Conn { session: Some(session), in_transaction: false, shared, _permit: permit })
+    }
+}
+
+impl Conn {
+    /// Rows of a statement; prepared once per connection.
+    pub(super) async fn query(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
+        let statement = self.prepare(what, sql).await?;
+        self.client().query(&statement, params).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// The one row of a statement that always has one.
+    pub(super) async fn query_one(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Row> {
+        let statement = self.prepare(what, sql).await?;
+        self.client().query_one(&statement, params).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// The row of a statement that has at most one.
+    pub(super) async fn query_opt(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
+        let statement = self.prepare(what, sql).await?;
+        self.client().query_opt(&statement, params).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// Runs a statement; returns the rows it touched.
+    pub(super) async fn execute(&self, what: &str, sql: &str, params: Params<'_>) -> Result<u64> {
+        let statement = self.prepare(what, sql).await?;
+        self.client().execute(&statement, params).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// Runs statements without parameters or results, in one round trip (one implicit transaction
+    /// where none is open).
+    pub(super) async fn batch(&self, what: &str, sql: &str) -> Result<()> {
+        self.client().batch_execute(sql).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// `COPY ... TO STDOUT`.
+    pub(super) async fn copy_out(&self, what: &str, sql: &str) -> Result<CopyOutStream> {
+        self.client().copy_out(sql).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// `COPY ... FROM STDIN`.
+    pub(super) async fn copy_in(&self, what: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
+        self.client().copy_in(sql).await.map_err(|e| self.fail(what, &e))
+    }
+
+    /// Opens a transaction: `sql` is `BEGIN ...` and whatever follows it. Until [`Conn::commit`] or
+    /// [`Conn::rollback`] the connection does not go back to the pool.
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<()> {
+        self.in_transaction = true;
+        self.batch("beginning a transaction", sql).await
+    }
+
+    /// The same, for a caller who sends `BEGIN` itself, together with other statements.
+    pub(super) fn mark_in_transaction(&mut self) {
+        self.in_transaction = true;
+    }
+
+    /// Commits. An error means "unknown" where [`Error::is_unreachable`] says so, else "not done".
+    pub(super) async fn commit(&mut self) -> Result<()> {
+        // COMMIT of a failed transaction rolls back and calls that a success: SELECT fails there first.
+        self.batch("committing", "SELECT 1; COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Rolls back.
+    pub(super) async fn rollback(&mut self) -> Result<()> {
+        self.batch("rolling back", "ROLLBACK").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Maps a driver's error, with the reason the connection ended if it did.
+    pub(super) fn fail(&self, what: &str, error: &tokio_postgres::Error) -> Error {
+        let ended = self.session.as_ref().and_then(|s| s.ended.get());
+        match (failure::map(&self.shared.target.whose, what, error), ended) {
+            (Error::Unreachable { store, .. }, Some(why)) => Error::Unreachable { store, why: why.clone() },
+            (mapped, _) => mapped,
+        }
+    }
+
+    /// The driver's client, for what the methods above don't cover.
+    pub(super) fn client(&self) -> &Client {
+        &self.session.as_ref().expect("taken only by drop").client
+    }
+
+    async fn prepare(&self, what: &str, sql: &str) -> Result<Statement> {
+        let session = self.session.as_ref().expect("taken only by drop");
+        if let Some(statement) = lock(&session.statements).get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = session.client.prepare(sql).await.map_err(|e| self.fail(what, &e))?;
+        let mut kept = lock(&session.statements);
+        if kept.len() >= STATEMENTS_MAX {
+            kept.clear();
+        }
+        kept.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if self.in_transaction {
+            self.shared.target.cancel(session.client.cancel_token());
+        } else if !session.client.is_closed() {
+            lock(&self.shared.idle).push(session);
+        }
+    }
+}
+
+/// A poisoned lock means that another thread panicked between two pushes: the list is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -189,7 +189,10 @@ mod tests {
     fn a_wrong_country_suggests_the_nearest() {
         let wrong = |text: &str| text.parse::<Country>().unwrap_err().to_string();
         assert_eq!(wrong("Inda"), "`Inda` is not a country; did you mean `IN` (India)?");
-        assert_eq!(wrong("Unted Kingdom"), "`Unted Kingdom` is not a country; did you mean `GB` (United Kingdom)?");
+        assert_eq!(
+            wrong("Unted Kingdom"),
+            "`Unted Kingdom` is not a country; did you mean `GB` (United Kingdom)?"
+        );
         assert!(wrong("Atlantis-under-the-sea").contains("ISO 3166"));
         assert!(wrong("").contains("ISO 3166"));
     }
@@ -213,7 +216,9 @@ mod tests {
     #[test]
     fn both_ways_of_upper_casing_are_listed() {
         let tr: Country = "TR".parse().unwrap();
-        assert!(tr.spellings().contains(&"TÜRKIYE".to_owned()) && tr.spellings().contains(&"TüRKIYE".to_owned()));
+        assert!(
+            tr.spellings().contains(&"TÜRKIYE".to_owned()) && tr.spellings().contains(&"TüRKIYE".to_owned())
+        );
     }
 
     #[test]

@@ -143,7 +143,9 @@ impl Policies {
         self.cache.evaluations.fetch_add(1, Ordering::Relaxed);
         let (request, entities) = match self.ask(question, residence) {
             Ok(asked) => asked,
-            Err(error) => return Decision::refused("failed", format!("the policies could not be asked: {error}")),
+            Err(error) => {
+                return Decision::refused("failed", format!("the policies could not be asked: {error}"));
+            }
         };
         let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
         // INVARIANT: an error in a policy refuses. Cedar skips a policy that fails, and a skipped forbid

@@ -81,7 +81,8 @@ impl Policies {
         let mut rows = Vec::new();
         for country in Country::all() {
             let (allowed, rule) = self.admits(country, region, categories, mechanisms);
-            let row = |spelling: &String| Admission { spelling: spelling.clone(), allowed, rule: rule.clone() };
+            let row =
+                |spelling: &String| Admission { spelling: spelling.clone(), allowed, rule: rule.clone() };
             rows.extend(country.spellings().iter().map(row));
         }
         rows

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn reads_users_sites_and_marks() {
-        let t = table("user-IN,Mumbai,3,28,0,user-dc,M,S4 (Mumbai 3; Delhi 28, or so)\nA,B,5,6,,dc-dc,E,S7").unwrap();
+        let t = table("user-IN,Mumbai,3,28,0,user-dc,M,S4 (Mumbai 3; Delhi 28, or so)\nA,B,5,6,,dc-dc,E,S7")
+            .unwrap();
         let india = "IN".parse().unwrap();
         let link = t.from_users(india, "Mumbai").unwrap();
         assert_eq!((link.rtt_typ_ms, link.quality), (28.0, Quality::Measured));

@@ -136,7 +136,13 @@ impl Policies {
         }
     }
 
-    fn outcome(&self, class: &Class, from: Option<&Region>, region: &Region, c: &Circumstances<'_>) -> Outcome {
+    fn outcome(
+        &self,
+        class: &Class,
+        from: Option<&Region>,
+        region: &Region,
+        c: &Circumstances<'_>,
+    ) -> Outcome {
         if let Some((action, category, rules)) = self.refusal(class, from, region, c) {
             return Outcome::Refused { action, category, rules };
         }
@@ -256,14 +262,17 @@ fn settle(
     residence: Option<Country>,
     verdicts: Vec<Verdict>,
 ) -> Placement {
-    let (begins, asked_by) = match leaving {
-        Some((present, rules)) => (format!("must leave {}: {}; ", present.id, first_text(&rules)), rules),
+    let (begins, asked_by) = match &leaving {
+        Some((present, rules)) => {
+            (format!("must leave {}: {}; ", present.id, first_text(rules)), rules.clone())
+        }
         None => (String::new(), Vec::new()),
     };
     let must_leave = !asked_by.is_empty();
+    let present = leaving.map(|(present, _)| present.id.as_str());
     let why = match &best {
         Some(best) => format!("{begins}goes to {}", praised(best, residence)),
-        None => format!("{begins}{}", nowhere(&verdicts)),
+        None => format!("{begins}{}", nowhere(&verdicts, present)),
     };
     decided(best.as_ref(), must_leave, asked_by, why, verdicts)
 }
@@ -294,26 +303,32 @@ fn praised(best: &Candidate<'_>, residence: Option<Country>) -> String {
     format!("{} ({rtt}); permitted by {}", best.region.id, first_text(&best.rules))
 }
 
-/// Why no region is a home: one that only isn't open yet, else the first refusal.
-fn nowhere(verdicts: &[Verdict]) -> String {
+/// Why no region is a home: the one that opens soonest, else what the regions other than the present one
+/// refuse it for.
+fn nowhere(verdicts: &[Verdict], present: Option<&str>) -> String {
     let mut soonest: Option<(&str, Date)> = None;
-    for verdict in verdicts {
-        if let Outcome::NotOpen { opens } = &verdict.outcome
-            && soonest.is_none_or(|(_, day)| *opens < day)
-        {
-            soonest = Some((&verdict.region, *opens));
+    let mut refusals: Vec<String> = Vec::new();
+    for verdict in verdicts.iter().filter(|v| present != Some(v.region.as_str())) {
+        match &verdict.outcome {
+            Outcome::NotOpen { opens } if soonest.is_none_or(|(_, day)| *opens < day) => {
+                soonest = Some((&verdict.region, *opens));
+            }
+            Outcome::Refused { rules, .. } => {
+                let text = first_text(rules);
+                if !refusals.contains(&text) {
+                    refusals.push(text);
+                }
+            }
+            Outcome::NotOpen { .. } | Outcome::Permitted { .. } => {}
         }
     }
-    if let Some((region, day)) = soonest {
-        return format!("no permitted region is open yet: {region} opens on {day}");
-    }
-    let refused = verdicts.iter().find_map(|v| match &v.outcome {
-        Outcome::Refused { rules, .. } => Some(first_text(rules)),
-        Outcome::Permitted { .. } | Outcome::NotOpen { .. } => None,
-    });
-    match refused {
-        Some(text) => format!("no region may have the data: {text}"),
-        None => "no region may have the data: the service has no region".to_owned(),
+    match (soonest, refusals.as_slice()) {
+        (Some((region, day)), _) => format!("no permitted region is open yet: {region} opens on {day}"),
+        (None, []) => "no region may have the data: the service has no other region".to_owned(),
+        (None, [one]) => format!("no region may have the data: {one}"),
+        (None, [one, rest @ ..]) => {
+            format!("no region may have the data: {one} (and {} more: see the verdicts)", rest.len())
+        }
     }
 }
 

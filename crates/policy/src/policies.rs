@@ -49,7 +49,8 @@ impl Policies {
             let fix = "use letters, digits, `-` and `_` in the names of mechanisms";
             Faults(vec![Fault::at("(generated schema)", &schema_text, 0, what, fix.to_owned())])
         })?;
-        let mut reading = Reading { files, set: PolicySet::new(), written: BTreeMap::new(), faults: Vec::new() };
+        let mut reading =
+            Reading { files, set: PolicySet::new(), written: BTreeMap::new(), faults: Vec::new() };
         for index in 0..files.len() {
             reading.read_file(index);
         }
@@ -137,7 +138,8 @@ impl Reading<'_> {
         let (file, text) = &self.files[file_index];
         let mut fault =
             |what: String, fix: &str| self.faults.push(Fault::at(file, text, offset, what, fix.to_owned()));
-        let words = |name: &str| policy.annotation(name).map(str::trim).filter(|w| !w.is_empty()).map(str::to_owned);
+        let words =
+            |name: &str| policy.annotation(name).map(str::trim).filter(|w| !w.is_empty()).map(str::to_owned);
         let (law, reason) = (words("law"), words("reason"));
         if law.is_none() {
             fault(
@@ -174,7 +176,8 @@ impl Reading<'_> {
         }
         let (law, reason) = (law.unwrap_or_default(), reason.unwrap_or_default());
         let line = place_of(text, offset).0;
-        self.written.insert(id, Written { file: file.clone(), line, law, reason, effect, file_index, offset });
+        self.written
+            .insert(id, Written { file: file.clone(), line, law, reason, effect, file_index, offset });
     }
 
     /// Adds validation errors to the faults and returns the warnings.
@@ -206,7 +209,8 @@ fn parse_fault(file: &str, text: &str, range: std::ops::Range<usize>, error: &dy
     let (what, help) = words_of(error);
     let offset = (range.start + label_offset(error).unwrap_or(0)).min(range.end);
     let fix = help.unwrap_or_else(|| {
-        "a policy is `@law(\"...\") @reason(\"...\") permit (principal, action, resource) when { ... };`".to_owned()
+        "a policy is `@law(\"...\") @reason(\"...\") permit (principal, action, resource) when { ... };`"
+            .to_owned()
     });
     Fault::at(file, text, offset, what, fix)
 }

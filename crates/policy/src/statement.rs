@@ -65,10 +65,7 @@ mod tests {
     #[test]
     fn semicolons_in_strings_and_comments_are_not_ends() {
         let text = "// a; b\n@law(\"x; \\\" // y\")\npermit (a); // c;\n\n  forbid (b) // \"open\n ;\n";
-        assert_eq!(
-            cut(text),
-            ["@law(\"x; \\\" // y\")\npermit (a);", "forbid (b) // \"open\n ;"]
-        );
+        assert_eq!(cut(text), ["@law(\"x; \\\" // y\")\npermit (a);", "forbid (b) // \"open\n ;"]);
     }
 
     #[test]

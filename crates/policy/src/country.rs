@@ -62,21 +62,23 @@ impl FromStr for Country {
     }
 }
 
+/// A suggestion must share at least this much of its letters with what was typed (1 = equal): below it
+/// stand guesses such as Spain for `usaa`.
+const LIKENESS_MIN: f64 = 0.6;
+
 /// The spelling nearest to `upper`, if it is near enough to be a slip of the keyboard.
 fn nearest(upper: &str) -> Option<(Country, String)> {
-    if upper.chars().count() < 2 {
+    // Two letters are near to a dozen other codes: that would be a guess.
+    if upper.chars().count() < 3 {
         return None;
     }
-    // Codes are so dense that every two letters are near to another code: codes suggest only codes' neighbours
-    // of the same length, and a longer text is compared with names.
-    let is_code = upper.chars().count() <= 3;
-    let (score, country, spelling) = spellings::table()
+    let (likeness, country, spelling) = spellings::table()
         .by_spelling
         .iter()
-        .filter(|(s, _)| is_code || s.len() > 3)
-        .map(|(s, c)| (strsim::normalized_damerau_levenshtein(upper, s), *c, s))
+        .filter(|(spelling, _)| spelling.len() > 2)
+        .map(|(spelling, c)| (strsim::normalized_damerau_levenshtein(upper, spelling), *c, spelling))
         .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.2.cmp(a.2)))?;
-    (score >= 0.5).then(|| (country, spelling.clone()))
+    (likeness >= LIKENESS_MIN).then(|| (country, spelling.clone()))
 }
 
 impl fmt::Display for Country {
@@ -193,6 +195,8 @@ mod tests {
             wrong("Unted Kingdom"),
             "`Unted Kingdom` is not a country; did you mean `GB` (United Kingdom)?"
         );
+        assert_eq!(wrong("usaa"), "`usaa` is not a country; did you mean `US` (United States)?");
+        assert!(wrong("XX").contains("ISO 3166") && wrong("Middle-earth").contains("ISO 3166"));
         assert!(wrong("Atlantis-under-the-sea").contains("ISO 3166"));
         assert!(wrong("").contains("ISO 3166"));
     }

@@ -183,18 +183,22 @@ impl Reading<'_> {
     /// Adds validation errors to the faults and returns the warnings.
     fn validate(&mut self, schema: Schema) -> Vec<Fault> {
         let result = Validator::new(schema).validate(&self.set, ValidationMode::Strict);
-        let errors: Vec<_> =
-            result.validation_errors().map(|e| self.validation_fault(e.policy_id(), e)).collect();
-        self.faults.extend(errors);
-        result.validation_warnings().map(|w| self.validation_fault(w.policy_id(), w)).collect()
+        let errors = result.validation_errors().map(|e| self.validation_fault(e.policy_id(), e)).collect();
+        let warnings =
+            result.validation_warnings().map(|w| self.validation_fault(w.policy_id(), w)).collect();
+        self.faults.extend(one_a_place(errors));
+        one_a_place(warnings)
     }
 
     fn validation_fault(&self, id: &PolicyId, found: &dyn Diagnostic) -> Fault {
         let name: &str = id.as_ref();
         let (what, help) = words_of(found);
         // Cedar begins with "for policy `x`, "; the place says that already.
-        let what = what.strip_prefix(&format!("for policy `{name}`, ")).unwrap_or(&what).to_owned();
-        let fix = help.unwrap_or_else(|| fix_for(&what));
+        let begins = format!("for policy `{name}`, ");
+        let bare = |text: String| text.strip_prefix(&begins).unwrap_or(&text).to_owned();
+        let what = bare(what);
+        let fix =
+            fix_for(&what).map(str::to_owned).or(help.map(bare)).unwrap_or_else(|| SEE_SCHEMA.to_owned());
         match self.written.get(name) {
             Some(w) => {
                 let (file, text) = &self.files[w.file_index];
@@ -229,11 +233,25 @@ fn label_offset(found: &dyn Diagnostic) -> Option<usize> {
     found.labels()?.next().map(|label| label.offset())
 }
 
-fn fix_for(what: &str) -> String {
-    if what.contains("mechanisms") {
-        return "declare the transfer mechanism in domicile.toml, or correct its name".to_owned();
-    }
-    "see what policies can ask about: `domicile policy check --schema`".to_owned()
+const SEE_SCHEMA: &str = "see what policies can ask about: `domicile policy check --schema`";
+
+/// What to do where Domicile knows better than Cedar.
+fn fix_for(what: &str) -> Option<&'static str> {
+    let hints = [
+        ("attribute `mechanisms.", "declare the transfer mechanism in domicile.toml, or correct its name"),
+        ("attribute `flags`", "flags are groups: write `principal in Flag::\"air-force\"`"),
+        ("attribute `consents`", "consents are groups: write `principal in Consent::\"marketing\"`"),
+        ("policy is impossible", "it decides nothing as it stands: correct it, or take it out"),
+    ];
+    hints.into_iter().find(|(sign, _)| what.contains(sign)).map(|(_, fix)| fix)
+}
+
+/// One fault a place: Cedar tells the same again for each of the eight actions, in no fixed order.
+fn one_a_place(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let place = |f: &Fault| (f.file.clone(), f.line, f.column);
+    faults.sort_by_key(|f| (place(f), f.what.clone()));
+    faults.dedup_by_key(|f| place(f));
+    faults
 }
 
 /// What the policies mention, and the hash of what they mean.

@@ -11,7 +11,8 @@ pub(crate) fn statements(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut start: Option<usize> = None;
-    let mut at = 0;
+    // A byte order mark, which some editors write, is no part of the first statement.
+    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     while at < bytes.len() {
         let from = at;
         at = match bytes[at] {
@@ -66,6 +67,11 @@ mod tests {
     fn semicolons_in_strings_and_comments_are_not_ends() {
         let text = "// a; b\n@law(\"x; \\\" // y\")\npermit (a); // c;\n\n  forbid (b) // \"open\n ;\n";
         assert_eq!(cut(text), ["@law(\"x; \\\" // y\")\npermit (a);", "forbid (b) // \"open\n ;"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_crlf_do_no_harm() {
+        assert_eq!(cut("\u{feff}permit (a);\r\nforbid (b);\r\n"), ["permit (a);", "forbid (b);"]);
     }
 
     #[test]

@@ -77,6 +77,11 @@ fn validation_errors_have_their_line() {
     assert!(wrong("principal in Group::\"x\"").what.contains("Group"));
     let mechanism = wrong("context.mechanisms.bcr");
     assert!(mechanism.what.contains("bcr"), "{mechanism}");
+    let text =
+        "@law(\"L\") @reason(\"R\") permit (principal, action, resource) when { context.mechanisms.bcr };";
+    assert_eq!(faults(text).len(), 1, "one fault, not one for each action");
+    assert!(mechanism.fix.contains("domicile.toml"), "{mechanism}");
+    assert!(wrong("principal.flags.contains(\"x\")").fix.contains("principal in Flag::"));
     let action =
         faults("@law(\"L\") @reason(\"R\")\npermit (principal, action == Action::\"keep\", resource);");
     assert!(action[0].what.contains("keep") && action[0].line == 2, "{}", action[0]);

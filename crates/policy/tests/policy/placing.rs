@@ -67,6 +67,28 @@ fn nobody_moves_for_latency_unless_asked() {
 }
 
 #[test]
+fn an_equal_round_trip_is_no_reason_to_move() {
+    let policies = parse(r#"@law("P") @reason("any") permit (principal, action, resource);"#);
+    let regions = ["a", "b"].map(|id| region(id, "US", "US", id, None));
+    let header = "from,to,rtt_low,rtt_typ,loss_pct_typ,kind,quality,source";
+    let rows = format!("{header}\nuser-US,a,1,9,0,user-dc,M,S\nuser-US,b,1,9,0,user-dc,M,S\n");
+    let (latency, categories) = (Latency::parse_csv(&rows).unwrap(), one());
+    let mut c = on(date(2020, 1, 1), &categories, &regions, &latency);
+    c.for_latency = true;
+    assert_eq!(policies.place(&class("US", &[]), Some(&regions[1]), &c).home.as_deref(), Some("b"));
+}
+
+#[test]
+fn the_present_region_need_not_be_open() {
+    let (policies, regions, latency, categories) = (parse(OUT_OF_CHINA), maker("CN"), latency(), one());
+    let mut c = on(date(2015, 6, 30), &categories, &regions, &latency);
+    c.for_latency = true;
+    let placed = policies.place(&class("IN", &[]), Some(&regions[3]), &c);
+    assert_eq!(placed.home.as_deref(), Some("mumbai"));
+    assert!(matches!(placed.verdicts[3].outcome, Outcome::Permitted { rtt_ms: Some(28.0), .. }));
+}
+
+#[test]
 fn every_category_must_be_permitted_and_transfers_too() {
     let policies = parse(
         r#"@law("P") @reason("any") permit (principal, action, resource);

@@ -54,6 +54,17 @@ pub enum Error {
         /// The constraint.
         constraint: String,
     },
+    /// A row that would go is still referred to, or a row that comes refers to none (23503): the other
+    /// side's order of changes is needed, see [`Writing::delete`](crate::Writing::delete).
+    #[error("{store}: foreign key `{constraint}` of {table} does not hold")]
+    Referred {
+        /// Which store.
+        store: String,
+        /// The table the constraint stands on.
+        table: String,
+        /// The foreign key.
+        constraint: String,
+    },
     /// The store has no space left.
     #[error("{store} is full")]
     Full {

@@ -37,6 +37,9 @@ fn from_server(whose: &Whose, what: &str, db: &DbError) -> Error {
         "23505" | "23P01" => {
             Error::Taken { store, table: table(db), constraint: db.constraint().unwrap_or("?").to_owned() }
         }
+        "23503" => {
+            Error::Referred { store, table: table(db), constraint: db.constraint().unwrap_or("?").to_owned() }
+        }
         "42501" => denied(whose, db),
         "53100" | "53200" => Error::Full { store },
         "57P01" | "57P02" | "57P03" | "25P03" => Error::Unreachable { store, why },

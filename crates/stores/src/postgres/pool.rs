@@ -7,6 +7,7 @@ use super::connect::Target;
 use super::failure;
 use crate::error::{Error, Result};
 use bytes::Bytes;
+use futures::future::join_all;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -120,6 +121,20 @@ impl Conn {
         self.client().batch_execute(sql).await.map_err(|e| self.fail(what, &e))
     }
 
+    /// Runs several statements in this order and in about one round trip: all are sent before the
+    /// first answer is in (two where some are prepared first). In a transaction the first error ends all.
+    pub(super) async fn query_all(
+        &self,
+        what: &str,
+        calls: &[(String, Vec<&(dyn ToSql + Sync)>)],
+    ) -> Result<Vec<Vec<Row>>> {
+        // All are prepared before one is run, or a statement known already would overtake another.
+        let prepared = join_all(calls.iter().map(|(sql, _)| self.prepare(what, sql))).await;
+        let prepared: Vec<Statement> = prepared.into_iter().collect::<Result<_>>()?;
+        let sent = calls.iter().zip(&prepared).map(|((_, params), s)| self.client().query(s, params));
+        join_all(sent).await.into_iter().map(|r| r.map_err(|e| self.fail(what, &e))).collect()
+    }
+
     /// `COPY ... TO STDOUT`.
     pub(super) async fn copy_out(&self, what: &str, sql: &str) -> Result<CopyOutStream> {
         self.client().copy_out(sql).await.map_err(|e| self.fail(what, &e))
@@ -166,9 +181,19 @@ impl Conn {
         }
     }
 
+    /// The store's name for messages.
+    pub(super) fn store(&self) -> String {
+        self.shared.target.whose.store.0.clone()
+    }
+
     /// The driver's client, for what the methods above don't cover.
     pub(super) fn client(&self) -> &Client {
         &self.session.as_ref().expect("taken only by drop").client
+    }
+
+    /// Makes sure that a statement is prepared, so that it can be sent together with others.
+    pub(super) async fn prepared(&self, what: &str, sql: &str) -> Result<()> {
+        self.prepare(what, sql).await.map(|_| ())
     }
 
     async fn prepare(&self, what: &str, sql: &str) -> Result<Statement> {

@@ -1,0 +1,196 @@
+//! SQL for the data map's paths: from a row to its subject, and from a row to what hangs on it.
+//!
+//! The row asked about has the alias `t0`, its parents up to the owner's column `t1`, `t2`, ...
+//! Keys come in as the text of a JSON array and are cast part by part, so that an index serves them
+//! and the spelling of a timestamp or a number does not matter.
+
+use super::quote;
+use domicile_datamap::layout::{Layout, MappedTable, Owner, TableIx};
+
+/// A mapped table joined to the column that holds its subject.
+pub(super) struct Way {
+    /// `ONLY "s"."t" AS t0`.
+    head: String,
+    /// `ONLY "s"."p" AS t1`, ...
+    parents: Vec<String>,
+    /// Join conditions.
+    on: Vec<String>,
+    /// The subject's column, e.g. `t1."customer_id"`.
+    pub(super) owner: String,
+}
+
+impl Way {
+    /// From a row of `table` to its subject.
+    pub(super) fn to_owner(layout: &Layout, table: TableIx) -> Self {
+        Self::walk(layout, table, None, 't')
+    }
+
+    /// The same with aliases `c0`, `c1`, ..., for a statement that needs two ways.
+    pub(super) fn to_owner_as_c(layout: &Layout, table: TableIx) -> Self {
+        Self::walk(layout, table, None, 'c')
+    }
+
+    /// From a row of `table` to the row of `ancestor` it hangs on; `None` where its path does not
+    /// lead there. `owner` is then meaningless, the ancestor's alias is the second value.
+    pub(super) fn to_ancestor(layout: &Layout, table: TableIx, ancestor: TableIx) -> Option<(Self, String)> {
+        let mut at = table;
+        let mut hops = 0;
+        while at != ancestor {
+            let Owner::Derived { parent, .. } = &layout.tables[at].owner else { return None };
+            at = *parent;
+            hops += 1;
+        }
+        (hops > 0).then(|| (Self::walk(layout, table, Some(ancestor), 't'), format!("t{hops}")))
+    }
+
+    fn walk(layout: &Layout, table: TableIx, stop: Option<TableIx>, letter: char) -> Self {
+        let mut way = Self {
+            head: format!("{} AS {letter}0", relation(&layout.tables[table])),
+            parents: Vec::new(),
+            on: Vec::new(),
+            owner: String::new(),
+        };
+        let (mut at, mut hop) = (table, 0);
+        while stop != Some(at) {
+            let here = format!("{letter}{hop}");
+            match &layout.tables[at].owner {
+                Owner::Root { column } | Owner::Direct { column } => {
+                    way.owner = quote::column(&here, column);
+                    break;
+                }
+                Owner::Derived { parent, link, .. } => {
+                    hop += 1;
+                    let above = format!("{letter}{hop}");
+                    way.parents.push(format!("{} AS {above}", relation(&layout.tables[*parent])));
+                    way.on.extend(link.iter().map(|(own, theirs)| {
+                        format!("{} = {}", quote::column(&here, own), quote::column(&above, theirs))
+                    }));
+                    at = *parent;
+                }
+            }
+        }
+        way
+    }
+
+    /// `FROM t0, t1, ... WHERE joins AND conditions`.
+    pub(super) fn select(&self, conditions: &[String]) -> String {
+        let tables: Vec<&str> =
+            std::iter::once(&self.head).chain(&self.parents).map(String::as_str).collect();
+        format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
+    }
+
+    /// The same with further tables in front, e.g. the keys asked for.
+    pub(super) fn select_with(&self, also: &str, conditions: &[String]) -> String {
+        let tables: Vec<&str> =
+            [also, &self.head].into_iter().chain(self.parents.iter().map(String::as_str)).collect();
+        format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
+    }
+
+    /// `DELETE FROM t0 USING t1, ... WHERE joins AND conditions`.
+    pub(super) fn delete(&self, also: Option<&str>, conditions: &[String]) -> String {
+        let using: Vec<&str> = also.into_iter().chain(self.parents.iter().map(String::as_str)).collect();
+        let using = if using.is_empty() { String::new() } else { format!(" USING {}", using.join(", ")) };
+        format!("DELETE FROM {}{using} WHERE {}", self.head, self.all(conditions))
+    }
+
+    /// `UPDATE t0 SET ... FROM t1, ..., the other way's tables WHERE joins AND conditions`.
+    pub(super) fn update(&self, set: &str, other: Option<&Way>, conditions: &[String]) -> String {
+        let others = other.into_iter().flat_map(|way| std::iter::once(&way.head).chain(&way.parents));
+        let tables: Vec<&str> = self.parents.iter().chain(others).map(String::as_str).collect();
+        let from = if tables.is_empty() { String::new() } else { format!(" FROM {}", tables.join(", ")) };
+        let joins = other.into_iter().flat_map(|way| way.on.iter().cloned());
+        let conditions: Vec<String> = conditions.iter().cloned().chain(joins).collect();
+        format!("UPDATE {} SET {set}{from} WHERE {}", self.head, self.all(&conditions))
+    }
+
+    fn all(&self, conditions: &[String]) -> String {
+        let all: Vec<&str> = self.on.iter().chain(conditions).map(String::as_str).collect();
+        if all.is_empty() { "true".to_owned() } else { all.join(" AND ") }
+    }
+}
+
+/// `ONLY "s"."t"`: a table's own rows, never those of one that INHERITS from it; a partitioned table's
+/// rows are its leaves'.
+pub(super) fn relation(table: &MappedTable) -> String {
+    let only = if table.partitioned { "" } else { "ONLY " };
+    format!("{only}{}", quote::table(&table.name))
+}
+
+/// The type of the subjects' key, for casts from text.
+pub(super) fn subject_type(layout: &Layout) -> String {
+    let root = &layout.tables[0];
+    match &root.owner {
+        Owner::Root { column } => quote::cast(type_of(root, column)),
+        _ => "text".to_owned(),
+    }
+}
+
+/// `owner = ANY($n)` with the subjects as text.
+pub(super) fn owner_is_any(layout: &Layout, way: &Way, parameter: &str) -> String {
+    format!("{} = ANY({parameter}::text[]::{}[])", way.owner, subject_type(layout))
+}
+
+/// The type of a column that moves; `text` where the layout doesn't say.
+pub(super) fn type_of<'a>(table: &'a MappedTable, column: &str) -> &'a str {
+    table.columns.iter().find(|c| c.name == column).map_or("text", |c| &c.type_name)
+}
+
+/// A row's key as the text of a JSON array.
+pub(super) fn key_text(table: &MappedTable, alias: &str) -> String {
+    let parts: Vec<_> = table.key.iter().map(|k| quote::column(alias, k)).collect();
+    format!("jsonb_build_array({})::text", parts.join(", "))
+}
+
+/// `alias.key = the parts of k.j`, where `k(j)` holds keys as JSON text.
+pub(super) fn key_is(table: &MappedTable, alias: &str) -> String {
+    let parts = table.key.iter().enumerate().map(|(n, k)| {
+        format!("{} = (k.j::jsonb->>{n})::{}", quote::column(alias, k), quote::cast(type_of(table, k)))
+    });
+    parts.collect::<Vec<_>>().join(" AND ")
+}
+
+/// `(t0.k1, t0.k2) IN (keys)`: a row is found once, however often its key is spelt.
+pub(super) fn key_in(table: &MappedTable, alias: &str, keys: &str) -> String {
+    let own: Vec<_> = table.key.iter().map(|k| quote::column(alias, k)).collect();
+    let cast = table
+        .key
+        .iter()
+        .enumerate()
+        .map(|(n, k)| format!("(k.j::jsonb->>{n})::{}", quote::cast(type_of(table, k))));
+    format!(
+        "({}) IN (SELECT {} FROM unnest({keys}::text[]) AS k(j))",
+        own.join(", "),
+        cast.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// A row's canonical text, as UTF-8 bytes whatever the database's encoding: the columns that move,
+/// without those answered `null`.
+pub(super) fn row_bytes(table: &MappedTable) -> String {
+    let columns = table.columns.iter().filter(|c| !table.blanked.contains(&c.name));
+    let columns: Vec<_> = columns.map(|c| quote::column("t0", &c.name)).collect();
+    format!("convert_to(ROW({})::text, 'UTF8')", columns.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::tests::layout;
+
+    #[test]
+    fn a_path_of_two_hops() {
+        let layout = layout();
+        let line = layout.tables.iter().position(|t| t.name.name == "invoice_line").unwrap();
+        let way = Way::to_owner(&layout, line);
+        assert_eq!(way.owner, "t1.\"customer_id\"");
+        assert_eq!(
+            way.select(&[owner_is_any(&layout, &way, "$1")]),
+            "FROM ONLY \"public\".\"invoice_line\" AS t0, ONLY \"public\".\"invoice\" AS t1 \
+             WHERE t0.\"invoice_id\" = t1.\"invoice_id\" AND t1.\"customer_id\" = ANY($1::text[]::integer[])"
+        );
+        let (up, alias) = Way::to_ancestor(&layout, line, line - 1).unwrap();
+        assert_eq!(alias, "t1");
+        assert_eq!(up.select(&[]).matches(" AS ").count(), 2);
+        assert!(Way::to_ancestor(&layout, line, 0).is_none(), "a direct parent ends the path");
+    }
+}

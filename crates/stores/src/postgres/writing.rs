@@ -1,0 +1,143 @@
+//! The mover's write transaction: rows come in, rows go out, and the lease is read first.
+//!
+//! READ COMMITTED, foreign keys on, deferrable constraints deferred. Nothing here needs more than the
+//! documented GRANTs; the replica-role fast path is left out.
+
+use super::paths::{self, Way};
+use super::pool::Conn;
+use super::snapshot::{Call, Transaction, count, params, texts};
+use super::{Postgres, erase, quote, upsert};
+use crate::error::{Error, Result};
+use crate::records::{Key, KeySet, Lease, RowStream, SubjectId, Writing};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use domicile_datamap::layout::TableIx;
+use futures::{SinkExt, StreamExt, future};
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+
+/// COPY data is sent in pieces of at least this many bytes.
+const COPY_PIECE_BYTES: usize = 64 * 1024;
+
+impl Postgres {
+    pub(super) async fn open_writing(&self, lease: &Lease) -> Result<Transaction> {
+        let mut conn = self.conn().await?;
+        begin_with_lease(&mut conn, lease).await?;
+        Ok(Transaction { conn, layout: self.layout.clone(), lease: Some(lease.clone()) })
+    }
+}
+
+/// Begins a write transaction and reads the lease's token in it, in one round trip.
+///
+/// INVARIANT: whoever takes the lease over updates its row and so waits for this transaction's end
+/// (or ends its backend); whoever begins after that finds another token and writes nothing.
+pub(super) async fn begin_with_lease(conn: &mut Conn, lease: &Lease) -> Result<()> {
+    let sql = "SELECT 1 FROM domicile.lease WHERE batch = $1 AND token = $2 FOR SHARE";
+    conn.prepared("reading the lease", sql).await?;
+    conn.mark_in_transaction();
+    let begun = conn.batch(
+        "beginning a transaction",
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED",
+    );
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&lease.batch, &lease.token];
+    let token = conn.query_opt("reading the lease", sql, &params);
+    let (begun, token) = future::join(begun, token).await;
+    begun?;
+    match token? {
+        Some(_) => Ok(()),
+        None => Err(Error::LeaseLost { batch: lease.batch.clone() }),
+    }
+}
+
+#[async_trait]
+impl Writing for Transaction {
+    async fn clear(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, u64>> {
+        let ids = texts(subjects);
+        let mut calls: Vec<Call<'_>> =
+            erase::unlink_owned(&self.layout).into_iter().map(|sql| (sql, params(&[&ids]))).collect();
+        let unlinked = calls.len();
+        for ix in (0..self.layout.tables.len()).rev() {
+            let way = Way::to_owner(&self.layout, ix);
+            let delete = way.delete(None, &[paths::owner_is_any(&self.layout, &way, "$1")]);
+            calls.push((counted(&delete), params(&[&ids])));
+        }
+        let answers = self.conn.query_all("clearing subjects", &calls).await?;
+        let order = (0..self.layout.tables.len()).rev();
+        let deleted = order.zip(&answers[unlinked..]).map(|(ix, rows)| (ix, count(&rows[0], 0)));
+        Ok(deleted.filter(|(_, n)| *n > 0).collect())
+    }
+
+    async fn load(&mut self, table: TableIx, mut rows: RowStream<'_>) -> Result<u64> {
+        let to = self.table(table);
+        let what = format!("loading rows into {}", to.name);
+        let columns: Vec<_> = to.columns.iter().map(|c| quote::ident(&c.name)).collect();
+        let sql = format!("COPY {} ({}) FROM STDIN", quote::table(&to.name), columns.join(", "));
+        // A table without rows costs no round trip at the target.
+        let Some(first) = rows.next().await else { return Ok(0) };
+        let mut piece = BytesMut::from(first?.as_ref());
+        let mut sink = pin!(self.conn.copy_in(&what, &sql).await?);
+        while let Some(row) = rows.next().await {
+            piece.extend_from_slice(&row?);
+            if piece.len() >= COPY_PIECE_BYTES {
+                let full = piece.split().freeze();
+                sink.feed(full).await.map_err(|e| self.conn.fail(&what, &e))?;
+            }
+        }
+        if !piece.is_empty() {
+            sink.feed(piece.freeze()).await.map_err(|e| self.conn.fail(&what, &e))?;
+        }
+        sink.finish().await.map_err(|e| self.conn.fail(&what, &e))
+    }
+
+    async fn upsert(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64> {
+        upsert::upsert(&self.conn, &upsert::Destination::mapped(self.table(table)), rows).await
+    }
+
+    async fn delete(&mut self, keys: &KeySet, subjects: &[SubjectId]) -> Result<u64> {
+        let ids = texts(subjects);
+        let deleted = erase::delete_keys(&self.conn, &self.layout, keys, &ids).await?;
+        Ok(deleted.values().sum())
+    }
+
+    async fn push_aside(&mut self, keys: &KeySet, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        let ids = texts(subjects);
+        let asked: Vec<(TableIx, Vec<&str>)> =
+            keys.iter().map(|(ix, keys)| (*ix, borrow(keys))).rev().collect();
+        let calls: Vec<Call<'_>> = asked
+            .iter()
+            .map(|(ix, keys)| {
+                let way = Way::to_owner(&self.layout, *ix);
+                let conditions = [
+                    paths::key_in(self.table(*ix), "t0", "$1"),
+                    format!("h.subject = {}", way.owner),
+                    "h.state IN ('a', 'w')".to_owned(),
+                    format!("NOT ({})", paths::owner_is_any(&self.layout, &way, "$2")),
+                ];
+                let delete = way.delete(Some("domicile.home AS h"), &conditions);
+                (format!("{delete} RETURNING h.subject::text"), params(&[keys, &ids]))
+            })
+            .collect();
+        let answers = self.conn.query_all("pushing rows aside", &calls).await?;
+        let whose: BTreeSet<_> = answers.iter().flatten().map(|row| SubjectId(row.get(0))).collect();
+        Ok(whose.into_iter().collect())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        // CRASH: the server has committed or it has not; the caller repeats what is idempotent.
+        self.conn.commit().await
+    }
+}
+
+/// A DELETE or UPDATE as a query for the number of rows it touched.
+pub(super) fn counted(change: &str) -> String {
+    format!("WITH touched AS ({change} RETURNING 1) SELECT count(*) FROM touched")
+}
+
+pub(super) fn borrow(keys: &BTreeSet<Key>) -> Vec<&str> {
+    keys.iter().map(|k| k.0.as_str()).collect()
+}
+
+/// One row's text, as COPY gives it, for callers that have whole rows in memory.
+pub(super) fn stream(rows: Vec<Bytes>) -> RowStream<'static> {
+    futures::stream::iter(rows.into_iter().map(Ok)).boxed()
+}

@@ -34,10 +34,7 @@ impl TableName {
 
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = |p: &str| {
-            if p.contains(['.', '"']) { format!("\"{}\"", p.replace('"', "\"\"")) } else { p.to_owned() }
-        };
-        write!(f, "{}.{}", part(&self.schema), part(&self.name))
+        write!(f, "{}.{}", crate::name::part(&self.schema), crate::name::part(&self.name))
     }
 }
 

@@ -4,10 +4,20 @@
 //! returns a [`Layout`] (the tables in dependency order, each with its way to the subject) or the
 //! list of problems and unanswered questions. No I/O, no clock, no SQL.
 
+pub mod ask;
 pub mod catalogue;
+pub mod init;
 pub mod layout;
 pub mod map;
+pub mod name;
+mod owner;
+pub mod problem;
+pub mod read;
+mod relations;
+mod words;
+pub mod write;
 
 pub use catalogue::{Catalogue, Engine, TableName};
 pub use layout::{Layout, MappedTable, Owner};
 pub use map::DataMap;
+pub use problem::Problem;

@@ -156,6 +156,7 @@ impl Cell {
         conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         let mut waiting = None;
         conn.busy_handler(Some(move |count| wait_for_lock(&mut waiting, count)))?;
+        super::rows::register(&conn)?;
         // secure_delete: erased rows are overwritten with zeros in the pages that held them.
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
         Ok(conn)

@@ -7,9 +7,23 @@
 //! The file is used in WAL mode. In rollback-journal mode a reader would make the application's
 //! writers wait; [`Sqlite::enter_wal`] converts the file before the guard is installed.
 
+mod catalogue;
 mod connect;
+mod deleting;
+mod erase;
 mod fault;
+mod guard;
+mod paths;
 mod quote;
+mod reading;
+mod reference;
+mod rows;
+mod schema;
+mod session;
+mod snapshot;
+mod storing;
+mod tokens;
+mod writing;
 
 pub(crate) use connect::Cell;
 pub(crate) use fault::Fault;
@@ -41,6 +55,32 @@ impl Sqlite {
             Some(path) if !path.is_empty() => Ok(base.join(path)),
             _ => Err(Error::Setting { what: format!("`{url}` is not of the form `sqlite:PATH`") }),
         }
+    }
+
+    /// Puts the file into WAL mode for good, so that readers and writers do not wait for each other.
+    ///
+    /// # Errors
+    /// [`Error::Again`] while somebody else uses the file.
+    pub async fn enter_wal(&self) -> Result<()> {
+        self.cell.with_connection("change to WAL mode", |conn| snapshot::enter_wal(conn).map(drop)).await
+    }
+
+    /// What tells this file from any other: the id the guard keeps, or its path before the guard.
+    async fn file_identity(&self) -> Result<String> {
+        let path = self.cell.path().to_owned();
+        self.read("read the identity", move |conn| {
+            let guarded: bool = conn.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'domicile_region')",
+                [],
+                |row| row.get(0),
+            )?;
+            let id: Option<String> = match guarded {
+                true => conn.query_row("SELECT max(identity) FROM domicile_region", [], |row| row.get(0))?,
+                false => None,
+            };
+            Ok(id.unwrap_or_else(|| path.canonicalize().unwrap_or(path).display().to_string()))
+        })
+        .await
     }
 
     /// Reads in one transaction: everything `f` asks shows the same instant.

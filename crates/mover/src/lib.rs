@@ -1,1 +1,39 @@
-//! placeholder
+//! The route of a subject's data from one region to another.
+//!
+//! The folder is the route: [`plan`](mod@plan), `copy`, `catch_up`, `verify`, `fence`, `cutover`,
+//! `activate`, [`erase`](mod@erase), `evidence`, one file a stage, each taking the record of the one before.
+//! `route.rs` holds the only `match` on a stage; a batch that begins and one that resumes run the same
+//! loop. A [`wave`] is the batches that one command moves together.
+
+mod activate;
+mod batch;
+mod catch_up;
+mod copy;
+mod cutover;
+pub mod erase;
+mod error;
+mod evidence;
+mod fence;
+mod leave;
+mod limits;
+mod members;
+mod objects;
+mod pace;
+pub mod plan;
+mod preflight;
+pub mod progress;
+mod record;
+mod report;
+mod route;
+mod service;
+mod turn;
+mod verify;
+pub mod wave;
+
+pub use error::{Error, Result};
+pub use evidence::Evidence;
+pub use limits::Limits;
+pub use plan::{Ask, Plan, PlannedMove};
+pub use preflight::preflight;
+pub use report::WaveReport;
+pub use service::{Region, Rules, Service};

@@ -1,0 +1,162 @@
+//! One batch under way: who moves, between which regions, with which leases.
+
+use crate::error::{At, Error, Result};
+use crate::limits::Limits;
+use crate::record::{LeftCode, ObjectNote, Outcome, Reached, Record};
+use crate::service::{Region, Service};
+use domicile_stores::records::{Key, KeySet, Lease, SubjectId, Transition};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// A subject of a batch with the home it has by the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Traveller {
+    pub subject: SubjectId,
+    /// Epoch at the old home.
+    pub epoch: u64,
+    /// The directory's count of cancelled swaps.
+    pub attempt: u64,
+}
+
+/// The ids of travellers, for calls that take subjects.
+pub(crate) fn ids(travellers: &[Traveller]) -> Vec<SubjectId> {
+    travellers.iter().map(|t| t.subject.clone()).collect()
+}
+
+/// A batch with its leases taken on both sides.
+pub(crate) struct Batch<'a> {
+    pub service: &'a Service,
+    pub id: String,
+    pub wave: String,
+    pub source: &'a Region,
+    pub target: &'a Region,
+    pub source_lease: Lease,
+    pub target_lease: Lease,
+    pub record: Mutex<Record>,
+    /// Objects copied so far, by key, with whose they are.
+    pub objects: Mutex<BTreeMap<String, (SubjectId, ObjectNote)>>,
+}
+
+impl<'a> Batch<'a> {
+    /// Takes the batch's lease at both regions. A worker that held it before can do nothing from here on.
+    pub async fn take(
+        service: &'a Service,
+        wave: &str,
+        id: &str,
+        source: &'a Region,
+        target: &'a Region,
+        record: Record,
+    ) -> Result<Self> {
+        let source_lease = source.records.take_lease(id).await.at(source)?;
+        let target_lease = target.records.take_lease(id).await.at(target)?;
+        let noted = record.subjects.iter().flat_map(|(s, note)| note.objects.iter().map(move |o| (s, o)));
+        let objects = noted.map(|(s, o)| (o.key.clone(), (s.clone(), o.clone()))).collect();
+        Ok(Self {
+            service,
+            id: id.to_owned(),
+            wave: wave.to_owned(),
+            source,
+            target,
+            source_lease,
+            target_lease,
+            record: Mutex::new(record),
+            objects: Mutex::new(objects),
+        })
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.service.limits
+    }
+
+    /// Writes the record to the journal.
+    pub async fn save(&self) -> Result<()> {
+        let record = serde_json::to_value(&*self.record.lock().await).map_err(json)?;
+        self.source.records.put_batch(&self.source_lease, &record).await.at(self.source)
+    }
+
+    /// Notes how far the batch has come and writes the record.
+    pub async fn reached(&self, reached: Reached) -> Result<()> {
+        self.record.lock().await.reached = reached;
+        self.save().await
+    }
+
+    /// Changes states at the source without waiting; returns the travellers changed.
+    pub async fn change(
+        &self,
+        travellers: &[Traveller],
+        transition: Transition<'_>,
+    ) -> Result<Vec<Traveller>> {
+        if travellers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subjects = ids(travellers);
+        let changed = self.source.records.change_state(&self.source_lease, &subjects, transition).await;
+        Ok(only(travellers, &changed.at(self.source)?))
+    }
+
+    /// Changes states at the source, waiting for each subject's writers in flight.
+    pub async fn change_waiting(
+        &self,
+        travellers: &[Traveller],
+        transition: Transition<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Traveller>> {
+        if travellers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (records, subjects) = (&self.source.records, ids(travellers));
+        let changed = records.change_state_waiting(&self.source_lease, &subjects, transition, limit).await;
+        Ok(only(travellers, &changed.at(self.source)?))
+    }
+
+    /// Notes that these subjects left the batch.
+    pub async fn note_left(&self, travellers: &[Traveller], code: LeftCode, why: &str) {
+        let mut record = self.record.lock().await;
+        for t in travellers {
+            record.subjects.entry(t.subject.clone()).or_default().outcome =
+                Outcome::Left { code, why: why.to_owned() };
+        }
+    }
+}
+
+/// Those of the travellers whose subject is in `subjects`.
+pub(crate) fn only(travellers: &[Traveller], subjects: &[SubjectId]) -> Vec<Traveller> {
+    let wanted: std::collections::HashSet<_> = subjects.iter().collect();
+    travellers.iter().filter(|t| wanted.contains(&t.subject)).cloned().collect()
+}
+
+/// Those of the travellers that are not in `others`.
+pub(crate) fn without(travellers: &[Traveller], others: &[Traveller]) -> Vec<Traveller> {
+    let gone: std::collections::HashSet<_> = others.iter().map(|t| &t.subject).collect();
+    travellers.iter().filter(|t| !gone.contains(&t.subject)).cloned().collect()
+}
+
+/// A transition that keeps epoch and clears the deadline.
+pub(crate) fn plain<'a>(
+    from: &'a [domicile_stores::records::State],
+    to: domicile_stores::records::State,
+) -> Transition<'a> {
+    Transition { from, to, epoch: None, deadline: None, before_deadline: false }
+}
+
+/// Adds `more` to `keys`.
+pub(crate) fn merge(keys: &mut KeySet, more: KeySet) {
+    for (table, set) in more {
+        keys.entry(table).or_default().extend(set);
+    }
+}
+
+/// `keys` without `others`.
+pub(crate) fn minus(keys: &KeySet, others: &KeySet) -> KeySet {
+    let none = std::collections::BTreeSet::<Key>::new();
+    let rest = keys.iter().map(|(table, set)| {
+        let gone = others.get(table).unwrap_or(&none);
+        (*table, set.difference(gone).cloned().collect::<std::collections::BTreeSet<_>>())
+    });
+    rest.filter(|(_, set)| !set.is_empty()).collect()
+}
+
+pub(crate) fn json(error: serde_json::Error) -> Error {
+    Error::Setting(format!("a journal record could not be read or written: {error}"))
+}

@@ -1,0 +1,169 @@
+//! Catch up: bring the rows that changed since the copy, as whole current rows, until few are left.
+
+use crate::batch::{Batch, Traveller, ids, merge, minus};
+use crate::copy::Copied;
+use crate::error::{At, Error, Result};
+use crate::objects::{self, Bound};
+use crate::progress::Event;
+use crate::route::Prints;
+use domicile_stores::records::{Change, KeySet, Pick, SubjectId};
+use domicile_stores::{Snapshot, Writing};
+
+/// Differences between the sides are only the newest.
+pub(crate) struct CaughtUp {
+    pub travellers: Vec<Traveller>,
+    pub prints: Prints,
+}
+
+/// What one round found.
+pub(crate) struct Round {
+    /// Entries read.
+    pub changes: usize,
+    /// Keys brought to the target or removed there.
+    pub keys: KeySet,
+    /// False: the target could not take the rows yet (a key another subject still holds); the
+    /// entries stay for the next round.
+    pub applied: bool,
+    /// Why it could not, and whose entries wait.
+    pub why: Option<String>,
+    /// Subjects with entries in this round, where it was not applied.
+    pub subjects: Vec<SubjectId>,
+}
+
+impl Round {
+    fn applied(changes: usize, keys: KeySet) -> Self {
+        Self { changes, keys, applied: true, why: None, subjects: Vec::new() }
+    }
+}
+
+pub(crate) async fn catch_up(batch: &Batch<'_>, copied: Copied) -> Result<CaughtUp> {
+    until_few(batch, &copied.travellers).await?;
+    Ok(CaughtUp { travellers: copied.travellers, prints: copied.prints })
+}
+
+/// Rounds until one saw few changes. Returns all keys touched: they must be compared again.
+pub(crate) async fn until_few(batch: &Batch<'_>, travellers: &[Traveller]) -> Result<KeySet> {
+    let subjects = ids(travellers);
+    let mut touched = KeySet::new();
+    for _ in 0..batch.limits().verify_rounds {
+        let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
+        let round = round(batch, snapshot.as_mut(), &subjects, Bound::None).await?;
+        snapshot.close().await.at(batch.source)?;
+        merge(&mut touched, round.keys);
+        if round.changes <= batch.limits().catch_up_enough && round.applied {
+            break;
+        }
+    }
+    Ok(touched)
+}
+
+/// One round in one snapshot: new entries, the current rows of their keys, the target, and only
+/// after the target's commit the entries are removed.
+///
+/// Under the fence (`bound` is set) rows of other subjects that are `arriving` or `away` at the
+/// target may be pushed aside, and a conflict is an error; before it, a conflict leaves the entries.
+pub(crate) async fn round(
+    batch: &Batch<'_>,
+    snapshot: &mut dyn Snapshot,
+    subjects: &[SubjectId],
+    bound: Bound,
+) -> Result<Round> {
+    let changes = snapshot.changes(subjects, batch.limits().catch_up_changes).await.at(batch.source)?;
+    if changes.is_empty() {
+        return Ok(Round::applied(0, KeySet::new()));
+    }
+    let outcome = match apply(batch, snapshot, subjects, &changes, bound, Way::Upsert).await {
+        // A unique value changed hands inside the batch: upserts meet the old holder. Remove all
+        // rows concerned first, with what hangs on them, then write them.
+        Err(error) if error.taken().is_some() => {
+            let whole: Vec<Change> = changes.iter().map(|c| Change { subtree: true, ..c.clone() }).collect();
+            apply(batch, snapshot, subjects, &whole, bound, Way::Replace).await
+        }
+        other => other,
+    };
+    match outcome {
+        Ok(keys) => {
+            let entries: Vec<i64> = changes.iter().map(|c| c.id).collect();
+            // CRASH: the entries stay and are applied once more; applying is idempotent.
+            batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
+            Ok(Round::applied(changes.len(), keys))
+        }
+        Err(error) if error.taken().is_some() && bound == Bound::None => {
+            // Finding 7: somebody else's row still holds a key. What left the batch goes, so that
+            // the other side can go on; the entries stay for the next snapshot.
+            let keys = apply(batch, snapshot, subjects, &changes, bound, Way::OnlyGone).await?;
+            let why = conflict(&error).unwrap_or_default();
+            batch.service.observer.event(Event::Again { batch: batch.id.clone(), why: why.clone() });
+            let subjects = changes.iter().map(|c| c.subject.clone()).collect();
+            Ok(Round { changes: changes.len(), keys, applied: false, why: Some(why), subjects })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How rows get to the target.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// Delete what is gone, upsert the rest: nothing cascades.
+    Upsert,
+    /// Delete all keys with their subtrees, then write what is there.
+    Replace,
+    /// Delete what is gone and nothing else.
+    OnlyGone,
+}
+
+async fn apply(
+    batch: &Batch<'_>,
+    snapshot: &mut dyn Snapshot,
+    subjects: &[SubjectId],
+    changes: &[Change],
+    bound: Bound,
+    way: Way,
+) -> Result<KeySet> {
+    let mut keys = snapshot.expand(changes).await.at(batch.source)?;
+    let mut writing = batch.target.records.begin(&batch.target_lease).await.at(batch.target)?;
+    merge(&mut keys, writing.expand(changes).await.at(batch.target)?);
+    let present = snapshot.owned(&keys, subjects).await.at(batch.source)?;
+    if way != Way::OnlyGone {
+        let refs = snapshot.objects(subjects, Some(&present)).await.at(batch.source)?;
+        objects::bring(batch, &refs, bound).await?;
+    }
+    let gone = if way == Way::Replace { keys.clone() } else { minus(&keys, &present) };
+    writing.delete(&gone, subjects).await.at(batch.target)?;
+    if bound != Bound::None {
+        writing.push_aside(&present, subjects).await.at(batch.target)?;
+    }
+    if way != Way::OnlyGone {
+        write_rows(batch, snapshot, writing.as_mut(), subjects, &present).await?;
+    }
+    // CRASH: all or nothing at the target; the entries at the source are still there.
+    writing.commit().await.at(batch.target)?;
+    Ok(keys)
+}
+
+async fn write_rows(
+    batch: &Batch<'_>,
+    snapshot: &mut dyn Snapshot,
+    writing: &mut dyn Writing,
+    subjects: &[SubjectId],
+    present: &KeySet,
+) -> Result<()> {
+    for (&table, keys) in present {
+        let rows = snapshot.rows(table, Pick::Keys(keys, subjects), true).await.at(batch.source)?;
+        writing.upsert(table, rows).await.at(batch.target)?;
+    }
+    for (&table, keys) in present {
+        if !batch.service.layout.tables[table].null_first.is_empty() {
+            let rows = snapshot.rows(table, Pick::Keys(keys, subjects), false).await.at(batch.source)?;
+            writing.upsert(table, rows).await.at(batch.target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The constraint a conflict named, for words to the user.
+pub(crate) fn conflict(error: &Error) -> Option<String> {
+    error.taken().map(|(table, constraint)| {
+        format!("a value of unique constraint `{constraint}` of {table} is taken at the target")
+    })
+}

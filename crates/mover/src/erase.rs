@@ -1,0 +1,130 @@
+//! Erase: after the grace period, remove a moved subject's objects and rows from the old region and
+//! read back that nothing is left.
+//!
+//! Objects go before rows: as long as a row stands, the next try finds the objects it names.
+
+use crate::batch::{Batch, Traveller};
+use crate::error::{At, Error, Result};
+use crate::objects;
+use crate::progress::Event;
+use crate::record::{Outcome, Reached};
+use domicile_stores::records::{State, SubjectId};
+use jiff::{SignedDuration, Timestamp};
+
+/// What one batch's erase removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Subjects.
+    pub subjects: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Objects, all their listed versions counted.
+    pub objects: u64,
+}
+
+/// Erases a batch's moved subjects at the source. Safe to repeat: what is gone is not counted twice.
+pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
+    let moved = moved(batch).await;
+    if moved.is_empty() {
+        batch.reached(Reached::Erased).await?;
+        return Ok(Erased::default());
+    }
+    check_grace(batch, now).await?;
+    // Before a fail-over could forget the move, the old copy must not be gone.
+    batch.source.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.source)?;
+    let objects = erase_objects(batch, &moved).await?;
+    let rows = erase_rows(batch, &moved).await?;
+    read_back(batch, &moved).await?;
+    let subjects: Vec<_> = moved.iter().map(|t| t.subject.clone()).collect();
+    // CRASH: rows are gone and the guard's rows stand: the next try finds nothing to erase and comes here.
+    batch.source.records.drop_homes(&batch.source_lease, &subjects, State::Away).await.at(batch.source)?;
+    note(batch, &moved, rows, objects).await?;
+    batch.reached(Reached::Erased).await?;
+    batch.service.observer.event(Event::Erased { rows, objects });
+    Ok(Erased { subjects: moved.len() as u64, rows, objects })
+}
+
+async fn moved(batch: &Batch<'_>) -> Vec<Traveller> {
+    let record = batch.record.lock().await;
+    let moved = record.subjects.iter().filter(|(_, n)| n.outcome == Outcome::Moved && n.erased_at.is_none());
+    moved.map(|(s, n)| Traveller { subject: s.clone(), epoch: n.epoch, attempt: 0 }).collect()
+}
+
+/// Finding 9: an UPDATE through a stale route finds no row and commits happily, and no trigger can
+/// see it. So the old rows stand until every route's lease has ended.
+async fn check_grace(batch: &Batch<'_>, now: Timestamp) -> Result<()> {
+    let record = batch.record.lock().await;
+    let last = record.subjects.values().filter_map(|n| n.activated_at).max().unwrap_or(now);
+    let grace = SignedDuration::try_from(batch.limits().grace).unwrap_or(SignedDuration::MAX);
+    let ends = last.checked_add(grace).unwrap_or(Timestamp::MAX);
+    if now < ends {
+        return Err(Error::Wave {
+            wave: batch.wave.clone(),
+            why: format!(
+                "its grace period ends at {ends:.0}: until then a stale route may still write to the old home"
+            ),
+        });
+    }
+    Ok(())
+}
+
+async fn erase_objects(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
+    let Some(store) = &batch.source.objects else { return Ok(0) };
+    let subjects: Vec<SubjectId> = moved.iter().map(|t| t.subject.clone()).collect();
+    let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
+    let named = snapshot.objects(&subjects, None).await.at(batch.source)?;
+    snapshot.close().await.at(batch.source)?;
+    let keys = objects::sweep(batch, &subjects, &named).await?;
+    let all: Vec<String> = keys.into_values().flatten().collect();
+    let erased = store.erase(&all).await.at(batch.source)?;
+    for key in &all {
+        if store.head(key).await.at(batch.source)?.is_some() {
+            return Err(Error::Differs(format!("{} still shows an object after its erase", store.name())));
+        }
+    }
+    Ok(erased.objects)
+}
+
+async fn erase_rows(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
+    let subjects: Vec<(SubjectId, u64)> = moved.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();
+    let mut total = 0;
+    loop {
+        // CRASH: what a transaction erased stays erased; the next one goes on.
+        let erased = batch
+            .source
+            .records
+            .erase_some(&batch.source_lease, &subjects, batch.limits().erase_rows)
+            .await
+            .at(batch.source)?;
+        let rows: u64 = erased.values().sum();
+        if rows == 0 {
+            return Ok(total);
+        }
+        total += rows;
+    }
+}
+
+async fn read_back(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
+    let subjects: Vec<SubjectId> = moved.iter().map(|t| t.subject.clone()).collect();
+    let left = batch.source.records.measure(&subjects).await.at(batch.source)?;
+    let rows: u64 = left.values().map(|size| size.rows).sum();
+    if rows > 0 {
+        return Err(Error::Differs(format!("{} still shows {rows} row(s) after the erase", batch.source.id)));
+    }
+    Ok(())
+}
+
+async fn note(batch: &Batch<'_>, moved: &[Traveller], rows: u64, objects: u64) -> Result<()> {
+    let mut record = batch.record.lock().await;
+    let now = Timestamp::now();
+    for (at, t) in moved.iter().enumerate() {
+        let note = record.subjects.entry(t.subject.clone()).or_default();
+        note.erased_at = Some(now);
+        // Rows are erased for the batch in common transactions; the sum stands on its first subject.
+        if at == 0 {
+            note.erased_rows += rows;
+            note.erased_objects += objects;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Fence: the short time in which a group of subjects cannot be written.
+//!
+//! Step 1 turns new writers away at once; step 2 waits exactly for each subject's writers in flight.
+//! Then the last catch-up, and only what changed since verify is compared, with the counts. Long work
+//! is outside: what would take long under the fence ends it and is done before the next try.
+
+use crate::batch::{Batch, Traveller, ids, only, plain, without};
+use crate::catch_up;
+use crate::error::{At, Error, Result};
+use crate::objects::Bound;
+use crate::progress::Event;
+use crate::record::LeftCode;
+use crate::verify::{Verified, soil};
+use crate::{leave, pace};
+use domicile_stores::records::{State, SubjectId, Transition};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A group under its fence: both sides equal, and they stay so until the deadline.
+pub(crate) struct Fenced {
+    pub group: Vec<Traveller>,
+    /// When the first of them was refused.
+    pub started: Instant,
+    pub fenced_at: Timestamp,
+    /// Rows compared one by one.
+    pub rechecked: u64,
+    /// The rest of the batch.
+    pub rest: Verified,
+}
+
+/// How a try to fence ended.
+pub(crate) enum Attempt {
+    Fenced(Fenced),
+    /// Un-fenced; try again.
+    Later(Verified),
+    /// Un-fenced; the sides must be compared whole again first.
+    CompareAgain(Verified),
+}
+
+pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<Attempt> {
+    // The last catch-up must be short, so the long one comes before the fence.
+    let touched = catch_up::until_few(batch, &verified.travellers).await?;
+    soil(&mut verified, touched);
+    let count = batch.limits().fence_subjects.min(verified.travellers.len());
+    let group: Vec<_> = verified.travellers[..count].to_vec();
+    let (started, fenced_at) = (Instant::now(), Timestamp::now());
+    let fenced = match two_steps(batch, &group).await {
+        Ok(fenced) => fenced,
+        Err(error) => return Err(unfence_after(batch, &group, error).await),
+    };
+    count_failures(batch, &mut verified, &without(&group, &fenced)).await?;
+    if fenced.is_empty() {
+        pace::back_off(verified.tries.values().max().copied().unwrap_or(0)).await;
+        return Ok(Attempt::Later(verified));
+    }
+    match equal_now(batch, &mut verified, &fenced).await {
+        Ok(Equal::Yes { rechecked }) => {
+            verified.travellers = without(&verified.travellers, &fenced);
+            Ok(Attempt::Fenced(Fenced { group: fenced, started, fenced_at, rechecked, rest: verified }))
+        }
+        Ok(Equal::No(why)) => {
+            unfence(batch, &fenced).await?;
+            batch.service.observer.event(Event::Again { batch: batch.id.clone(), why });
+            count_failures(batch, &mut verified, &fenced).await?;
+            Ok(Attempt::CompareAgain(verified))
+        }
+        Err(error) if error.is_again() || error.taken().is_some() => {
+            unfence(batch, &fenced).await?;
+            let why = catch_up::conflict(&error).unwrap_or_else(|| error.to_string());
+            batch.service.observer.event(Event::Again { batch: batch.id.clone(), why });
+            count_failures(batch, &mut verified, &fenced).await?;
+            Ok(Attempt::Later(verified))
+        }
+        Err(error) => Err(unfence_after(batch, &fenced, error).await),
+    }
+}
+
+/// CRASH: after step 1 or 2 the deadline ends the fence in the next writer's transaction, and the
+/// route ends it when it begins again.
+async fn two_steps(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Traveller>> {
+    let deadline = Some(batch.limits().fence_deadline);
+    let step1 = Transition { deadline, ..plain(&[State::Moving], State::Fencing) };
+    let begun = batch.change(group, step1).await?;
+    let step2 = Transition { deadline, ..plain(&[State::Fencing], State::Fenced) };
+    let fenced = batch.change_waiting(&begun, step2, batch.limits().writer_wait).await?;
+    unfence(batch, &without(&begun, &fenced)).await?;
+    Ok(fenced)
+}
+
+enum Equal {
+    Yes { rechecked: u64 },
+    No(String),
+}
+
+/// The last catch-up and the comparison that is short whatever the subjects' size.
+async fn equal_now(batch: &Batch<'_>, verified: &mut Verified, group: &[Traveller]) -> Result<Equal> {
+    let subjects = ids(group);
+    let bound = Bound::Bytes(batch.limits().fence_object_bytes);
+    let mut source = batch.source.records.snapshot().await.at(batch.source)?;
+    let round = catch_up::round(batch, source.as_mut(), &subjects, bound).await?;
+    if round.changes >= batch.limits().catch_up_changes as usize {
+        return Ok(Equal::No("more changed under the fence than one round brings over".into()));
+    }
+    soil(verified, round.keys);
+    let mut target = batch.target.records.snapshot().await.at(batch.target)?;
+    let dirty = &verified.dirty;
+    let (here, there) = tokio::join!(
+        async {
+            Ok::<_, domicile_stores::Error>((
+                source.row_digests(dirty, &subjects).await?,
+                source.counts(&subjects).await?,
+            ))
+        },
+        async {
+            Ok::<_, domicile_stores::Error>((
+                target.row_digests(dirty, &subjects).await?,
+                target.counts(&subjects).await?,
+            ))
+        },
+    );
+    let ((rows_here, counts_here), (rows_there, counts_there)) =
+        (here.at(batch.source)?, there.at(batch.target)?);
+    source.close().await.at(batch.source)?;
+    target.close().await.at(batch.target)?;
+    verified.prints.compare(batch).await?;
+    if rows_here != rows_there {
+        return Ok(Equal::No("a row that changed since the comparison differs at the target".into()));
+    }
+    if counts_here != counts_there {
+        return Ok(Equal::No("the numbers of rows differ".into()));
+    }
+    Ok(Equal::Yes { rechecked: rows_here.len() as u64 })
+}
+
+/// Back to `moving`: writes pass again and are recorded.
+pub(crate) async fn unfence(batch: &Batch<'_>, group: &[Traveller]) -> Result<()> {
+    batch.change(group, plain(&[State::Fencing, State::Fenced], State::Moving)).await?;
+    Ok(())
+}
+
+/// Un-fences as well as it can and hands the error on: if the database is gone, the deadline does it.
+async fn unfence_after(batch: &Batch<'_>, group: &[Traveller], error: Error) -> Error {
+    let _ = unfence(batch, group).await;
+    error
+}
+
+/// Subjects that could not be fenced too often leave the batch.
+async fn count_failures(batch: &Batch<'_>, verified: &mut Verified, failed: &[Traveller]) -> Result<()> {
+    let mut out: Vec<SubjectId> = Vec::new();
+    for t in failed {
+        let tries = verified.tries.entry(t.subject.clone()).or_insert(0);
+        *tries += 1;
+        if *tries >= batch.limits().fence_tries {
+            out.push(t.subject.clone());
+        }
+    }
+    // The others go to the end of the queue, so that one busy subject does not hold up the rest.
+    let rest = without(&verified.travellers, failed);
+    let again = without(failed, &only(failed, &out));
+    verified.travellers = rest.into_iter().chain(again).collect();
+    leave::moving(
+        batch,
+        &only(failed, &out),
+        LeftCode::Busy,
+        "its writers never paused long enough to fence it",
+    )
+    .await?;
+    forget_tries(&mut verified.tries, &out);
+    Ok(())
+}
+
+fn forget_tries(tries: &mut BTreeMap<SubjectId, u32>, subjects: &[SubjectId]) {
+    for subject in subjects {
+        tries.remove(subject);
+    }
+}

@@ -1,0 +1,68 @@
+//! Every bound of the route, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Limits and pace of a wave. All have safe defaults; the user's `[limits]` overrides them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Subjects in a batch: the unit of one copy. Larger shares round trips, smaller keeps the
+    /// target's transactions (and SQLite's write lock) short.
+    pub batch_subjects: usize,
+    /// Subjects fenced together. Small, since a group's pause is its slowest member's.
+    pub fence_subjects: usize,
+    /// Batches under way at once.
+    pub batches_in_flight: usize,
+    /// How long marking and fencing wait for one subject's writers in flight.
+    pub writer_wait: Duration,
+    /// A fence ends by itself after this, unless sealed.
+    pub fence_deadline: Duration,
+    /// Tries to fence a subject before it leaves its batch.
+    pub fence_tries: u32,
+    /// Recorded changes read in one catch-up round.
+    pub catch_up_changes: u32,
+    /// Catch-up goes on until a round saw at most this many changes.
+    pub catch_up_enough: usize,
+    /// Rounds of catch-up and comparison before the subjects that still differ leave the batch.
+    pub verify_rounds: u32,
+    /// Objects copied at once.
+    pub objects_in_flight: usize,
+    /// Bytes of objects that may still be copied under the fence; more un-fences first.
+    pub fence_object_bytes: u64,
+    /// Rows erased in one transaction.
+    pub erase_rows: u32,
+    /// Wait for the listed standbys before cutover and erase.
+    pub standby_wait: Duration,
+    /// Least time between activate and erase: at least the longest lease of any route to a region
+    /// and the longest pre-signed URL (finding 9).
+    pub grace: Duration,
+    /// Rows a second, if bounded.
+    pub rows_per_s: Option<u64>,
+    /// Tries of a statement that has to be tried again, with back-off.
+    pub tries: u32,
+    /// Rounds over the subjects that had to leave their batch.
+    pub straggler_rounds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_subjects: 100,
+            fence_subjects: 10,
+            batches_in_flight: 2,
+            writer_wait: Duration::from_millis(300),
+            fence_deadline: Duration::from_secs(2),
+            fence_tries: 8,
+            catch_up_changes: 10_000,
+            catch_up_enough: 50,
+            verify_rounds: 12,
+            objects_in_flight: 16,
+            fence_object_bytes: 4 << 20,
+            erase_rows: 2_000,
+            standby_wait: Duration::from_secs(10),
+            grace: Duration::from_secs(24 * 60 * 60),
+            rows_per_s: None,
+            tries: 12,
+            straggler_rounds: 3,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Objects beside the rows: copied before the rows that name them, hashed while copied, compared by
+//! reading them back, forwarded when they arrive late.
+
+use crate::batch::Batch;
+use crate::error::{At, Error, Result};
+use crate::progress::Event;
+use crate::record::ObjectNote;
+use domicile_datamap::layout::{ObjectSource, WithoutRow};
+use domicile_stores::objects::Objects;
+use domicile_stores::records::{ObjectRef, SubjectId};
+use futures::{StreamExt, TryStreamExt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How much may be copied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Bound {
+    /// Outside the fence: any amount.
+    None,
+    /// Under the fence: at most so many bytes; more is an error that un-fences.
+    Bytes(u64),
+}
+
+/// The stores of both sides, where the service has objects.
+fn stores<'a>(batch: &'a Batch<'_>) -> Option<(&'a Arc<Objects>, &'a Arc<Objects>)> {
+    batch.source.objects.as_ref().zip(batch.target.objects.as_ref())
+}
+
+/// Brings the objects that rows name, unless the same bytes are there already.
+pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -> Result<()> {
+    if refs.is_empty() {
+        return Ok(());
+    }
+    let Some((source, target)) = stores(batch) else {
+        return Err(Error::Setting(format!(
+            "rows name objects, but {} or {} has no object store in the configuration",
+            batch.source.id, batch.target.id
+        )));
+    };
+    let needed = needed(batch, source, refs).await?;
+    let bytes: u64 = needed.iter().map(|(_, size)| size).sum();
+    if let Bound::Bytes(limit) = bound
+        && bytes > limit
+    {
+        let store = source.name();
+        let why = format!(
+            "{bytes} bytes of new objects are more than the {limit} that may be copied under a fence"
+        );
+        let source = domicile_stores::Error::Again { store, what: "copying objects".into(), why };
+        return Err(Error::Region { region: batch.source.id.clone(), source });
+    }
+    let copies = futures::stream::iter(needed.into_iter().map(|(wanted, _)| async move {
+        match source.copy_to(target, &wanted.key).await {
+            Ok(copied) => Ok(Some((wanted, copied))),
+            // Deleted since the listing: then its row goes too, or named nothing all along.
+            Err(domicile_stores::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error).at(batch.source),
+        }
+    }))
+    .buffer_unordered(batch.limits().objects_in_flight);
+    let copied: Vec<_> = copies.try_collect().await?;
+    let mut known = batch.objects.lock().await;
+    let mut count = 0;
+    for (wanted, copy) in copied.into_iter().flatten() {
+        count += 1;
+        let note =
+            ObjectNote { key: wanted.key.clone(), size: copy.size, sha256: copy.sha256, etag: copy.etag };
+        known.insert(wanted.key, (wanted.subject, note));
+    }
+    drop(known);
+    if count > 0 {
+        batch.service.observer.event(Event::Objects { objects: count, bytes });
+    }
+    Ok(())
+}
+
+/// Those of the objects that are not at the target with the source's present ETag, with their sizes.
+/// An object that does not exist at the source is left out: its row names nothing on either side.
+async fn needed(batch: &Batch<'_>, source: &Objects, refs: &[ObjectRef]) -> Result<Vec<(ObjectRef, u64)>> {
+    let distinct: BTreeMap<&str, &ObjectRef> = refs.iter().map(|r| (r.key.as_str(), r)).collect();
+    let known = batch.objects.lock().await.clone();
+    let known = &known;
+    let asked = futures::stream::iter(distinct.into_values().map(|wanted| async move {
+        let Some(meta) = source.head(&wanted.key).await.at(batch.source)? else { return Ok(None) };
+        let same = known.get(&wanted.key).is_some_and(|(_, note)| note.etag == meta.etag);
+        Ok::<_, Error>((!same).then(|| (wanted.clone(), meta.size)))
+    }))
+    .buffer_unordered(batch.limits().objects_in_flight);
+    Ok(asked.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+}
+
+/// Lists the subjects' prefixes at the source: `sweep` brings what no row names, `deny` refuses it.
+pub(crate) async fn bring_listed(
+    batch: &Batch<'_>,
+    subjects: &[SubjectId],
+    named: &[ObjectRef],
+) -> Result<()> {
+    let Some((source, _)) = stores(batch) else { return Ok(()) };
+    let listed = listed(batch, source, subjects).await?;
+    let named: BTreeSet<&str> = named.iter().map(|r| r.key.as_str()).collect();
+    for (wanted, without_row) in &listed {
+        if *without_row == WithoutRow::Deny && !named.contains(wanted.key.as_str()) {
+            return Err(Error::Differs(format!(
+                "{} holds an object below a subject's prefix that no row names, and the data map says `deny`",
+                batch.source.id
+            )));
+        }
+    }
+    let refs: Vec<_> = listed.into_iter().map(|(wanted, _)| wanted).collect();
+    bring(batch, &refs, Bound::None).await
+}
+
+/// Objects below the subjects' prefixes, for every rule that has one.
+async fn listed(
+    batch: &Batch<'_>,
+    store: &Objects,
+    subjects: &[SubjectId],
+) -> Result<Vec<(ObjectRef, WithoutRow)>> {
+    let mut all = Vec::new();
+    for (rule, object) in batch.service.layout.objects.iter().enumerate() {
+        let ObjectSource::Prefix { template } = &object.source else { continue };
+        for subject in subjects {
+            let prefix = template.replace("{subject}", &subject.0);
+            let found: Vec<_> = store.list(&prefix).try_collect().await.at(batch.source)?;
+            let refs =
+                found.into_iter().map(|meta| ObjectRef { subject: subject.clone(), rule, key: meta.key });
+            all.extend(refs.map(|r| (r, object.without_row)));
+        }
+    }
+    Ok(all)
+}
+
+/// Reads every copied object of the subjects back at the target and asks the source whether it is still
+/// the one that was copied. What changed at the source is brought again; what differs is named.
+pub(crate) async fn differing(
+    batch: &Batch<'_>,
+    subjects: &[SubjectId],
+    named: &[ObjectRef],
+) -> Result<Vec<(SubjectId, String)>> {
+    let Some((_, target)) = stores(batch) else { return Ok(Vec::new()) };
+    bring(batch, named, Bound::None).await?;
+    bring_listed(batch, subjects, named).await?;
+    let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
+    let known = batch.objects.lock().await.clone();
+    let mine = known.into_values().filter(|(subject, _)| wanted.contains(subject));
+    let compared = futures::stream::iter(mine.map(|(subject, note)| async move {
+        match target.digest(&note.key).await {
+            Ok((size, sha256)) if size == note.size && sha256 == note.sha256 => Ok(None),
+            Ok(_) => Ok(Some((subject, "an object (other bytes at the target)".to_owned()))),
+            Err(domicile_stores::Error::NotFound { .. }) => {
+                Ok(Some((subject, "an object (absent at the target)".to_owned())))
+            }
+            Err(error) => Err(error).at(batch.target),
+        }
+    }))
+    .buffer_unordered(batch.limits().objects_in_flight);
+    Ok(compared.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+}
+
+/// Removes from the target what was copied for subjects that leave the batch.
+pub(crate) async fn withdraw(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
+    let Some((_, target)) = stores(batch) else { return Ok(()) };
+    let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
+    let mut known = batch.objects.lock().await;
+    let keys: Vec<String> =
+        known.iter().filter(|(_, (s, _))| wanted.contains(s)).map(|(key, _)| key.clone()).collect();
+    target.erase(&keys).await.at(batch.target)?;
+    known.retain(|_, (subject, _)| !wanted.contains(subject));
+    Ok(())
+}
+
+/// Forwards what arrived at the old home after the cutover (a pre-signed upload, say), unless the
+/// new home has changed the object meanwhile. Returns all keys of the subjects at the old home.
+///
+/// `named` are the objects that the old home's rows, not yet erased, name.
+pub(crate) async fn sweep(
+    batch: &Batch<'_>,
+    subjects: &[SubjectId],
+    named: &[ObjectRef],
+) -> Result<BTreeMap<SubjectId, BTreeSet<String>>> {
+    let mut keys: BTreeMap<SubjectId, BTreeSet<String>> = BTreeMap::new();
+    let Some((source, target)) = stores(batch) else { return Ok(keys) };
+    let listed = listed(batch, source, subjects).await?.into_iter().map(|(wanted, _)| wanted);
+    let all: Vec<ObjectRef> = named.iter().cloned().chain(listed).collect();
+    let late = needed(batch, source, &all).await?;
+    for (wanted, _) in late {
+        let known = batch.objects.lock().await.get(&wanted.key).map(|(_, note)| note.sha256.clone());
+        let there = target.digest(&wanted.key).await;
+        let untouched = match (&there, &known) {
+            (Err(domicile_stores::Error::NotFound { .. }), None) => true,
+            (Ok((_, sha256)), Some(known)) => sha256 == known,
+            // The new home deleted or wrote it: its word is the newer one.
+            (Ok(_), None) | (Err(domicile_stores::Error::NotFound { .. }), Some(_)) => false,
+            (Err(_), _) => return Err(there.map(|_| ()).unwrap_err()).at(batch.target),
+        };
+        if untouched {
+            let copied = source.copy_to(target, &wanted.key).await.at(batch.source)?;
+            let note = ObjectNote {
+                key: wanted.key.clone(),
+                size: copied.size,
+                sha256: copied.sha256,
+                etag: copied.etag,
+            };
+            batch.objects.lock().await.insert(wanted.key.clone(), (wanted.subject.clone(), note));
+        }
+    }
+    for wanted in all {
+        keys.entry(wanted.subject).or_default().insert(wanted.key);
+    }
+    for (key, (subject, _)) in batch.objects.lock().await.iter() {
+        if subjects.contains(subject) {
+            keys.entry(subject.clone()).or_default().insert(key.clone());
+        }
+    }
+    Ok(keys)
+}

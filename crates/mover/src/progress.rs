@@ -1,0 +1,86 @@
+//! How a wave tells what it is doing. No event carries a subject's id.
+
+use std::time::Duration;
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A wave begins or goes on.
+    Wave {
+        /// The wave's id.
+        wave: String,
+        /// Where the subjects come from.
+        from: String,
+        /// Where they go.
+        to: String,
+        /// Subjects in all.
+        subjects: u64,
+        /// Rows in all, as planned.
+        rows: u64,
+        /// True where an earlier worker began it.
+        resumed: bool,
+    },
+    /// A batch enters a stage.
+    Stage {
+        /// The batch's id.
+        batch: String,
+        /// The stage, in the route's words.
+        stage: &'static str,
+    },
+    /// Rows reached the target.
+    Copied {
+        /// How many.
+        rows: u64,
+    },
+    /// Objects reached the target.
+    Objects {
+        /// How many.
+        objects: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Subjects are at their new home.
+    Activated {
+        /// How many.
+        subjects: u64,
+        /// From the first refused write to the first accepted one.
+        pause: Duration,
+    },
+    /// Subjects left their batch; they are at their old home and writable.
+    Left {
+        /// How many.
+        subjects: u64,
+        /// Why.
+        why: String,
+    },
+    /// A step is tried again.
+    Again {
+        /// Which batch.
+        batch: String,
+        /// Why.
+        why: String,
+    },
+    /// Rows and objects were erased at the old home.
+    Erased {
+        /// Rows.
+        rows: u64,
+        /// Objects.
+        objects: u64,
+    },
+    /// Waiting for `resume` from another terminal.
+    Paused,
+}
+
+/// Hears events; called from several tasks.
+pub trait Observer: Send + Sync {
+    /// Must not block.
+    fn event(&self, event: Event);
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _: Event) {}
+}

@@ -1,0 +1,206 @@
+//! The route of one batch: the only place that branches on a stage.
+//!
+//! A batch that begins and one that goes on after a crash run the same loop: [`begin`] reads where
+//! every subject stands from the two databases and the directory, and the loop does the rest. Each
+//! stage takes the record of the one before, so a wrong order does not compile.
+
+use crate::activate::activate;
+use crate::batch::{Batch, Traveller, ids, only, plain, without};
+use crate::catch_up::{CaughtUp, catch_up};
+use crate::copy::{Copied, Planned, copy};
+use crate::cutover::{self, CutOver, cutover};
+use crate::error::{At, Error, Result};
+use crate::fence::{Attempt, Fenced, fence};
+use crate::progress::Event;
+use crate::record::{LeftCode, Outcome, Reached};
+use crate::verify::{Verified, verify};
+use domicile_stores::records::{State, SubjectId};
+use std::collections::BTreeMap;
+
+/// Where a batch stands.
+enum Stage {
+    Planned(Planned),
+    Copied(Copied),
+    CaughtUp(CaughtUp),
+    Verified(Verified),
+    Fenced(Fenced),
+    CutOver(CutOver),
+    Activated,
+}
+
+/// Where a batch ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Every subject at its new home.
+    Activated,
+    /// Copied and compared; nothing is fenced (`move --rehearse`).
+    Verified,
+}
+
+/// Runs a batch from wherever it stands.
+pub(crate) async fn run(batch: &Batch<'_>, until: Until) -> Result<()> {
+    let mut stage = begin(batch).await?;
+    loop {
+        batch.service.observer.event(Event::Stage { batch: batch.id.clone(), stage: stage.name() });
+        stage = match stage {
+            Stage::Planned(planned) => {
+                batch.service.check_stop()?;
+                Stage::Copied(copy(batch, planned).await?)
+            }
+            Stage::Copied(copied) => {
+                batch.service.check_stop()?;
+                Stage::CaughtUp(catch_up(batch, copied).await?)
+            }
+            Stage::CaughtUp(caught_up) => Stage::Verified(verify(batch, caught_up).await?),
+            Stage::Verified(_) if until == Until::Verified => return Ok(()),
+            Stage::Verified(verified) if verified.travellers.is_empty() => Stage::Activated,
+            Stage::Verified(verified) => {
+                batch.service.check_stop()?;
+                match fence(batch, verified).await? {
+                    Attempt::Fenced(fenced) => Stage::Fenced(fenced),
+                    Attempt::Later(verified) => Stage::Verified(verified),
+                    Attempt::CompareAgain(v) => {
+                        Stage::CaughtUp(CaughtUp { travellers: v.travellers, prints: v.prints })
+                    }
+                }
+            }
+            Stage::Fenced(fenced) => Stage::CutOver(cutover(batch, fenced).await?),
+            Stage::CutOver(cut) => Stage::Verified(activate(batch, cut).await?),
+            Stage::Activated => return batch.reached(Reached::Activated).await,
+        };
+    }
+}
+
+impl Stage {
+    fn name(&self) -> &'static str {
+        match self {
+            Stage::Planned(_) => "copy",
+            Stage::Copied(_) => "catch up",
+            Stage::CaughtUp(_) => "verify",
+            Stage::Verified(_) => "fence",
+            Stage::Fenced(_) => "cutover",
+            Stage::CutOver(_) => "activate",
+            Stage::Activated => "activated",
+        }
+    }
+}
+
+/// Brings every subject to a state from which the loop can go on, whatever happened before, and
+/// says which stage that is. For a new batch all subjects are `home` and this changes nothing.
+async fn begin(batch: &Batch<'_>) -> Result<Stage> {
+    let standing = stand(batch).await?;
+    finish_moved(batch, &standing.moved).await?;
+    // Sealed subjects: only the directory knows. What moved is activated, what did not is `moving`.
+    let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
+    finish_moved(batch, &moved).await?;
+    batch.change(&standing.open, plain(&[State::Fencing, State::Fenced], State::Moving)).await?;
+    batch.change(&standing.open, plain(&[State::Marking], State::Home)).await?;
+    let travellers: Vec<_> = standing.open.into_iter().chain(back).collect();
+    let states = batch.source.records.homes(&ids(&travellers)).await.at(batch.source)?;
+    let moving: Vec<_> = states.into_iter().filter(|h| h.state == State::Moving).map(|h| h.subject).collect();
+    let reached = batch.record.lock().await.reached;
+    let all_copied = reached >= Reached::Copied && only(&travellers, &moving).len() == travellers.len();
+    if all_copied && !travellers.is_empty() {
+        return Ok(Stage::Copied(Copied { travellers, prints: Prints::take(batch).await? }));
+    }
+    if travellers.is_empty() && reached >= Reached::Copied {
+        return Ok(Stage::Activated);
+    }
+    Ok(Stage::Planned(Planned { travellers }))
+}
+
+/// Where the subjects of a batch stand by the directory and the source's guard.
+struct Standing {
+    /// The directory names the target: nothing to decide, only to finish.
+    moved: Vec<Traveller>,
+    sealed: Vec<Traveller>,
+    /// At the source and not sealed.
+    open: Vec<Traveller>,
+}
+
+async fn stand(batch: &Batch<'_>) -> Result<Standing> {
+    let record = batch.record.lock().await.clone();
+    let open: Vec<SubjectId> =
+        record.subjects.iter().filter(|(_, n)| n.outcome == Outcome::Open).map(|(s, _)| s.clone()).collect();
+    let homes = batch.service.directory.homes(&batch.service.name, &open).await?;
+    let states = batch.source.records.homes(&open).await.at(batch.source)?;
+    let states: BTreeMap<_, _> = states.into_iter().map(|row| (row.subject, row.state)).collect();
+    let mut standing = Standing { moved: Vec::new(), sealed: Vec::new(), open: Vec::new() };
+    let mut lost = Vec::new();
+    for (subject, home) in open.into_iter().zip(homes) {
+        let Some(home) = home else {
+            lost.push(Traveller { subject, epoch: 0, attempt: 0 });
+            continue;
+        };
+        let mut t = Traveller { subject, epoch: home.epoch, attempt: home.attempt };
+        let state = states.get(&t.subject);
+        if home.region == batch.target.id {
+            t.epoch -= 1;
+            standing.moved.push(t);
+        } else if home.region != batch.source.id {
+            lost.push(t);
+        } else if state == Some(&State::Sealed) {
+            standing.sealed.push(t);
+        } else if state.is_some() {
+            standing.open.push(t);
+        } else {
+            lost.push(t);
+        }
+    }
+    batch.note_left(&lost, LeftCode::Gone, "it is not at home at the source any more").await;
+    Ok(standing)
+}
+
+/// Finishes what the directory has decided: `home` there, `away` here.
+async fn finish_moved(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let rest = Verified::nothing_left();
+    activate(batch, CutOver { moved: moved.to_vec(), started: None, rechecked: 0, rest }).await?;
+    batch.save().await
+}
+
+/// Gives up a batch before its cutovers: every subject that has not moved goes back.
+pub(crate) async fn abort(batch: &Batch<'_>) -> Result<usize> {
+    let standing = stand(batch).await?;
+    finish_moved(batch, &standing.moved).await?;
+    let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
+    finish_moved(batch, &moved).await?;
+    batch.change(&standing.open, plain(&[State::Fencing, State::Fenced], State::Moving)).await?;
+    batch.change(&standing.open, plain(&[State::Marking], State::Home)).await?;
+    let travellers: Vec<_> = standing.open.into_iter().chain(back).collect();
+    crate::leave::moving(batch, &travellers, LeftCode::Aborted, "the wave was aborted").await?;
+    batch.reached(Reached::Activated).await?;
+    Ok(without(&travellers, &moved).len())
+}
+
+/// Fingerprints of the mapped tables at both sides, taken when the batch was marked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Prints {
+    source: BTreeMap<String, String>,
+    target: BTreeMap<String, String>,
+}
+
+impl Prints {
+    pub async fn take(batch: &Batch<'_>) -> Result<Self> {
+        let (source, target) =
+            tokio::join!(batch.source.records.fingerprint(), batch.target.records.fingerprint());
+        Ok(Self { source: source.at(batch.source)?, target: target.at(batch.target)? })
+    }
+
+    /// [`Error::SchemaChanged`] where a table is not what it was: a trigger that did not fire means
+    /// a write that nobody recorded (finding 5).
+    pub async fn compare(&self, batch: &Batch<'_>) -> Result<()> {
+        let now = Self::take(batch).await?;
+        let sides = [(batch.source, &self.source, &now.source), (batch.target, &self.target, &now.target)];
+        for (region, before, after) in sides {
+            let names = before.keys().chain(after.keys());
+            let changed = names.filter(|name| before.get(*name) != after.get(*name));
+            if let Some(table) = changed.min() {
+                return Err(Error::SchemaChanged(format!("{table} in region {}", region.id)));
+            }
+        }
+        Ok(())
+    }
+}

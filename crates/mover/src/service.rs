@@ -1,0 +1,73 @@
+//! One service as the mover sees it: its regions, its directory, its data map and its limits.
+
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::progress::Observer;
+use domicile_datamap::Layout;
+use domicile_directory::Directory;
+use domicile_stores::Records;
+use domicile_stores::objects::Objects;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A region of the service, opened.
+pub struct Region {
+    /// Its id.
+    pub id: String,
+    /// Country, operator and opening day, for policy.
+    pub place: domicile_policy::Region,
+    /// Its record store.
+    pub records: Arc<dyn Records>,
+    /// Its object store, if the service has objects.
+    pub objects: Option<Arc<Objects>>,
+}
+
+/// Law and latency: what decides where a subject belongs.
+pub struct Rules {
+    /// The residency policies.
+    pub policies: domicile_policy::Policies,
+    /// Round trips from users' countries to regions.
+    pub latency: domicile_policy::Latency,
+    /// Transfer mechanism -> in force.
+    pub mechanisms: BTreeMap<String, bool>,
+}
+
+/// Everything a wave needs.
+pub struct Service {
+    /// The service's name.
+    pub name: String,
+    /// The resolved data map.
+    pub layout: Arc<Layout>,
+    /// Regions by id.
+    pub regions: BTreeMap<String, Arc<Region>>,
+    /// Homes, epochs and the journal of waves.
+    pub directory: Arc<Directory>,
+    /// Law and latency.
+    pub rules: Rules,
+    /// Bounds and pace.
+    pub limits: Limits,
+    /// Who hears how it goes.
+    pub observer: Arc<dyn Observer>,
+    /// Set from a signal handler to stop before the next fence.
+    pub stop: Arc<AtomicBool>,
+    /// Who signs, and where the receipts go.
+    pub evidence: crate::Evidence,
+    /// `guard = "wave"`: triggers are armed only while a wave is open.
+    pub guard_wave_only: bool,
+}
+
+impl Service {
+    /// The region of that id.
+    pub fn region(&self, id: &str) -> Result<&Arc<Region>> {
+        self.regions.get(id).ok_or_else(|| {
+            let known = self.regions.keys().cloned().collect::<Vec<_>>().join(", ");
+            Error::Setting(format!("service `{}` has no region `{id}` (it has: {known})", self.name))
+        })
+    }
+
+    /// [`Error::Stopped`] once a stop was asked for.
+    pub(crate) fn check_stop(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+    }
+}

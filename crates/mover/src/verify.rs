@@ -1,0 +1,181 @@
+//! Verify: at one snapshot of the source, compare every row and object of every subject.
+//!
+//! Equality is known from here on, not assumed, except for keys that change later: those are kept in
+//! `dirty` and compared one by one under the fence, so that the pause does not grow with the subject.
+
+use crate::batch::{Batch, Traveller, ids, merge, only, without};
+use crate::catch_up::{self, CaughtUp};
+use crate::error::{At, Result};
+use crate::objects::{self, Bound};
+use crate::progress::Event;
+use crate::record::LeftCode;
+use crate::route::Prints;
+use crate::{leave, pace};
+use domicile_stores::records::{KeySet, SubjectId, TableDigest};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Both sides were equal at a snapshot; `dirty` is what changed since.
+pub(crate) struct Verified {
+    pub travellers: Vec<Traveller>,
+    pub prints: Prints,
+    pub dirty: KeySet,
+    /// Failed fences by subject.
+    pub tries: BTreeMap<SubjectId, u32>,
+}
+
+/// Comparisons that must disagree in the same way before a difference is believed: a neighbour's
+/// batch may push a row aside between two of ours, and the next catch-up mends that.
+const BELIEVED_AFTER: u32 = 3;
+
+pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Verified> {
+    let mut travellers = caught_up.travellers;
+    let mut strikes = 0;
+    for round in 0..batch.limits().verify_rounds {
+        if travellers.is_empty() {
+            break;
+        }
+        let found = compare_once(batch, &travellers).await?;
+        match found {
+            Found::Equal(digests) => {
+                note(batch, &travellers, digests).await?;
+                return Ok(Verified::new(travellers, caught_up.prints));
+            }
+            Found::Behind { blocked, why } => {
+                if round + 1 == batch.limits().verify_rounds {
+                    let blocked = only(&travellers, &blocked);
+                    leave::moving(batch, &blocked, LeftCode::Taken, &why).await?;
+                    travellers = without(&travellers, &blocked);
+                }
+            }
+            Found::Differ(differences) => {
+                strikes += 1;
+                let why = describe(batch, &differences);
+                batch.service.observer.event(Event::Again { batch: batch.id.clone(), why: why.clone() });
+                if strikes >= BELIEVED_AFTER {
+                    let subjects: Vec<_> = differences.into_iter().map(|d| d.subject).collect();
+                    let differing = only(&travellers, &subjects);
+                    leave::moving(batch, &differing, LeftCode::Differs, &why).await?;
+                    travellers = without(&travellers, &differing);
+                }
+            }
+        }
+        pace::back_off(round).await;
+    }
+    // The rounds are used up with subjects left that never stood still: they stay at their old home.
+    leave::moving(batch, &travellers, LeftCode::Busy, "it changed faster than it could be compared").await?;
+    Ok(Verified::new(Vec::new(), caught_up.prints))
+}
+
+impl Verified {
+    /// For subjects that an earlier worker verified and cut over.
+    pub(crate) fn nothing_left() -> Self {
+        Self::new(Vec::new(), Prints::default())
+    }
+
+    fn new(travellers: Vec<Traveller>, prints: Prints) -> Self {
+        Self { travellers, prints, dirty: KeySet::new(), tries: BTreeMap::new() }
+    }
+}
+
+enum Found {
+    Equal(Vec<TableDigest>),
+    /// The target is not yet at the snapshot: too many changes, or rows it can't take.
+    Behind {
+        blocked: Vec<SubjectId>,
+        why: String,
+    },
+    Differ(Vec<Difference>),
+}
+
+/// One difference, by table and kind; the subject is for the mover, never for words.
+struct Difference {
+    subject: SubjectId,
+    what: String,
+}
+
+async fn compare_once(batch: &Batch<'_>, travellers: &[Traveller]) -> Result<Found> {
+    let subjects = ids(travellers);
+    let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
+    let round = catch_up::round(batch, snapshot.as_mut(), &subjects, Bound::None).await?;
+    let limit = batch.limits().catch_up_changes as usize;
+    if !round.applied || round.changes >= limit {
+        snapshot.close().await.at(batch.source)?;
+        let why = round.why.unwrap_or_else(|| "changes arrive faster than they are brought over".into());
+        return Ok(Found::Behind { blocked: round.subjects, why });
+    }
+    let mut arrived = batch.target.records.snapshot().await.at(batch.target)?;
+    let (source, target) = tokio::join!(snapshot.digests(&subjects), arrived.digests(&subjects));
+    let (source, target) = (source.at(batch.source)?, target.at(batch.target)?);
+    let refs = snapshot.objects(&subjects, None).await.at(batch.source)?;
+    snapshot.close().await.at(batch.source)?;
+    arrived.close().await.at(batch.target)?;
+    let mut differences = differing_rows(&source, &target, &batch.service.layout);
+    differences.extend(
+        objects::differing(batch, &subjects, &refs)
+            .await?
+            .into_iter()
+            .map(|(subject, what)| Difference { subject, what }),
+    );
+    if differences.is_empty() { Ok(Found::Equal(source)) } else { Ok(Found::Differ(differences)) }
+}
+
+fn differing_rows(
+    source: &[TableDigest],
+    target: &[TableDigest],
+    layout: &domicile_datamap::Layout,
+) -> Vec<Difference> {
+    let index = |all: &[TableDigest]| -> BTreeMap<_, _> {
+        all.iter().map(|d| ((d.subject.clone(), d.table), (d.rows, d.sha256.clone()))).collect()
+    };
+    let (source, target) = (index(source), index(target));
+    let keys: BTreeSet<_> = source.keys().chain(target.keys()).cloned().collect();
+    let differ = keys.into_iter().filter_map(|key| {
+        let (here, there) = (source.get(&key), target.get(&key));
+        (here != there).then(|| {
+            let rows = |side: Option<&(u64, String)>| side.map_or(0, |(rows, _)| *rows);
+            let name = &layout.tables[key.1].name;
+            let what = format!("{name} ({} rows at the source, {} at the target)", rows(here), rows(there));
+            Difference { subject: key.0, what }
+        })
+    });
+    differ.collect()
+}
+
+fn describe(batch: &Batch<'_>, differences: &[Difference]) -> String {
+    let subjects: BTreeSet<_> = differences.iter().map(|d| &d.subject).collect();
+    let mut what: Vec<_> = differences.iter().map(|d| d.what.as_str()).collect();
+    what.sort_unstable();
+    what.dedup();
+    what.truncate(5);
+    format!(
+        "{} and {} differ for {} subject(s): {}",
+        batch.source.id,
+        batch.target.id,
+        subjects.len(),
+        what.join("; ")
+    )
+}
+
+/// Writes the digests into the record before any fence: after a crash the receipts still have them.
+async fn note(batch: &Batch<'_>, travellers: &[Traveller], digests: Vec<TableDigest>) -> Result<()> {
+    let mut by_subject: BTreeMap<SubjectId, Vec<TableDigest>> = BTreeMap::new();
+    for digest in digests {
+        by_subject.entry(digest.subject.clone()).or_default().push(digest);
+    }
+    let copied = batch.objects.lock().await.clone();
+    let mut record = batch.record.lock().await;
+    for t in travellers {
+        let note = record.subjects.entry(t.subject.clone()).or_default();
+        note.epoch = t.epoch;
+        note.tables = by_subject.remove(&t.subject).unwrap_or_default();
+        let mine = copied.values().filter(|(subject, _)| subject == &t.subject);
+        note.objects = mine.map(|(_, object)| object.clone()).collect();
+    }
+    drop(record);
+    batch.save().await
+}
+
+/// Adds keys that changed after the comparison.
+pub(crate) fn soil(verified: &mut Verified, keys: KeySet) {
+    merge(&mut verified.dirty, keys);
+}

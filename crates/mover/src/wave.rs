@@ -1,0 +1,379 @@
+//! A wave: the subjects that one command moves together, as batches side by side.
+
+use crate::batch::{Batch, json};
+use crate::erase::{self, Erased};
+use crate::error::{At, Error, Result};
+use crate::evidence;
+use crate::members;
+use crate::pace;
+use crate::plan::{Plan, PlannedMove};
+use crate::preflight::preflight;
+use crate::progress::Event;
+use crate::record::{Reached, Record};
+use crate::report::WaveReport;
+use crate::route::{self, Until};
+use crate::service::{Region, Service};
+use crate::turn::Turn;
+use domicile_directory::{Asked, NewWave, Wave, WaveState};
+use domicile_stores::records::BatchRow;
+use futures::StreamExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How to run a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Only so many subjects of each move; the rest goes with the next `move` of the same plan.
+    pub first: Option<u64>,
+    /// Copy and compare, then drop the copy: no fence, nobody moves.
+    pub rehearse: bool,
+}
+
+/// What the control store keeps of a wave, so that `resume` and `erase` need no plan file. Names no subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaveNote {
+    /// The move as planned.
+    pub planned: PlannedMove,
+    /// Hash of the policies it was planned with.
+    pub policy_hash: String,
+    /// Hash of the data map.
+    pub map_hash: String,
+    /// Whether the placement was also for latency.
+    pub for_latency: bool,
+    /// The day of the plan.
+    pub today: jiff::civil::Date,
+    /// SHA-256 of the plan.
+    pub plan_hash: String,
+    /// When the plan was made.
+    pub planned_at: Timestamp,
+    /// When the wave was opened.
+    pub opened_at: Timestamp,
+    /// `--first`: so many subjects and no more, for now.
+    pub first: Option<u64>,
+}
+
+/// Runs every move of a plan, one wave after the other.
+pub async fn run_plan(service: &Arc<Service>, plan: &Plan, options: &Options) -> Result<Vec<WaveReport>> {
+    plan.check_fresh(service)?;
+    let mut reports = Vec::new();
+    for planned in &plan.moves {
+        let note = WaveNote {
+            planned: planned.clone(),
+            policy_hash: plan.policy_hash.clone(),
+            map_hash: plan.map_hash.clone(),
+            for_latency: plan.for_latency,
+            today: plan.today,
+            plan_hash: plan.hash()?,
+            planned_at: plan.made_at,
+            opened_at: Timestamp::now(),
+            first: options.first,
+        };
+        reports.push(start(service, note, options.rehearse).await?);
+    }
+    Ok(reports)
+}
+
+async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result<WaveReport> {
+    let (from, to) = (service.region(&note.planned.from)?, service.region(&note.planned.to)?);
+    let problems = preflight(service, from, to).await?;
+    if !problems.is_empty() {
+        return Err(Error::Preflight(problems));
+    }
+    members::check_list(service, from, &note.planned).await?;
+    if rehearse {
+        return rehearsal(service, note).await;
+    }
+    let new = NewWave {
+        service: service.name.clone(),
+        source: note.planned.from.clone(),
+        target: note.planned.to.clone(),
+        plan_hash: note.plan_hash.clone(),
+        predicate: note.planned.groups.iter().map(|g| g.class.as_str()).collect::<Vec<_>>().join("; "),
+        counts: serde_json::json!({ "subjects": note.planned.subjects, "size": note.planned.size() }),
+        note: serde_json::to_value(&note).map_err(json)?,
+    };
+    // CRASH: an open wave without batches; resume lists its subjects and goes on.
+    let wave = service.directory.open_wave(&new).await?;
+    match wave.state {
+        WaveState::Open => drive(service, &wave.id, note, wave.note != new.note).await,
+        state => Err(Error::Wave { wave: wave.id, why: format!("this plan's wave is {state} already") }),
+    }
+}
+
+/// Goes on with a wave that was interrupted, wherever it was.
+pub async fn resume(service: &Arc<Service>, wave: &str) -> Result<WaveReport> {
+    let (row, note) = find(service, wave).await?;
+    match row.state {
+        WaveState::Open => drive(service, wave, note, true).await,
+        WaveState::Aborting => abort(service, wave).await,
+        state => Err(Error::Wave {
+            wave: wave.to_owned(),
+            why: format!("it is {state}: there is nothing to resume"),
+        }),
+    }
+}
+
+async fn find(service: &Service, wave: &str) -> Result<(Wave, WaveNote)> {
+    let row = service.directory.wave(wave).await?.ok_or_else(|| Error::Wave {
+        wave: wave.to_owned(),
+        why: "the control store does not know it; `domicile status` lists the waves".into(),
+    })?;
+    if row.service != service.name {
+        let why = format!("it belongs to service `{}`, not `{}`", row.service, service.name);
+        return Err(Error::Wave { wave: wave.to_owned(), why });
+    }
+    let note = serde_json::from_value(row.note.clone()).map_err(json)?;
+    Ok((row, note))
+}
+
+/// The one loop that both the normal run and resume go through.
+async fn drive(service: &Arc<Service>, wave: &str, note: WaveNote, resumed: bool) -> Result<WaveReport> {
+    let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
+    let turn = Turn::take(service, wave).await?;
+    let result = drive_with_turn(service, wave, &note, resumed, &from, &to, &turn).await;
+    turn.give_back().await;
+    result
+}
+
+async fn drive_with_turn(
+    service: &Arc<Service>,
+    wave: &str,
+    note: &WaveNote,
+    resumed: bool,
+    from: &Arc<Region>,
+    to: &Arc<Region>,
+    turn: &Turn,
+) -> Result<WaveReport> {
+    let started = Instant::now();
+    // `--first` of this run is kept, so that resume does not go on beyond it.
+    let kept = serde_json::to_value(note).map_err(json)?;
+    set_state(service, turn, &[WaveState::Open], WaveState::Open, Some(&kept)).await?;
+    arm(from, to, true).await?;
+    service.observer.event(Event::Wave {
+        wave: wave.to_owned(),
+        from: from.id.clone(),
+        to: to.id.clone(),
+        subjects: note.planned.subjects,
+        rows: note.planned.size().rows,
+        resumed,
+    });
+    let skipped = members::open_batches(service, from, wave, note).await?;
+    for _ in 0..=service.limits.straggler_rounds {
+        run_batches(service, from, to, wave, Until::Activated).await?;
+        if members::regroup_stragglers(from, wave).await? == 0 {
+            break;
+        }
+    }
+    let batches = from.records.batches(wave).await.at(from)?;
+    let mut report = WaveReport::gather(service, wave, note, &batches, started.elapsed())?;
+    report.skipped = skipped;
+    report.receipts = evidence::write(service, wave, note, &batches).await?;
+    if members::all_listed(service, from, wave, note).await? {
+        set_state(service, turn, &[WaveState::Open], WaveState::Moved, None).await?;
+    }
+    arm(from, to, false).await?;
+    Ok(report)
+}
+
+async fn set_state(
+    service: &Service,
+    turn: &Turn,
+    from: &[WaveState],
+    to: WaveState,
+    note: Option<&serde_json::Value>,
+) -> Result<()> {
+    Ok(service.directory.set_wave_state(turn.lease(), from, to, note).await?)
+}
+
+/// `guard = "wave"`: triggers are armed for as long as a wave is open.
+async fn arm(from: &Region, to: &Region, armed: bool) -> Result<()> {
+    from.records.arm(armed).await.at(from)?;
+    to.records.arm(armed).await.at(to)
+}
+
+/// Runs all batches of a wave that are not at their end, several at once. The first error that
+/// trying again does not mend stops the others before their next fence.
+async fn run_batches(
+    service: &Arc<Service>,
+    from: &Arc<Region>,
+    to: &Arc<Region>,
+    wave: &str,
+    until: Until,
+) -> Result<()> {
+    let rows = from.records.batches(wave).await.at(from)?;
+    let tasks = rows.into_iter().map(|row| {
+        let (service, from, to) = (service.clone(), from.clone(), to.clone());
+        async move {
+            let task = tokio::spawn(async move { run_batch(&service, &from, &to, row, until).await });
+            task.await.unwrap_or_else(|gone| Err(Error::Setting(format!("a batch's task ended: {gone}"))))
+        }
+    });
+    let mut results = futures::stream::iter(tasks).buffer_unordered(service.limits.batches_in_flight);
+    while let Some(result) = results.next().await {
+        result?;
+    }
+    Ok(())
+}
+
+/// Runs one batch; what has to be tried again, or lost its connection, begins again at [`route::run`].
+async fn run_batch(service: &Service, from: &Region, to: &Region, row: BatchRow, until: Until) -> Result<()> {
+    let mut record: Record = serde_json::from_value(row.record).map_err(json)?;
+    if record.reached >= Reached::Activated {
+        return Ok(());
+    }
+    let mut round = 0;
+    loop {
+        wait_while_paused(service, &row.wave).await?;
+        let attempt = async {
+            let batch = Batch::take(service, &row.wave, &row.batch, from, to, record.clone()).await?;
+            route::run(&batch, until).await?;
+            if until == Until::Verified { route::abort(&batch).await.map(|_| ()) } else { Ok(()) }
+        };
+        match attempt.await {
+            Err(error) if error.may_pass() && round < service.limits.tries => {
+                let why = error.to_string();
+                service.observer.event(Event::Again { batch: row.batch.clone(), why });
+                pace::back_off(round + 4).await;
+                round += 1;
+                if let Ok(journalled) = members::record(from, &row.wave, &row.batch).await {
+                    record = journalled;
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Looks what another terminal asks for before a batch begins.
+async fn wait_while_paused(service: &Service, wave: &str) -> Result<()> {
+    let mut told = false;
+    loop {
+        service.check_stop()?;
+        match service.directory.asked(wave).await {
+            Ok(Asked::Run) | Err(domicile_directory::Error::UnknownWave { .. }) => return Ok(()),
+            Ok(Asked::Abort) => return Err(Error::Stopped),
+            Ok(Asked::Pause) if !told => {
+                service.observer.event(Event::Paused);
+                told = true;
+            }
+            Ok(Asked::Pause) => {}
+            Err(error) => return Err(Error::Directory(error)),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn rehearsal(service: &Arc<Service>, note: WaveNote) -> Result<WaveReport> {
+    // Not in the journal of waves: nothing of a rehearsal outlives it but, after a crash, a copy that the
+    // next rehearsal or move of the plan clears.
+    let wave = format!("{}.rehearsal", note.planned.list);
+    let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
+    let started = Instant::now();
+    arm(&from, &to, true).await?;
+    members::open_batches(service, &from, &wave, &note).await?;
+    let ran = run_batches(service, &from, &to, &wave, Until::Verified).await;
+    let batches = from.records.batches(&wave).await.at(&from)?;
+    let report = WaveReport::gather(service, &wave, &note, &batches, started.elapsed())?;
+    for row in batches {
+        let batch = take(service, &from, &to, row).await?;
+        route::abort(&batch).await?;
+        close(&batch).await?;
+    }
+    arm(&from, &to, false).await?;
+    ran.map(|()| report)
+}
+
+/// Ends a wave before its end: subjects that have not moved stay, the target is emptied of them. A
+/// worker that is at it is asked to stop and waited for.
+pub async fn abort(service: &Arc<Service>, wave: &str) -> Result<WaveReport> {
+    let (row, note) = find(service, wave).await?;
+    if !matches!(row.state, WaveState::Open | WaveState::Aborting) {
+        let state = row.state;
+        let why = format!(
+            "it is {state}: only a wave under way can be aborted; what has moved moves back by a new plan"
+        );
+        return Err(Error::Wave { wave: wave.to_owned(), why });
+    }
+    service.directory.ask_abort(wave).await?;
+    let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
+    let turn = Turn::take(service, wave).await?;
+    let started = Instant::now();
+    set_state(service, &turn, &[WaveState::Open], WaveState::Aborting, None).await?;
+    for row in from.records.batches(wave).await.at(&from)? {
+        route::abort(&take(service, &from, &to, row).await?).await?;
+    }
+    let batches = from.records.batches(wave).await.at(&from)?;
+    let mut report = WaveReport::gather(service, wave, &note, &batches, started.elapsed())?;
+    let ended = if report.subjects > 0 { WaveState::Moved } else { WaveState::Aborted };
+    if ended == WaveState::Moved {
+        report.receipts = evidence::write(service, wave, &note, &batches).await?;
+    } else {
+        close_all(service, &from, &to, batches).await?;
+        from.records.drop_list(&note.planned.list).await.at(&from)?;
+    }
+    set_state(service, &turn, &[WaveState::Aborting], ended, None).await?;
+    arm(&from, &to, false).await?;
+    turn.give_back().await;
+    Ok(report)
+}
+
+/// Erases a moved wave's subjects at the old home and completes its receipts.
+pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, WaveReport)> {
+    let (row, note) = find(service, wave).await?;
+    let closing = row.state == WaveState::Erased;
+    if row.state != WaveState::Moved && !closing {
+        let why = format!("it is {}: only a wave whose move is done can be erased", row.state);
+        return Err(Error::Wave { wave: wave.to_owned(), why });
+    }
+    let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
+    let turn = Turn::take(service, wave).await?;
+    let started = Instant::now();
+    let mut total = Erased::default();
+    let batches = from.records.batches(wave).await.at(&from)?;
+    for row in batches.into_iter().filter(|_| !closing) {
+        service.check_stop()?;
+        let erased = erase::erase(&take(service, &from, &to, row).await?, Timestamp::now()).await?;
+        total.subjects += erased.subjects;
+        total.rows += erased.rows;
+        total.objects += erased.objects;
+    }
+    let batches = from.records.batches(wave).await.at(&from)?;
+    let mut report = WaveReport::gather(service, wave, &note, &batches, started.elapsed())?;
+    if !closing {
+        report.receipts = evidence::write(service, wave, &note, &batches).await?;
+        set_state(service, &turn, &[WaveState::Moved], WaveState::Erased, None).await?;
+    }
+    // CRASH: the receipts are complete; a rest of the journal, which names subjects, is removed when
+    // erase is asked for the wave again.
+    close_all(service, &from, &to, batches).await?;
+    from.records.drop_list(&note.planned.list).await.at(&from)?;
+    report.scrubbed = Some(from.records.scrub().await.at(&from)?);
+    turn.give_back().await;
+    Ok((total, report))
+}
+
+/// Takes a batch of the journal as its row says.
+async fn take<'a>(
+    service: &'a Service,
+    from: &'a Region,
+    to: &'a Region,
+    row: BatchRow,
+) -> Result<Batch<'a>> {
+    let record: Record = serde_json::from_value(row.record).map_err(json)?;
+    Batch::take(service, &row.wave, &row.batch, from, to, record).await
+}
+
+async fn close_all(service: &Service, from: &Region, to: &Region, batches: Vec<BatchRow>) -> Result<()> {
+    for row in batches {
+        close(&take(service, from, to, row).await?).await?;
+    }
+    Ok(())
+}
+
+/// Forgets a batch at both sides.
+async fn close(batch: &Batch<'_>) -> Result<()> {
+    batch.target.records.close_batch(&batch.target_lease).await.at(batch.target)?;
+    batch.source.records.close_batch(&batch.source_lease).await.at(batch.source)
+}

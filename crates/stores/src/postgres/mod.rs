@@ -5,10 +5,25 @@
 //! writing in `writing` and `erase`; the guard's half of the promise stands in `guard`, `adoption`,
 //! `homes` and `journal`.
 
+mod adoption;
+mod catalogue;
 mod connect;
+mod erase;
+mod expand;
 mod failure;
+mod guard;
+mod homes;
+mod journal;
+mod measure;
+mod paths;
 mod pool;
 mod quote;
+mod records;
+mod reference;
+mod schema;
+mod snapshot;
+mod upsert;
+mod writing;
 
 use crate::error::Result;
 use domicile_datamap::layout::Layout;
@@ -45,5 +60,81 @@ impl Postgres {
     /// A connection from the pool.
     async fn conn(&self) -> Result<Conn> {
         self.pool.get().await
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use domicile_datamap::catalogue::FkAction::NoAction;
+    use domicile_datamap::catalogue::{Engine, ForeignKey, TableName};
+    use domicile_datamap::layout::{AttributePath, Layout, MappedTable, MovedColumn, Owner};
+
+    fn table(name: &str, columns: &[&str], owner: Owner, refers: Option<(&str, &str)>) -> MappedTable {
+        let column = |name: &&str| MovedColumn {
+            name: (*name).to_owned(),
+            type_name: "integer".to_owned(),
+            not_null: true,
+            identity: false,
+        };
+        MappedTable {
+            name: TableName::new("public", name),
+            owner,
+            category: "profile".to_owned(),
+            columns: columns.iter().map(column).collect(),
+            key: vec![columns[0].to_owned()],
+            uniques: vec![],
+            foreign_keys: refers
+                .map(|(table, column)| ForeignKey {
+                    name: format!("{name}_fkey"),
+                    columns: vec![column.to_owned()],
+                    references: TableName::new("public", table),
+                    referenced: vec![column.to_owned()],
+                    on_delete: NoAction,
+                    on_update: NoAction,
+                    deferrable: false,
+                    initially_deferred: false,
+                })
+                .into_iter()
+                .collect(),
+            children: vec![],
+            null_first: vec![],
+            blanked: vec![],
+            refusing: vec![],
+            partitioned: false,
+            leaves: vec![],
+        }
+    }
+
+    /// customer <- invoice (direct) <- invoice_line (derived).
+    pub(crate) fn layout() -> Layout {
+        let own = |c: &str| c.to_owned();
+        let line = Owner::Derived {
+            parent: 1,
+            link: vec![(own("invoice_id"), own("invoice_id"))],
+            deferrable: false,
+        };
+        Layout {
+            engine: Engine::Postgres,
+            tables: vec![
+                table("customer", &["customer_id"], Owner::Root { column: own("customer_id") }, None),
+                table(
+                    "invoice",
+                    &["invoice_id", "customer_id"],
+                    Owner::Direct { column: own("customer_id") },
+                    Some(("customer", "customer_id")),
+                ),
+                table("invoice_line", &["line_id", "invoice_id"], line, Some(("invoice", "invoice_id"))),
+            ],
+            country: AttributePath { hops: vec![], column: own("country") },
+            citizenship: None,
+            flags: None,
+            references: vec![],
+            excluded: vec![],
+            dropped_foreign_keys: vec![],
+            objects: vec![],
+            declared: vec![],
+            safe_triggers: vec![],
+            hash: String::new(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::pool::Conn;
 use super::{Postgres, expand, quote};
 use crate::error::{Error, Result};
 use crate::records::{
-    Change, Key, KeySet, Lease, ObjectRef, Pick, RowStream, Snapshot, SubjectId, TableDigest,
+    Change, Key, KeySet, ObjectRef, Pick, RowStream, Snapshot, SubjectId, TableDigest,
 };
 use async_trait::async_trait;
 use domicile_datamap::layout::{Layout, MappedTable, ObjectSource, TableIx};
@@ -15,12 +15,11 @@ use std::sync::Arc;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// A transaction on a connection of its own; read-only unless it holds a lease. Dropped, it rolls back.
+/// A transaction on a connection of its own: read-only, or the mover's own, begun with its lease.
+/// Dropped, it rolls back.
 pub(super) struct Transaction {
     pub(super) conn: Conn,
     pub(super) layout: Arc<Layout>,
-    /// The lease it has read, in a write transaction.
-    pub(super) lease: Option<Lease>,
 }
 
 /// A statement and its parameters, to be sent with others.
@@ -32,7 +31,7 @@ impl Postgres {
         // The instant is that of the first query, not of BEGIN. Sorting hashes wants memory.
         conn.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'; SELECT 1")
             .await?;
-        Ok(Transaction { conn, layout: self.layout.clone(), lease: None })
+        Ok(Transaction { conn, layout: self.layout.clone() })
     }
 }
 

@@ -23,16 +23,16 @@ impl Postgres {
     pub(super) async fn open_writing(&self, lease: &Lease) -> Result<Transaction> {
         let mut conn = self.conn().await?;
         begin_with_lease(&mut conn, lease).await?;
-        Ok(Transaction { conn, layout: self.layout.clone(), lease: Some(lease.clone()) })
+        Ok(Transaction { conn, layout: self.layout.clone() })
     }
 }
 
 /// Begins a write transaction and reads the lease's token in it, in one round trip.
 ///
-/// INVARIANT: whoever takes the lease over updates its row and so waits for this transaction's end
-/// (or ends its backend); whoever begins after that finds another token and writes nothing.
+/// INVARIANT: whoever takes the lease over bumps the token, then waits for this transaction's end (or
+/// ends its backend); whoever begins after the bump finds another token and writes nothing.
 pub(super) async fn begin_with_lease(conn: &mut Conn, lease: &Lease) -> Result<()> {
-    let sql = "SELECT 1 FROM domicile.lease WHERE batch = $1 AND token = $2 FOR SHARE";
+    let sql = "SELECT 1 FROM domicile.lease WHERE batch = $1 AND token = $2 FOR KEY SHARE";
     conn.prepared("reading the lease", sql).await?;
     conn.mark_in_transaction();
     let begun = conn.batch(

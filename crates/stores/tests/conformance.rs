@@ -1,0 +1,39 @@
+//! One suite, every record store. An engine is a module below with a fixture.
+
+#[path = "conformance/postgres.rs"]
+mod postgres;
+#[path = "conformance/suite.rs"]
+mod suite;
+
+mod layouts;
+
+/// The whole suite for one fixture, a test each.
+macro_rules! conformance {
+    ($fixture:expr) => {
+        #[tokio::test]
+        async fn copy() {
+            crate::suite::copy(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn catch_up() {
+            crate::suite::catch_up(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn corruption() {
+            crate::suite::corruption(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn ownership() {
+            crate::suite::ownership(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn erase() {
+            crate::suite::erase(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn lease_loss() {
+            crate::suite::lease_loss(&$fixture).await;
+        }
+    };
+}
+pub(crate) use conformance;

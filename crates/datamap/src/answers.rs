@@ -103,7 +103,10 @@ impl Settled {
         self.problems.push(Problem {
             code: "map-answer-wrong",
             table: question.ask.table().cloned(),
-            what: format!("the answer `{}` to question `{}` is not understood", question.answer, question.ask),
+            what: format!(
+                "the answer `{}` to question `{}` is not understood",
+                question.answer, question.ask
+            ),
             why: "nothing is guessed: an answer is one of the question's choices".to_owned(),
             fix: format!("write {wanted}"),
         });
@@ -114,7 +117,10 @@ impl Settled {
         self.problems.push(Problem {
             code: "map-answer-contradicts",
             table: question.ask.table().cloned(),
-            what: format!("question `{}` is answered `{}`, but the map says {written}", question.ask, question.answer),
+            what: format!(
+                "question `{}` is answered `{}`, but the map says {written}",
+                question.ask, question.answer
+            ),
             why: "either could be meant".to_owned(),
             fix: "remove the question, or change the map to agree with it".to_owned(),
         });
@@ -148,7 +154,9 @@ impl Settled {
 
     fn country(&mut self, question: &Question, path: crate::name::Path) {
         match &self.map.subject.country {
-            Some(written) if *written != path => self.contradicted(question, format!("country = \"{written}\"")),
+            Some(written) if *written != path => {
+                self.contradicted(question, format!("country = \"{written}\""))
+            }
             _ => self.map.subject.country = Some(path),
         }
     }
@@ -177,7 +185,9 @@ impl Settled {
                 let kind = kind_by(&self.map.subject, reference);
                 self.kind(question, table, kind);
             }
-            None => self.wrong(question, "a foreign key that the table has now; it is gone since init".to_owned()),
+            None => {
+                self.wrong(question, "a foreign key that the table has now; it is gone since init".to_owned())
+            }
         }
     }
 

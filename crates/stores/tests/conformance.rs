@@ -27,6 +27,10 @@ macro_rules! conformance {
             crate::suite::ownership(&$fixture).await;
         }
         #[tokio::test]
+        async fn swapped_value() {
+            crate::suite::swapped_value(&$fixture).await;
+        }
+        #[tokio::test]
         async fn erase() {
             crate::suite::erase(&$fixture).await;
         }

@@ -86,6 +86,13 @@ impl Way {
         format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
     }
 
+    /// The parents and another table, without `t0` itself, for a subquery about a row `t0` outside.
+    pub(super) fn select_above(&self, also: &str, conditions: &[String]) -> String {
+        let tables: Vec<&str> =
+            std::iter::once(also).chain(self.parents.iter().map(String::as_str)).collect();
+        format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
+    }
+
     /// `DELETE FROM t0 USING t1, ... WHERE joins AND conditions`.
     pub(super) fn delete(&self, also: Option<&str>, conditions: &[String]) -> String {
         let using: Vec<&str> = also.into_iter().chain(self.parents.iter().map(String::as_str)).collect();

@@ -4,9 +4,7 @@ use super::paths::{self, Way};
 use super::pool::Conn;
 use super::{Postgres, expand, quote};
 use crate::error::{Error, Result};
-use crate::records::{
-    Change, Key, KeySet, ObjectRef, Pick, RowStream, Snapshot, SubjectId, TableDigest,
-};
+use crate::records::{Change, Key, KeySet, ObjectRef, Pick, RowStream, Snapshot, SubjectId, TableDigest};
 use async_trait::async_trait;
 use domicile_datamap::layout::{Layout, MappedTable, ObjectSource, TableIx};
 use futures::{StreamExt, TryStreamExt};
@@ -20,6 +18,8 @@ use tokio_postgres::types::ToSql;
 pub(super) struct Transaction {
     pub(super) conn: Conn,
     pub(super) layout: Arc<Layout>,
+    /// The batch whose lease it holds; empty in a snapshot, which writes nothing.
+    pub(super) batch: String,
 }
 
 /// A statement and its parameters, to be sent with others.
@@ -31,7 +31,7 @@ impl Postgres {
         // The instant is that of the first query, not of BEGIN. Sorting hashes wants memory.
         conn.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'; SELECT 1")
             .await?;
-        Ok(Transaction { conn, layout: self.layout.clone() })
+        Ok(Transaction { conn, layout: self.layout.clone(), batch: String::new() })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Rows written by primary key, as text arrays in one statement: no temporary table, no COPY, one
 //! round trip.
 
+use super::paths::Way;
 use super::pool::Conn;
-use super::quote;
+use super::{park, quote};
 use crate::error::{Error, Result};
 use crate::records::RowStream;
 use bytes::{Bytes, BytesMut};
-use domicile_datamap::layout::{MappedTable, MovedColumn, ReferenceTable};
+use domicile_datamap::layout::{Layout, MappedTable, MovedColumn, ReferenceTable, TableIx};
 use futures::StreamExt;
 use tokio_postgres::types::ToSql;
 
@@ -23,12 +24,28 @@ pub(super) struct Destination<'a> {
     columns: &'a [MovedColumn],
     key: &'a [String],
     statement_bytes: usize,
-    /// Rows that are the same already are not written and not counted.
-    only_changed: bool,
+    rule: Rule<'a>,
+}
+
+/// Which existing rows may be replaced.
+enum Rule<'a> {
+    /// Those whose owner here is in the batch (finding 7). Another's row under the same key, live,
+    /// dead or brought by another batch, is never overwritten: it is [`Error::Taken`].
+    OfBatch {
+        /// The batch, against `domicile.home`.
+        batch: &'a str,
+        /// Is the row `t` of the batch `{parameter}`?
+        owned: String,
+        table: &'a MappedTable,
+    },
+    /// All that differ; the same ones are not written and not counted.
+    Changed,
 }
 
 impl<'a> Destination<'a> {
-    pub(super) fn mapped(table: &'a MappedTable) -> Self {
+    /// A mapped table, written for a batch.
+    pub(super) fn mapped(layout: &'a Layout, ix: TableIx, batch: &'a str) -> Self {
+        let table = &layout.tables[ix];
         let linked = table.foreign_keys.iter().any(|fk| {
             fk.references == table.name
                 && !fk.deferrable
@@ -40,7 +57,7 @@ impl<'a> Destination<'a> {
             columns: &table.columns,
             key: &table.key,
             statement_bytes: if linked { STATEMENT_BYTES_LINKED } else { STATEMENT_BYTES },
-            only_changed: false,
+            rule: Rule::OfBatch { batch, owned: owned(layout, ix), table },
         }
     }
 
@@ -51,7 +68,7 @@ impl<'a> Destination<'a> {
             columns: &table.columns,
             key: &table.key,
             statement_bytes: STATEMENT_BYTES_LINKED,
-            only_changed: true,
+            rule: Rule::Changed,
         }
     }
 
@@ -70,19 +87,32 @@ impl<'a> Destination<'a> {
         let mut action = format!("UPDATE SET {}", names(set.collect()));
         if rest.is_empty() {
             action = "NOTHING".to_owned();
-        } else if self.only_changed {
-            let old = names(rest.iter().map(|c| quote::column("t", &c.name)).collect());
-            let new = names(rest.iter().map(|c| quote::column("excluded", &c.name)).collect());
-            action.push_str(&format!(" WHERE ROW({old})::text IS DISTINCT FROM ROW({new})::text"));
+        } else {
+            action.push_str(" WHERE ");
+            action.push_str(&match &self.rule {
+                Rule::OfBatch { owned, .. } => format!("{owned} = ${}", self.columns.len() + 1),
+                Rule::Changed => {
+                    let old = names(rest.iter().map(|c| quote::column("t0", &c.name)).collect());
+                    let new = names(rest.iter().map(|c| quote::column("excluded", &c.name)).collect());
+                    format!("ROW({old})::text IS DISTINCT FROM ROW({new})::text")
+                }
+            });
         }
         format!(
-            "INSERT INTO {} AS t ({all}) OVERRIDING SYSTEM VALUE SELECT {} FROM unnest({arrays}) AS r({all}) \
+            "INSERT INTO {} AS t0 ({all}) OVERRIDING SYSTEM VALUE SELECT {} FROM unnest({arrays}) AS r({all}) \
              ON CONFLICT ({}) DO {action}",
             self.relation,
             names(casts.collect()),
             names(self.key.iter().map(|k| quote::ident(k)).collect())
         )
     }
+}
+
+/// The batch of the owner of the existing row `t0`.
+fn owned(layout: &Layout, ix: TableIx) -> String {
+    let way = Way::to_owner(layout, ix);
+    let holds = format!("h.subject = {}", way.owner);
+    format!("(SELECT h.batch {})", way.select_above("domicile.home AS h", &[holds]))
 }
 
 /// Writes the rows of a COPY stream. Returns rows written.
@@ -118,11 +148,27 @@ async fn run(conn: &Conn, what: &str, sql: &str, into: &Destination<'_>, rows: &
         what: what.to_owned(),
         why: why.to_owned(),
     })?;
-    if columns.first().is_none_or(Vec::is_empty) {
+    let sent = columns.first().map_or(0, Vec::len);
+    if sent == 0 {
         return Ok(0);
     }
-    let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
-    conn.execute(what, sql, &params).await
+    let mut params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|c| c as &(dyn ToSql + Sync)).collect();
+    let Rule::OfBatch { batch, table, .. } = &into.rule else {
+        return conn.execute(what, sql, &params).await;
+    };
+    let only_keys = !sql.contains(" DO UPDATE ");
+    if !only_keys {
+        params.push(batch);
+    }
+    let written = park::run(conn, what, sql, &params, table, &columns).await?;
+    if written < sent as u64 && !only_keys {
+        return Err(Error::Taken {
+            store: conn.store(),
+            table: table.name.to_string(),
+            constraint: "primary key".to_owned(),
+        });
+    }
+    Ok(written)
 }
 
 /// COPY's text form, turned into columns.

@@ -23,7 +23,7 @@ impl Postgres {
     pub(super) async fn open_writing(&self, lease: &Lease) -> Result<Transaction> {
         let mut conn = self.conn().await?;
         begin_with_lease(&mut conn, lease).await?;
-        Ok(Transaction { conn, layout: self.layout.clone() })
+        Ok(Transaction { conn, layout: self.layout.clone(), batch: lease.batch.clone() })
     }
 }
 
@@ -90,7 +90,8 @@ impl Writing for Transaction {
     }
 
     async fn upsert(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64> {
-        upsert::upsert(&self.conn, &upsert::Destination::mapped(self.table(table)), rows).await
+        let into = upsert::Destination::mapped(&self.layout, table, &self.batch);
+        upsert::upsert(&self.conn, &into, rows).await
     }
 
     async fn delete(&mut self, keys: &KeySet, subjects: &[SubjectId]) -> Result<u64> {

@@ -339,6 +339,38 @@ pub async fn ownership(fixture: &dyn Fixture) {
     let mut there = under_way.target().snapshot().await.expect("snapshot");
     let counts = there.counts(&under_way.subjects).await.expect("counts");
     assert_eq!(counts[&(subject(1), ORDERS)], 3, "closed without commit, it rolls back");
+    drop(there);
+    nobody_elses_row_is_overwritten(&under_way).await;
+}
+
+async fn nobody_elses_row_is_overwritten(under_way: &Move) {
+    let tamper = &under_way.pair.target.tamper;
+    run(tamper, "insert into person values (9, 'Live', 'CN', 'live')");
+    under_way.target().adopt(&[(subject(9), 1)]).await.expect("adopt");
+    run(tamper, "insert into orders values (13, 9, 'live', null)");
+    run(&under_way.pair.source.app, "insert into orders values (13, 1, 'same key', null)");
+    let keys = [domicile_stores::records::Key("[13]".to_owned())].into();
+    let mut snapshot = under_way.snapshot().await;
+    let rows = snapshot.rows(ORDERS, Pick::Keys(&keys, &under_way.subjects), true).await.expect("rows");
+    let mut writing = under_way.writing().await;
+    let taken = writing.upsert(ORDERS, rows).await;
+    assert!(matches!(taken, Err(Error::Taken { .. })), "{taken:?}");
+    drop(writing);
+    let mut there = under_way.target().snapshot().await.expect("snapshot");
+    assert_eq!(there.counts(&[subject(9)]).await.expect("counts")[&(subject(9), ORDERS)], 1);
+}
+
+/// A unique value swapped between rows of one batch arrives with one upsert.
+pub async fn swapped_value(fixture: &dyn Fixture) {
+    let under_way = Move::begin(fixture, "swapped_value").await;
+    run(&under_way.pair.source.app, "update person set email = 'bela@example' where id = 2");
+    under_way.copy().await;
+    under_way.catch_up().await;
+    for (id, email) in [(1, "parked"), (2, "ann@example"), (1, "bela@example")] {
+        run(&under_way.pair.source.app, &format!("update person set email = '{email}' where id = {id}"));
+    }
+    assert!(under_way.catch_up().await > 0);
+    under_way.assert_equal().await;
 }
 
 /// Erasing: only what is `away` in that epoch, in pieces, children first, with exact counts.

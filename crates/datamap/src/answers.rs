@@ -237,7 +237,7 @@ impl Settled {
         let (Some(answer), Some(found)) = (Other::from_word(&question.answer), catalogue.table(table)) else {
             return;
         };
-        let columns = self.stray_columns(found, catalogue);
+        let columns = self.stray_columns(question, found, catalogue);
         let entries = if *table == self.map.subject.table {
             Some(&mut self.map.subject.other)
         } else {
@@ -250,21 +250,18 @@ impl Settled {
         }
     }
 
-    /// Columns the answer is about: those of foreign keys that no entry of `other` speaks of yet.
-    fn stray_columns(&self, table: &Table, catalogue: &Catalogue) -> Vec<String> {
-        let nothing = std::collections::BTreeMap::new();
-        let rule = self.map.tables.get(&table.name);
-        let owner = rule.map_or(&[][..], |rule| owner_columns(&rule.kind));
-        let said = match rule {
-            Some(rule) => &rule.other,
-            None if table.name == self.map.subject.table => &self.map.subject.other,
-            None => &nothing,
-        };
-        strays(&self.map, catalogue, table, &mapped(&self.map))
-            .into_iter()
-            .map(|r| free_columns(r, owner))
-            .filter(|free| !free.iter().any(|c| said.contains_key(*c)))
-            .flat_map(|free| free.into_iter().cloned())
+    /// Columns the answer is for: those the question names that do not hold the owner's path and lead
+    /// to another side still, or to nothing since their foreign key was dropped.
+    fn stray_columns(&self, question: &Question, table: &Table, catalogue: &Catalogue) -> Vec<String> {
+        let owner = self.map.tables.get(&table.name).map_or(&[][..], |rule| owner_columns(&rule.kind));
+        let strays = strays(&self.map, catalogue, table, &mapped(&self.map));
+        let asked = question.columns.iter().filter(|c| !owner.contains(c) && table.column(c).is_some());
+        asked
+            .filter(|c| {
+                strays.iter().any(|r| free_columns(*r, owner).contains(c))
+                    || !table.foreign_keys.iter().any(|key| key.columns.contains(c))
+            })
+            .cloned()
             .collect()
     }
 

@@ -48,7 +48,8 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn ask<T: ToString>(&mut self, ask: Ask, text: String, choices: &[T]) {
         let choices = choices.iter().map(T::to_string).collect();
-        self.map.questions.push(Question { ask, text, choices, answer: String::new() });
+        let (columns, answer) = (Vec::new(), String::new());
+        self.map.questions.push(Question { ask, text, columns, choices, answer });
     }
 
     fn root(&self) -> Option<&'a Table> {
@@ -108,7 +109,7 @@ impl<'a> Draft<'a> {
     }
 
     fn personal(&mut self, table: &Table) {
-        let columns = personal_columns(table);
+        let columns = personal_signs(table);
         if !columns.is_empty() {
             let text = questions::personal(table, &columns);
             self.ask(Ask::Personal(table.name.clone()), text, &["copy", "stub", "exclude"]);
@@ -223,9 +224,11 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Columns that look personal, by name.
-pub(crate) fn personal_columns(table: &Table) -> Vec<&str> {
-    table.columns.iter().map(|c| c.name.as_str()).filter(|c| words::looks_personal(c)).collect()
+/// What of a table looks personal, by name: its columns, or the table itself (`address`).
+pub(crate) fn personal_signs(table: &Table) -> Vec<&str> {
+    let columns = table.columns.iter().map(|c| c.name.as_str()).filter(|c| words::looks_personal(c));
+    let signs: Vec<&str> = columns.collect();
+    if signs.is_empty() && words::looks_personal(&table.name.name) { vec!["its name"] } else { signs }
 }
 
 /// The key column a root of that table would have: its primary key, else a whole unique NOT NULL

@@ -206,6 +206,9 @@ pub struct Question {
     pub ask: Ask,
     /// The question in words.
     pub text: String,
+    /// For [`Ask::Other`]: the columns asked about. The answer is for these and no later ones, and stays
+    /// theirs when a foreign key is dropped.
+    pub columns: Vec<String>,
     /// The answers understood; for `country` any path is.
     pub choices: Vec<String>,
     /// Empty until answered.

@@ -68,12 +68,15 @@ impl Run<'_> {
         (0..self.placed.len())
             .filter(|i| !self.placed[*i] && reach[*i].iter().all(|other| reach[*other].contains(i)))
             .min_by_key(|i| {
-                let mut cost = (0, 0, 0);
+                // Owners' paths have no cycle (`check` sees to it), so a table without one waiting
+                // exists: a parent always stands before its children.
+                let mut cost = (0, 0, 0, 0);
                 for e in self.waiting(*i) {
                     let edge = &self.edges[e];
-                    cost.0 += usize::from(edge.owner || !(edge.nullable || edge.deferrable));
-                    cost.1 += usize::from(!edge.nullable);
-                    cost.2 += 1;
+                    cost.0 += usize::from(edge.owner);
+                    cost.1 += usize::from(!(edge.nullable || edge.deferrable));
+                    cost.2 += usize::from(!edge.nullable);
+                    cost.3 += 1;
                 }
                 (cost, *i)
             })
@@ -117,6 +120,14 @@ mod tests {
         let ordered = order(3, None, &[edge(0, 1, true), edge(1, 2, false), edge(2, 1, true)]);
         assert_eq!(ordered.order, [2, 1, 0]);
         assert_eq!(ordered.opened, [2]);
+    }
+
+    #[test]
+    fn the_owners_path_is_never_opened() {
+        let owner = Edge { owner: true, deferrable: true, ..edge(0, 1, false) };
+        let ordered = order(2, None, &[owner, edge(1, 0, false)]);
+        assert_eq!(ordered.order, [1, 0]);
+        assert_eq!(ordered.opened, [1]);
     }
 
     #[test]

@@ -93,6 +93,8 @@ struct RawQuestion {
     id: Text,
     text: String,
     #[serde(default)]
+    columns: Vec<String>,
+    #[serde(default)]
     choices: Vec<String>,
     #[serde(default)]
     answer: String,
@@ -233,6 +235,7 @@ fn questions_meaning(raw: Vec<RawQuestion>) -> Result<Vec<Question>, Wrong> {
         questions.push(Question {
             ask,
             text: q.text,
+            columns: q.columns,
             choices: q.choices,
             answer: q.answer.trim().to_owned(),
         });

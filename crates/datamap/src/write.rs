@@ -5,7 +5,7 @@ use crate::map::*;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Key, Table, Value, value};
 
 const HEAD: &str = "\
-# Which rows belong to whom: Domicile moves exactly these, in this order, and nothing else.
+# Which rows belong to whom: Domicile moves these rows and nothing else.
 # Written by `domicile init` from the database; it is yours now: edit it, keep it in version control.
 # Next: answer the questions (answer = \"...\"), then run `domicile check`.
 
@@ -15,7 +15,7 @@ const SUBJECT: &str =
 const COUNTRY: &str = "\
 # Where the subject's country stands: a column, or foreign keys to follow to one (a->b->column).
 # In the same way, if your policies ask for them: citizenship = \"...\", flags = \"...\".\n";
-const NO_COUNTRY: &str = "# country = \"...\"   # the question `country` asks for it\n";
+const NO_COUNTRY: &str = "\n# country = \"...\"   # the question `country` asks for it";
 const QUESTIONS: &str = "\n# What Domicile could not know. `check` refuses until each has an answer.\n";
 const TABLES: &str = "\n# Every other table of the database.\n";
 const OWNED: &str = "\
@@ -69,8 +69,8 @@ impl DataMap {
         match table.key_mut("country") {
             Some(mut key) => key.leaf_decor_mut().set_prefix(COUNTRY),
             None => {
-                if let Some(mut key) = table.key_mut("category") {
-                    key.leaf_decor_mut().set_prefix(NO_COUNTRY);
+                if let Some(category) = table.get_mut("category").and_then(Item::as_value_mut) {
+                    category.decor_mut().set_suffix(NO_COUNTRY);
                 }
             }
         }
@@ -91,6 +91,9 @@ impl DataMap {
             table.decor_mut().set_prefix(if all.is_empty() { QUESTIONS } else { "\n" });
             table.insert("id", value(question.ask.to_string()));
             table.insert("text", value(&question.text));
+            if let Some(columns) = list(&question.columns) {
+                table.insert("columns", Item::Value(columns));
+            }
             if let Some(choices) = list(&question.choices) {
                 table.insert("choices", Item::Value(choices));
             }

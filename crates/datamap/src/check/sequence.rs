@@ -15,6 +15,9 @@ pub(super) struct Sequence<'a> {
     pub(super) null_first: BTreeMap<&'a TableName, BTreeSet<&'a str>>,
 }
 
+/// Whose foreign key an edge is, which, and what of it can be NULL.
+type Found<'a> = (&'a TableName, Reference<'a>, Vec<&'a str>);
+
 impl<'a> Sequence<'a> {
     pub(super) fn index(&self, table: &TableName) -> Option<usize> {
         self.order.iter().position(|name| *name == table)
@@ -24,7 +27,7 @@ impl<'a> Sequence<'a> {
 impl<'a> Scene<'a> {
     pub(super) fn sequence(&mut self, owners: &Owners<'a>, sides: &Sides<'a>) -> Sequence<'a> {
         let names: Vec<&'a TableName> = owners.keys().copied().collect();
-        let (edges, found): (Vec<Edge>, Vec<(&'a TableName, Reference<'a>, Vec<&'a str>)>) = owners
+        let (edges, found): (Vec<Edge>, Vec<Found<'a>>) = owners
             .values()
             .flat_map(|owned| references(self.catalogue, owned.table).map(move |r| (owned, r)))
             .filter(|(owned, r)| stands(owned, *r, sides))
@@ -58,7 +61,7 @@ impl<'a> Scene<'a> {
             to: place(reference.to)?,
             owner,
             nullable: !owner && !openable(owned, reference).is_empty(),
-            deferrable: self.deferrable(reference.key),
+            deferrable: !owner && self.deferrable(reference.key),
         })
     }
 

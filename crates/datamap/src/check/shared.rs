@@ -2,7 +2,7 @@
 
 use super::{Role, Scene};
 use crate::catalogue::Table;
-use crate::init::personal_columns;
+use crate::init::personal_signs;
 use crate::layout::Personal;
 use crate::map::{Ask, Kind, PersonalAnswer};
 use crate::order::{Edge, order};
@@ -38,11 +38,11 @@ impl<'a> Scene<'a> {
     }
 
     fn undecided_personal(&mut self, table: &Table) {
-        let (name, columns) = (&table.name, personal_columns(table));
+        let (name, columns) = (&table.name, personal_signs(table));
         if columns.is_empty() || self.open.contains(&Ask::Personal(name.clone())) {
             return;
         }
-        let what = format!("{name} is shared, and {} look personal", columns.join(", "));
+        let what = format!("{name} is a reference, but may be personal: {}", columns.join(", "));
         let fix = format!(
             "at \"{name}\" write personal = \"copy\" (all columns), \"stub\" (the key and fillers), or \
              \"exclude\""

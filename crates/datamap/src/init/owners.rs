@@ -140,6 +140,10 @@ impl<'a> Draft<'a> {
         }
     }
 
+    fn holds_key(&self, reference: Reference<'_>) -> bool {
+        matches!(kind_by(&self.map.subject, reference), Kind::Direct { .. })
+    }
+
     fn ask_other(&mut self, table: &'a Table, others: &[Reference<'a>]) {
         let root = &self.map.subject.table;
         let rule = self.map.tables.get(&table.name);
@@ -151,9 +155,17 @@ impl<'a> Draft<'a> {
         let mut choices = if two_subjects { vec!["keep-id"] } else { vec!["same", "keep-id"] };
         choices.extend(can_be_null.then_some("null"));
         if two_subjects {
-            choices.extend(["refuse", "same"]);
+            // Only a subject's key can be looked up, so the word must fit every side asked about.
+            choices.extend(others.iter().all(|r| self.holds_key(*r)).then_some("refuse"));
+            choices.push("same");
         }
         let text = questions::other(table, others, &choices);
+        let mut columns: Vec<String> = others.iter().flat_map(|r| free_columns(*r, owner)).cloned().collect();
+        columns.sort();
+        columns.dedup();
         self.ask(Ask::Other(table.name.clone()), text, &choices);
+        if let Some(question) = self.map.questions.last_mut() {
+            question.columns = columns;
+        }
     }
 }

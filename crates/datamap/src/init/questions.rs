@@ -2,7 +2,7 @@
 
 use super::country::Candidates;
 use crate::catalogue::{Table, TableKind, TableName};
-use crate::relations::{Reference, label};
+use crate::relations::{Reference, label, nullable};
 
 pub(super) const STORES: &str = "Do other stores hold data of these subjects: a search index, a cache, a queue, \
 a warehouse? none, or declared: then name each in a [[declared]] with name and note.";
@@ -51,8 +51,14 @@ pub(super) fn other(table: &Table, others: &[Reference<'_>], choices: &[&str]) -
             _ => "same = it is always the same subject, nothing to do",
         })
         .collect();
+    let apart = match others {
+        [_] => "",
+        _ => {
+            " For an answer of its own to each, remove this question and write other = { COLUMN = answer, ... } at the table."
+        }
+    };
     format!(
-        "{} points at rows that may be another subject's: {}. What about a side that does not own the row? {}.",
+        "{} points at rows that may be another subject's: {}. What about a side that does not own the row? {}.{apart}",
         table.name,
         list.join(", "),
         sides.join("; ")
@@ -60,7 +66,8 @@ pub(super) fn other(table: &Table, others: &[Reference<'_>], choices: &[&str]) -
 }
 
 pub(super) fn ownerless(table: &Table, ways: &[Reference<'_>]) -> String {
-    let columns: Vec<String> = ways.iter().map(|w| label(table, w.key)).collect();
+    let ways = ways.iter().filter(|w| nullable(table, &w.key.columns));
+    let columns: Vec<String> = ways.map(|w| label(table, w.key)).collect();
     format!(
         "{} may be NULL in {}: such a row has no owner. refuse = the guard refuses such rows; \
          exclude-drop-key = the table does not move, and its foreign key must not exist at any region.",
@@ -83,8 +90,8 @@ pub(super) fn reach(table: &Table, columns: &[String]) -> String {
 
 pub(super) fn personal(table: &Table, columns: &[&str]) -> String {
     format!(
-        "{} is shared, and {} look personal. What is copied to other regions? copy = all columns; \
-         stub = only the key and fillers for NOT NULL columns; exclude = nothing.",
+        "{} belongs to no subject, but may be personal: {}. What is copied to other regions? copy = all \
+         columns; stub = only the key and fillers for NOT NULL columns; exclude = nothing.",
         table.name,
         columns.join(", ")
     )

@@ -33,6 +33,7 @@ pub(super) fn choose(catalogue: &Catalogue, given: Option<&TableName>) -> (Subje
     let question = (!plain).then(|| Question {
         ask: Ask::Root,
         text: questions::root(&best.name),
+        columns: Vec::new(),
         choices,
         answer: String::new(),
     });

@@ -4,6 +4,7 @@
 use crate::tables::*;
 use domicile_datamap::catalogue::{Catalogue, TableKind};
 use domicile_datamap::layout::{ObjectSource, Owner, WithoutRow};
+use domicile_datamap::map::Other;
 use domicile_datamap::{DataMap, propose};
 
 fn clinic() -> Catalogue {
@@ -36,10 +37,11 @@ fn questions_come_for_all_that_is_not_plain() {
         asked(&map),
         [
             "country",
+            "other:care.patient",
             "owner:care.letter",
             "other:care.letter",
             "ownerless:care.letter",
-            "other:care.patient",
+            "personal:care.address",
             "object:care.patient.photo_key",
             "stores"
         ]
@@ -61,6 +63,7 @@ fn answered() -> DataMap {
         ("other:care.letter", "refuse"),
         ("ownerless:care.letter", "refuse"),
         ("other:care.patient", "null"),
+        ("personal:care.address", "copy"),
         ("object:care.patient.photo_key", "deny"),
     ] {
         assert!(map.answer(id, answer), "{id}");
@@ -114,15 +117,20 @@ fn a_redundant_path_is_asked_and_must_agree() {
     assert_eq!(asked(&map), ["owner:public.payment", "other:public.payment"]);
     assert!(map.questions[0].text.contains("must always agree"), "{}", map.questions[0].text);
     map.answer("owner:public.payment", "order_id");
-    map.answer("other:public.payment", "refuse");
-    let layout = resolved(&map, &catalogue);
-    assert_eq!(layout.tables[2].refusing, ["customer_id"]);
-    assert!(matches!(layout.tables[2].owner, Owner::Derived { parent: 1, .. }));
-    // `refuse` needs a column that holds a subject's key: order_id does not.
-    map.answer("owner:public.payment", "customer_id");
-    assert_eq!(codes(&map, &catalogue), ["map-other-wrong"]);
     map.answer("other:public.payment", "same");
+    assert!(matches!(resolved(&map, &catalogue).tables[2].owner, Owner::Derived { parent: 1, .. }));
+    map.answer("owner:public.payment", "customer_id");
     assert!(matches!(resolved(&map, &catalogue).tables[2].owner, Owner::Direct { .. }));
+    // `refuse` needs a column that holds a subject's key: customer_id does, order_id does not.
+    let by_hand = |owner: &str, column: &str| {
+        let mut map = map.clone();
+        map.answer("owner:public.payment", owner);
+        map.tables.get_mut(&name("payment")).unwrap().other.insert(column.into(), Other::Refuse);
+        map
+    };
+    let layout = resolved(&by_hand("order_id", "customer_id"), &catalogue);
+    assert_eq!(layout.tables[2].refusing, ["customer_id"]);
+    assert_eq!(codes(&by_hand("customer_id", "order_id"), &catalogue), ["map-other-wrong"]);
 }
 
 #[test]

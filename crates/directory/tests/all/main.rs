@@ -1,0 +1,10 @@
+//! The directory's promises, each on SQLite and on a real PostgreSQL.
+
+mod canary;
+mod faults;
+mod homes;
+mod late_swaps;
+mod model;
+mod schema;
+mod stage;
+mod waves;

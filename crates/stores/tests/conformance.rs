@@ -2,6 +2,8 @@
 
 #[path = "conformance/postgres.rs"]
 mod postgres;
+#[path = "conformance/sqlite.rs"]
+mod sqlite;
 #[path = "conformance/suite.rs"]
 mod suite;
 

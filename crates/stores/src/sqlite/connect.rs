@@ -10,11 +10,12 @@
 //! committed fails at once with SQLITE_BUSY whatever the busy timeout (ATTACKS, S13).
 
 use super::fault::Fault;
+use super::session::Seat;
 use crate::records::Lease;
 use crate::{Error, Result};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// Longest wait for the file's write lock: longer than any sane transaction of an application, short
@@ -35,6 +36,10 @@ struct Inner {
     name: String,
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Open write transactions of this process, by batch.
+    writings: Mutex<Vec<(String, Weak<Seat>)>>,
+    /// Longest wait for a lock.
+    wait: Duration,
 }
 
 impl Cell {
@@ -44,7 +49,13 @@ impl Cell {
         if !create && !path.exists() {
             return Err(Error::Setting { what: format!("{name} does not exist") });
         }
-        let inner = Inner { name, path: path.to_owned(), idle: Mutex::default() };
+        let inner = Inner {
+            name,
+            path: path.to_owned(),
+            idle: Mutex::default(),
+            writings: Mutex::default(),
+            wait: WRITE_WAIT_MAX,
+        };
         let cell = Self { inner: Arc::new(inner) };
         let opening = cell.clone();
         cell.blocking("open", move || {
@@ -55,6 +66,19 @@ impl Cell {
         })
         .await?;
         Ok(cell)
+    }
+
+    /// The same file for callers that can't wait long for a lock: with connections of its own.
+    pub(crate) fn waiting_at_most(&self, wait: Duration) -> Self {
+        let Inner { name, path, .. } = &*self.inner;
+        let inner = Inner {
+            name: name.clone(),
+            path: path.clone(),
+            idle: Mutex::default(),
+            writings: Mutex::default(),
+            wait,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The store's name for messages.
@@ -147,6 +171,28 @@ impl Cell {
         }
     }
 
+    /// Remembers an open write transaction, so that whoever takes its lease over can end it.
+    pub(crate) fn remember(&self, batch: &str, seat: &Arc<Seat>) {
+        let mut writings = self.inner.writings.lock().unwrap_or_else(|e| e.into_inner());
+        writings.retain(|(_, seat)| seat.strong_count() > 0);
+        writings.push((batch.to_owned(), Arc::downgrade(seat)));
+    }
+
+    /// Ends the batch's write transactions of this process: they roll back and free the file's lock.
+    /// One of another process can't be ended from here; it holds the lock until it ends itself.
+    pub(crate) async fn end_writings(&self, batch: &str) -> Result<()> {
+        let batch = batch.to_owned();
+        let cell = self.clone();
+        self.blocking("end the transactions of a batch", move || {
+            let all = std::mem::take(&mut *cell.inner.writings.lock().unwrap_or_else(|e| e.into_inner()));
+            let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _)| *of == batch);
+            cell.inner.writings.lock().unwrap_or_else(|e| e.into_inner()).extend(others);
+            ours.iter().filter_map(|(_, seat)| seat.upgrade()).for_each(|seat| seat.end());
+            Ok(())
+        })
+        .await
+    }
+
     fn connect(&self, create: bool) -> rusqlite::Result<Connection> {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if create {
@@ -154,8 +200,8 @@ impl Cell {
         }
         let mut conn = Connection::open_with_flags(&self.inner.path, flags)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        let mut waiting = None;
-        conn.busy_handler(Some(move |count| wait_for_lock(&mut waiting, count)))?;
+        let (mut since, wait) = (Instant::now(), self.inner.wait);
+        conn.busy_handler(Some(move |count| wait_for_lock(&mut since, count, wait)))?;
         super::rows::register(&conn)?;
         // secure_delete: erased rows are overwritten with zeros in the pages that held them.
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
@@ -165,14 +211,12 @@ impl Cell {
 
 /// SQLite asks this whenever a lock is held: `true` tries again. Asks often, since the gap between two
 /// writers of an application under load is short, and nobody queues in SQLite.
-fn wait_for_lock(since: &mut Option<Instant>, count: i32) -> bool {
-    let now = Instant::now();
+fn wait_for_lock(since: &mut Instant, count: i32, wait: Duration) -> bool {
     if count == 0 {
-        *since = Some(now);
+        *since = Instant::now();
     }
-    let waited = now - since.unwrap_or(now);
     std::thread::sleep(if count < 200 { Duration::from_millis(1) } else { Duration::from_millis(5) });
-    waited < WRITE_WAIT_MAX
+    since.elapsed() < wait
 }
 
 /// Takes the write lock and, with a lease, checks the token and lets the guard's triggers pass.

@@ -164,15 +164,15 @@ pub(crate) fn detach(
 }
 
 /// Those of the keys that a row still refers to which is not going itself, by a foreign key that would
-/// act on it or forbid the deletion at once (RESTRICT ignores deferral).
+/// act on it or forbid the deletion at once (RESTRICT ignores deferral); and one such foreign key.
 pub(crate) fn postponed(
     conn: &Connection,
     layout: &Layout,
     ix: TableIx,
     keys: &BTreeSet<Key>,
     going: &KeySet,
-) -> Result<BTreeSet<Key>, Fault> {
-    let mut waiting = BTreeSet::new();
+) -> Result<(BTreeSet<Key>, Option<Error>), Fault> {
+    let (mut waiting, mut still) = (BTreeSet::new(), None);
     for reference in references(layout, ix).filter(|r| r.acts() || r.key.on_delete == FkAction::Restrict) {
         let sql = format!(
             "SELECT DISTINCT k.value FROM {} WHERE {} NOT IN (SELECT value FROM json_each(?1))",
@@ -184,9 +184,14 @@ pub(crate) fn postponed(
         let found = statement.query_map([leaving, keys_json(keys)], |row| row.get(0).map(Key))?;
         for key in found {
             waiting.insert(key?);
+            still = Some(Error::Referred {
+                store: String::new(),
+                table: reference.table.name.to_string(),
+                constraint: reference.key.name.clone(),
+            });
         }
     }
-    Ok(waiting)
+    Ok((waiting, still))
 }
 
 /// At the commit: deletes the postponed keys, child-first, now that everything else is in place.
@@ -197,30 +202,29 @@ pub(crate) fn remove_late(
     scope: Scope<'_>,
 ) -> Result<(), Fault> {
     for (&ix, keys) in late.iter().rev() {
-        let table = &layout.tables[ix];
         detach(conn, layout, ix, &keys_json(keys), scope, false)?;
-        if !postponed(conn, layout, ix, keys, late)?.is_empty() {
-            let what = format!(
-                "rows of {} are gone at the source, but here other rows still refer to them and would go, too",
-                table.name
-            );
-            return Err(Error::Schema { store: "catch-up".into(), what }.into());
+        if let (_, Some(still)) = postponed(conn, layout, ix, keys, late)? {
+            return Err(still.into());
         }
-        delete_keys(conn, table, &keys_json(keys))?;
+        delete_keys(conn, &layout.tables[ix], &keys_json(keys))?;
     }
     Ok(())
 }
 
 /// Deletes by primary key. Returns rows deleted.
 pub(crate) fn delete_keys(conn: &Connection, table: &MappedTable, keys: &str) -> Result<u64, Fault> {
+    Ok(conn.prepare_cached(&delete_sql(table))?.execute([keys])? as u64)
+}
+
+/// The statement that deletes the keys in `?1`.
+pub(crate) fn delete_sql(table: &MappedTable) -> String {
     let parts: Vec<_> = (0..table.key.len()).map(|n| key_part("k.value", n)).collect();
-    let sql = format!(
+    format!(
         "DELETE FROM {} WHERE ({}) IN (SELECT {} FROM json_each(?1) AS k)",
         ident(&table.name.name),
         columns("", &table.key),
         parts.join(", ")
-    );
-    Ok(conn.prepare_cached(&sql)?.execute([keys])? as u64)
+    )
 }
 
 /// Up to `limit` keys of the subjects' rows in a table.
@@ -243,7 +247,7 @@ pub(crate) fn keys_of(
 
 fn bite(reference: &Reference<'_>, table: &MappedTable) -> Error {
     Error::Schema {
-        store: "deleting".into(),
+        store: String::new(),
         what: format!(
             "rows of {} that belong to other subjects refer to rows of {} by {} ({}), whose ON DELETE would \
              change them; the data map must answer for this foreign key",

@@ -3,12 +3,17 @@
 use super::Sqlite;
 use super::deleting::{self, Scope};
 use super::fault::Fault;
+use super::guard::installed;
 use super::paths::{self, subjects_json};
 use crate::records::{Lease, SubjectId};
 use crate::{Error, Result};
 use domicile_datamap::layout::{Layout, TableIx};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Longest wait for each of the locks that scrubbing needs.
+const SCRUB_WAIT_MAX: Duration = Duration::from_secs(15);
 
 impl Sqlite {
     /// See [`crate::Records::erase_some`].
@@ -33,21 +38,29 @@ impl Sqlite {
 
     /// See [`crate::Records::scrub`]. Needs a moment without other transactions; else [`Error::Again`].
     pub(super) async fn scrub_file(&self) -> Result<String> {
-        self.cell
-            .with_connection("scrub", |conn| {
-                truncate_wal(conn)?;
-                let samples = drop_samples(conn)?;
-                // VACUUM writes the file anew without free pages and without the rests in used ones.
-                conn.execute_batch("PRAGMA secure_delete = ON; VACUUM")?;
-                truncate_wal(conn)?;
-                Ok(format!(
-                    "secure_delete, wal_checkpoint(TRUNCATE), VACUUM{}; not seen: blocks the file system \
-                     freed, its snapshots and backups",
-                    if samples { ", statistics' samples dropped (run ANALYZE)" } else { "" }
-                ))
-            })
-            .await
+        self.scrub_within(SCRUB_WAIT_MAX).await
     }
+
+    /// [`Sqlite::scrub_file`] that waits at most so long for each lock.
+    pub(super) async fn scrub_within(&self, wait: Duration) -> Result<String> {
+        self.cell.waiting_at_most(wait).with_connection("scrub", scrub).await
+    }
+}
+
+fn scrub(conn: &mut Connection) -> Result<String, Fault> {
+    truncate_wal(conn)?;
+    let samples = drop_samples(conn)?;
+    // VACUUM writes the file anew without free pages and without the rests in used ones. It counts as a
+    // change of the schema, which the guard must not take for somebody else's.
+    let before = installed::schema_version(conn)?;
+    conn.execute_batch("VACUUM")?;
+    installed::after_vacuum(conn, before)?;
+    truncate_wal(conn)?;
+    Ok(format!(
+        "secure_delete, wal_checkpoint(TRUNCATE), VACUUM{}; not seen: blocks the file system freed, its \
+         snapshots and backups",
+        if samples { ", statistics' samples dropped (run ANALYZE)" } else { "" }
+    ))
 }
 
 /// INVARIANT: nothing of a subject is erased unless its row here says `away` at that epoch, read under

@@ -3,7 +3,10 @@
 use crate::Error;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::ffi::{
+    SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID,
+    SQLITE_CONSTRAINT_UNIQUE,
+};
 
 /// What a closure on a blocking thread may fail with: SQLite's own error, or one of ours already.
 #[derive(Debug)]
@@ -27,10 +30,20 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// The crate's error, with the store's name and what was tried.
+    /// The crate's error, with the store's name (also in one of ours that was made without) and what
+    /// was tried.
     pub(crate) fn named(self, store: &str, what: &str) -> Error {
         match self {
-            Fault::Store(error) => error,
+            Fault::Store(mut error) => {
+                if let Error::Schema { store: s, .. }
+                | Error::Referred { store: s, .. }
+                | Error::Taken { store: s, .. } = &mut error
+                    && s.is_empty()
+                {
+                    store.clone_into(s);
+                }
+                error
+            }
             Fault::Sql(error) => from_sqlite(store, what, error),
         }
     }
@@ -74,6 +87,14 @@ fn from_sqlite(store: &str, what: &str, error: rusqlite::Error) -> Error {
             ) =>
         {
             taken(store, &why)
+        }
+        // SQLite names neither the table nor the key; a commit finds them out, see `writing`.
+        ErrorCode::ConstraintViolation if code.extended_code == SQLITE_CONSTRAINT_FOREIGNKEY => {
+            Error::Referred {
+                store,
+                table: "a table".into(),
+                constraint: "which one SQLite does not say".into(),
+            }
         }
         _ => Error::Failed { store, what, why },
     }

@@ -7,15 +7,19 @@
 //! The file is used in WAL mode. In rollback-journal mode a reader would make the application's
 //! writers wait; [`Sqlite::enter_wal`] converts the file before the guard is installed.
 
+mod adoption;
 mod catalogue;
 mod connect;
 mod deleting;
 mod erase;
 mod fault;
 mod guard;
+mod homes;
+mod journal;
 mod paths;
 mod quote;
 mod reading;
+mod records;
 mod reference;
 mod rows;
 mod schema;
@@ -25,11 +29,16 @@ mod storing;
 mod tokens;
 mod writing;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use connect::Cell;
 pub(crate) use fault::Fault;
 
+use crate::records::{Size, SubjectId};
 use crate::{Error, Result};
-use domicile_datamap::layout::Layout;
+use domicile_datamap::layout::{Layout, TableIx};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,6 +90,12 @@ impl Sqlite {
             Ok(id.unwrap_or_else(|| path.canonicalize().unwrap_or(path).display().to_string()))
         })
         .await
+    }
+
+    /// Rows and bytes by table for these subjects.
+    async fn measure_rows(&self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, Size>> {
+        let (layout, subjects) = (self.layout.clone(), subjects.to_vec());
+        self.read("measure rows", move |conn| reading::measure(conn, &layout, &subjects)).await
     }
 
     /// Reads in one transaction: everything `f` asks shows the same instant.

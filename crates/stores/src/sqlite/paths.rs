@@ -67,6 +67,21 @@ pub(crate) fn up_to_owner(layout: &Layout, ix: TableIx) -> String {
     sql
 }
 
+/// The batch that has the owner of the row `a0` in its hands here, as a scalar; NULL where none has.
+pub(crate) fn batch_of_owner(layout: &Layout, ix: TableIx) -> String {
+    let chain = chain(layout, ix);
+    let mut from = format!("domicile_home AS h WHERE h.subject = {}", owner(layout, ix));
+    if chain.len() > 1 {
+        let parents: Vec<_> = (1..chain.len())
+            .map(|level| format!("{} AS a{level}", ident(&layout.tables[chain[level]].name.name)))
+            .collect();
+        let links: Vec<_> =
+            (1..chain.len()).map(|level| link(&layout.tables[chain[level - 1]], level - 1)).collect();
+        from = format!("{} CROSS JOIN {from} AND {}", parents.join(" CROSS JOIN "), links.join(" AND "));
+    }
+    format!("(SELECT h.batch FROM {from})")
+}
+
 /// The column with the subject's key after [`from_keys`] or [`up_to_owner`], as `a2."user_id"`.
 pub(crate) fn owner(layout: &Layout, ix: TableIx) -> String {
     let chain = chain(layout, ix);

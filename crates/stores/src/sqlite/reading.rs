@@ -38,8 +38,10 @@ pub(crate) fn changes(
         let table: String = row.get(2)?;
         let table =
             layout.tables.iter().position(|t| t.name.to_string() == table).ok_or_else(|| Error::Schema {
-                store: "the guard's record of changes".into(),
-                what: format!("it names {table}, which the data map does not move"),
+                store: String::new(),
+                what: format!(
+                    "the guard's record of changes names {table}, which the data map does not move"
+                ),
             })?;
         let (subject, key) = (SubjectId(row.get(1)?), Key(row.get(3)?));
         all.push(Change { id: row.get(0)?, subject, table, key, subtree: row.get(4)? });

@@ -56,15 +56,13 @@ fn reference(all: &[ReferenceTable], ix: usize) -> Result<&ReferenceTable, Fault
 fn put(conn: &Connection, table: &ReferenceTable, chunks: &[Bytes]) -> Result<u64, Fault> {
     if table.key.is_empty() {
         let what = format!("reference table {} has no primary key to write its rows by", table.name);
-        return Err(Error::Schema { store: "reference".into(), what }.into());
+        return Err(Error::Schema { store: String::new(), what }.into());
     }
     let differs: Vec<_> = table
         .columns
         .iter()
         .filter(|c| !table.key.contains(&c.name))
-        .map(|c| {
-            format!("{}.{} IS NOT {}", ident(&table.name.name), ident(&c.name), column("excluded", &c.name))
-        })
+        .map(|c| format!("{} IS NOT {}", column("a0", &c.name), column("excluded", &c.name)))
         .collect();
     let only_where = format!("WHERE {}", differs.join(" OR "));
     let sql = upsert_sql(&table.name.name, &table.columns, &table.key, &only_where);
@@ -74,7 +72,7 @@ fn put(conn: &Connection, table: &ReferenceTable, chunks: &[Bytes]) -> Result<u6
         frames.feed(chunk, |row| -> Result<(), Fault> {
             if row.len() != table.columns.len() {
                 let what = format!("rows of {} have another number of columns", table.name);
-                return Err(Error::Schema { store: "a stream of rows".into(), what }.into());
+                return Err(Error::Schema { store: String::new(), what }.into());
             }
             bind(&mut statement, row.iter().copied())?;
             written += statement.raw_execute()? as u64;

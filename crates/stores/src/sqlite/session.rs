@@ -9,7 +9,9 @@ use crate::records::RowStream;
 use crate::{Error, Result};
 use bytes::Bytes;
 use futures::StreamExt;
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -43,16 +45,57 @@ impl Feed {
     }
 }
 
-enum Slot {
-    Here(Connection),
-    Away(oneshot::Receiver<Connection>),
-    Gone,
+/// Where a session's connection is between two calls. Shared with whoever may end the session.
+pub(crate) struct Seat {
+    conn: Mutex<Option<Connection>>,
+    /// Nobody may use the connection any more; one that comes back is closed. Changes only under `conn`.
+    over: AtomicBool,
+    interrupt: InterruptHandle,
+}
+
+impl Seat {
+    fn new(conn: Connection) -> Arc<Self> {
+        let interrupt = conn.get_interrupt_handle();
+        Arc::new(Self { conn: Mutex::new(Some(conn)), over: AtomicBool::new(false), interrupt })
+    }
+
+    fn conn(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.conn.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.conn().take()
+    }
+
+    fn give_back(&self, conn: Connection) {
+        let mut seat = self.conn();
+        if !self.over.load(Ordering::Relaxed) {
+            *seat = Some(conn);
+        }
+    }
+
+    /// Closes the session and hands its connection out, if it is not in use right now.
+    fn close(&self) -> Option<Connection> {
+        let mut seat = self.conn();
+        self.over.store(true, Ordering::Relaxed);
+        seat.take()
+    }
+
+    /// Ends the transaction, whoever holds it: it rolls back. Blocks for as long as that takes.
+    pub(crate) fn end(&self) {
+        match self.close() {
+            Some(conn) => drop(conn),
+            None => self.interrupt.interrupt(),
+        }
+    }
 }
 
 /// One connection with an open transaction.
 pub(crate) struct Session {
     cell: Cell,
-    slot: Slot,
+    seat: Arc<Seat>,
+    /// Says when the call in progress has ended.
+    busy: Option<oneshot::Receiver<()>>,
 }
 
 impl Session {
@@ -69,7 +112,12 @@ impl Session {
                 Ok(conn)
             })
             .await?;
-        Ok(Self { cell: cell.clone(), slot: Slot::Here(conn) })
+        Ok(Self { cell: cell.clone(), seat: Seat::new(conn), busy: None })
+    }
+
+    /// The seat, for those who may end this session.
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 
     /// Runs `f` in the transaction. Once `f` fails the transaction is over: it has rolled back, and
@@ -149,7 +197,7 @@ impl Session {
         F: FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
     {
         self.run(what, end).await?;
-        if let Slot::Here(conn) = self.arrive(what).await? {
+        if let Some(conn) = self.seat.close() {
             self.cell.put_back(conn);
         }
         Ok(())
@@ -160,13 +208,20 @@ impl Session {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let Slot::Here(conn) = self.arrive(what).await? else { return Err(self.over(what)) };
-        let (home, away) = oneshot::channel();
-        self.slot = Slot::Away(away);
+        // A stream that was given up, or a call whose caller went away, may still be at work.
+        if let Some(busy) = &mut self.busy {
+            let _ = busy.await;
+            self.busy = None;
+        }
+        let Some(conn) = self.seat.take() else { return Err(self.over(what)) };
+        let (done, busy) = oneshot::channel();
+        self.busy = Some(busy);
+        let seat = self.seat.clone();
         Ok(tokio::task::spawn_blocking(move || {
+            // Dropped, with the connection, also where `f` fails or panics.
+            let _done: oneshot::Sender<()> = done;
             let value = f(&conn)?;
-            // Nobody waits any more: the session was dropped, and so is the connection.
-            let _ = home.send(conn);
+            seat.give_back(conn);
             Ok(value)
         }))
     }
@@ -182,28 +237,14 @@ impl Session {
         }
     }
 
-    /// The connection, once it is back; leaves [`Slot::Gone`].
-    async fn arrive(&mut self, what: &'static str) -> Result<Slot> {
-        match &mut self.slot {
-            Slot::Away(back) => match back.await {
-                Ok(conn) => {
-                    self.slot = Slot::Gone;
-                    Ok(Slot::Here(conn))
-                }
-                Err(_) => {
-                    self.slot = Slot::Gone;
-                    Err(self.over(what))
-                }
-            },
-            _ => Ok(std::mem::replace(&mut self.slot, Slot::Gone)),
-        }
-    }
-
     fn over(&self, what: &str) -> Error {
         Error::Failed {
             store: self.cell.name().into(),
             what: what.into(),
-            why: "an earlier step of this transaction failed; it has rolled back".into(),
+            why:
+                "this transaction has ended and rolled back: an earlier step of it failed, or its lease was \
+                  taken over"
+                    .into(),
         }
     }
 }
@@ -211,15 +252,13 @@ impl Session {
 impl Drop for Session {
     /// Rolls back. On a blocking thread where there is one, since a large rollback takes its time.
     fn drop(&mut self) {
-        if let Slot::Here(conn) = std::mem::replace(&mut self.slot, Slot::Gone)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let cell = self.cell.clone();
-            runtime.spawn_blocking(move || {
-                if conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok() {
-                    cell.put_back(conn);
-                }
-            });
-        }
+        let Some(conn) = self.seat.close() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let cell = self.cell.clone();
+        runtime.spawn_blocking(move || {
+            if conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok() {
+                cell.put_back(conn);
+            }
+        });
     }
 }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub(crate) struct Open {
     pub(crate) session: Session,
     pub(crate) layout: Arc<Layout>,
+    /// The batch whose lease a write transaction holds; empty for a snapshot.
+    pub(crate) batch: String,
     /// Keys whose deletion waits for the commit, see `deleting`.
     pub(crate) late: KeySet,
     /// The subjects those keys belonged to.
@@ -36,7 +38,13 @@ impl Open {
             Ok(())
         })
         .await?;
-        Ok(Self { session, layout: layout.clone(), late: KeySet::new(), late_of: BTreeSet::new() })
+        Ok(Self {
+            session,
+            layout: layout.clone(),
+            batch: String::new(),
+            late: KeySet::new(),
+            late_of: BTreeSet::new(),
+        })
     }
 
     async fn ask<T, F>(&mut self, what: &'static str, f: F) -> Result<T>
@@ -52,6 +60,8 @@ impl Open {
 /// Puts the file into WAL mode, which stays; `false` where it can't be (somebody reads it right now, or
 /// the file system has no shared memory).
 pub(crate) fn enter_wal(conn: &Connection) -> Result<bool, Fault> {
+    // A connection learns of another's change of mode when it reads the file.
+    conn.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
     let mode: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     if mode == "wal" {
         return Ok(true);

@@ -4,12 +4,13 @@
 //! row stands in the way, without a word.
 
 use super::fault::Fault;
+use super::paths;
 use super::quote::{column, columns, ident, key_json};
 use super::rows::{Broken, Frames, put_frame, values};
 use super::session::Feed;
 use crate::Error;
 use crate::records::Key;
-use domicile_datamap::layout::{MappedTable, MovedColumn};
+use domicile_datamap::layout::{Layout, MappedTable, MovedColumn, TableIx};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Statement};
 use std::collections::BTreeSet;
@@ -31,22 +32,28 @@ pub(crate) fn load(conn: &Connection, table: &MappedTable, mut feed: Feed) -> Re
     while let Some(chunk) = feed.next()? {
         frames.feed(&chunk, |row| {
             written += 1;
-            put(&mut statement, table, row).map(drop)
+            put(&mut statement, table, row, None).map(drop)
         })?;
     }
     frames.finish()?;
     Ok(written)
 }
 
-/// Inserts rows or replaces them by key. Returns rows written and the postponed deletions (`late`) that
+/// Inserts rows or replaces them by key, where the owner of the row that is there is in the batch's
+/// hands (finding 7): another's row under the same key is [`Error::Taken`]. Returns rows written and the postponed deletions (`late`) that
 /// are left: a row that is written stays.
 pub(crate) fn upsert(
     conn: &Connection,
-    table: &MappedTable,
+    layout: &Layout,
+    ix: TableIx,
+    batch: &str,
     mut feed: Feed,
     mut late: BTreeSet<Key>,
 ) -> Result<(u64, BTreeSet<Key>), Fault> {
-    let mut statement = conn.prepare_cached(&upsert_sql(&table.name.name, &table.columns, &table.key, ""))?;
+    let table = &layout.tables[ix];
+    let ours = format!("WHERE {} = ?{}", paths::batch_of_owner(layout, ix), table.columns.len() + 1);
+    let sql = upsert_sql(&table.name.name, &table.columns, &table.key, &ours);
+    let mut statement = conn.prepare_cached(&sql)?;
     let (mut frames, mut written) = (Frames::default(), 0);
     let mut waiting = Vec::new();
     while let Some(chunk) = feed.next()? {
@@ -54,8 +61,8 @@ pub(crate) fn upsert(
             if !late.is_empty() {
                 late.remove(&key_of(conn, table, row)?);
             }
-            match put(&mut statement, table, row) {
-                Ok(_) => written += 1,
+            match replace(&mut statement, table, batch, row) {
+                Ok(()) => written += 1,
                 Err(fault) if is_unique(&fault) && waiting.len() < WAITING_MAX => {
                     let mut frame = Vec::new();
                     put_frame(&mut frame, row.iter().copied());
@@ -67,7 +74,7 @@ pub(crate) fn upsert(
         })?;
     }
     frames.finish()?;
-    written += settle(conn, table, &mut statement, waiting)?;
+    written += settle(conn, table, batch, &mut statement, waiting)?;
     Ok((written, late))
 }
 
@@ -76,6 +83,7 @@ pub(crate) fn upsert(
 fn settle(
     conn: &Connection,
     table: &MappedTable,
+    batch: &str,
     statement: &mut CachedStatement<'_>,
     mut waiting: Vec<Vec<u8>>,
 ) -> Result<u64, Fault> {
@@ -84,8 +92,8 @@ fn settle(
         let (mut left, mut refusal) = (Vec::new(), None);
         let before = waiting.len();
         for frame in waiting {
-            match put(statement, table, &values(&frame[4..])?) {
-                Ok(_) => written += 1,
+            match replace(statement, table, batch, &values(&frame[4..])?) {
+                Ok(()) => written += 1,
                 Err(fault) if is_unique(&fault) => {
                     refusal = Some(fault);
                     left.push(frame);
@@ -168,12 +176,35 @@ fn is_unique(fault: &Fault) -> bool {
         if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
-fn put(statement: &mut Statement<'_>, table: &MappedTable, row: &[ValueRef<'_>]) -> Result<usize, Fault> {
+/// Puts a row; one that stayed unwritten has its key held by somebody else's row.
+fn replace(
+    statement: &mut Statement<'_>,
+    table: &MappedTable,
+    batch: &str,
+    row: &[ValueRef<'_>],
+) -> Result<(), Fault> {
+    // A row that is all key has nothing to replace.
+    let only_keys = table.columns.iter().all(|c| table.key.contains(&c.name));
+    let batch = (!only_keys).then_some(batch);
+    if put(statement, table, row, batch)? > 0 || only_keys {
+        return Ok(());
+    }
+    let (table, constraint) = (table.name.to_string(), "primary key".to_owned());
+    Err(Error::Taken { store: String::new(), table, constraint }.into())
+}
+
+/// Runs the statement with a row, and after its columns the batch. Returns rows written.
+fn put(
+    statement: &mut Statement<'_>,
+    table: &MappedTable,
+    row: &[ValueRef<'_>],
+    batch: Option<&str>,
+) -> Result<usize, Fault> {
     if row.len() != table.columns.len() {
         let what = format!("rows of {} have {} columns, not {}", table.name, row.len(), table.columns.len());
-        return Err(Error::Schema { store: "a stream of rows".into(), what }.into());
+        return Err(Error::Schema { store: String::new(), what }.into());
     }
-    bind(statement, row.iter().copied())?;
+    bind(statement, row.iter().copied().chain(batch.map(ValueRef::from)))?;
     Ok(statement.raw_execute()?)
 }
 
@@ -191,7 +222,12 @@ pub(crate) fn bind<'v>(
 fn insert(table: &str, moved: &[MovedColumn]) -> String {
     let names: Vec<_> = moved.iter().map(|c| c.name.as_str()).collect();
     let holes: Vec<_> = (1..=names.len()).map(|n| format!("?{n}")).collect();
-    format!("INSERT OR ABORT INTO {} ({}) VALUES ({})", ident(table), columns("", &names), holes.join(", "))
+    format!(
+        "INSERT OR ABORT INTO {} AS a0 ({}) VALUES ({})",
+        ident(table),
+        columns("", &names),
+        holes.join(", ")
+    )
 }
 
 /// An insert that replaces the row with the same key; `only_where` may hold a further condition.

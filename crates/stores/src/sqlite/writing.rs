@@ -13,9 +13,10 @@ use super::reading;
 use super::session::Session;
 use super::snapshot::Open;
 use super::storing;
-use crate::Result;
 use crate::records::{Key, KeySet, Lease, RowStream, SubjectId, Writing};
+use crate::{Error, Result};
 use async_trait::async_trait;
+use domicile_datamap::TableName;
 use domicile_datamap::layout::{Layout, TableIx};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,14 +25,21 @@ use std::sync::Arc;
 impl Open {
     /// A write transaction under that lease. Foreign keys are checked at the commit.
     pub(crate) async fn writing(cell: &Cell, layout: &Arc<Layout>, lease: &Lease) -> Result<Self> {
-        let lease = lease.clone();
+        let held = lease.clone();
         let session = Session::open(cell, "begin a write transaction", move |conn| {
-            begin_write(conn, Some(&lease))?;
+            begin_write(conn, Some(&held))?;
             conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
             Ok(())
         })
         .await?;
-        Ok(Self { session, layout: layout.clone(), late: KeySet::new(), late_of: BTreeSet::new() })
+        cell.remember(&lease.batch, session.seat());
+        Ok(Self {
+            session,
+            layout: layout.clone(),
+            batch: lease.batch.clone(),
+            late: KeySet::new(),
+            late_of: BTreeSet::new(),
+        })
     }
 }
 
@@ -53,9 +61,9 @@ impl Writing for Open {
     }
 
     async fn upsert(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64> {
-        let layout = self.layout.clone();
+        let (layout, batch) = (self.layout.clone(), self.batch.clone());
         let late = self.late.remove(&table).unwrap_or_default();
-        let upsert = move |conn: &Connection, feed| storing::upsert(conn, &layout.tables[table], feed, late);
+        let upsert = move |conn: &Connection, feed| storing::upsert(conn, &layout, table, &batch, feed, late);
         let (written, late) = self.session.run_fed("upsert rows", rows, upsert).await?;
         if !late.is_empty() {
             self.late.insert(table, late);
@@ -80,7 +88,7 @@ impl Writing for Open {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        let Open { session, layout, late, late_of } = *self;
+        let Open { session, layout, late, late_of, .. } = *self;
         let of = subjects_json(&late_of.into_iter().collect::<Vec<_>>());
         session
             .close("commit", move |conn| {
@@ -117,7 +125,7 @@ fn delete(conn: &Connection, layout: &Layout, keys: &KeySet, subjects: &str) -> 
     let (mut deleted, mut late) = (0, KeySet::new());
     for (&ix, keys) in going.iter().rev().filter(|(_, keys)| !keys.is_empty()) {
         deleting::detach(conn, layout, ix, &keys_json(keys), Scope::Subjects(subjects), false)?;
-        let waiting = deleting::postponed(conn, layout, ix, keys, &going)?;
+        let (waiting, _) = deleting::postponed(conn, layout, ix, keys, &going)?;
         let now: BTreeSet<Key> = keys.difference(&waiting).cloned().collect();
         deleting::delete_keys(conn, &layout.tables[ix], &keys_json(&now))?;
         deleted += keys.len() as u64;
@@ -160,23 +168,20 @@ fn push_aside(
 /// SQLite says only `FOREIGN KEY constraint failed`. The transaction is still open then, so it can be
 /// asked which table's rows refer to what is not there. Reads every table, but only on this way out.
 fn name_broken_key(conn: &Connection, fault: Fault) -> Fault {
-    let Fault::Sql(rusqlite::Error::SqliteFailure(code, _)) = &fault else { return fault };
-    if code.extended_code != rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
+    let is_foreign_key = matches!(&fault, Fault::Sql(rusqlite::Error::SqliteFailure(code, _))
+        if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY);
+    if !is_foreign_key {
         return fault;
     }
-    let named = conn
-        .prepare("SELECT DISTINCT \"table\", parent FROM pragma_foreign_key_check LIMIT 5")
-        .and_then(|mut statement| {
-            let pairs = statement.query_map([], |row| {
-                let (from, to): (String, String) = (row.get(0)?, row.get(1)?);
-                Ok(format!("rows of main.{from} refer to rows of main.{to} that are not here"))
-            })?;
-            pairs.collect::<rusqlite::Result<Vec<_>>>()
-        });
+    let named = conn.query_row("SELECT \"table\", fkid FROM pragma_foreign_key_check LIMIT 1", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    });
     match named {
-        Ok(lines) if !lines.is_empty() => {
-            Fault::Sql(rusqlite::Error::SqliteFailure(*code, Some(lines.join("; "))))
-        }
-        _ => fault,
+        Ok((table, id)) => Fault::Store(Error::Referred {
+            store: String::new(),
+            table: TableName::new("main", table).to_string(),
+            constraint: format!("fk_{id}"),
+        }),
+        Err(_) => fault,
     }
 }

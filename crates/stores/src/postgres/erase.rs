@@ -70,12 +70,12 @@ impl Postgres {
     }
 
     /// Tables in which these subjects have a row, in the layout's order.
-    async fn tables_with_rows(&self, conn: &Conn, ids: &Vec<&str>) -> Result<Vec<TableIx>> {
+    async fn tables_with_rows(&self, conn: &Conn, ids: &[&str]) -> Result<Vec<TableIx>> {
         let calls: Vec<Call<'_>> = (0..self.layout.tables.len())
             .map(|ix| {
                 let way = Way::to_owner(&self.layout, ix);
                 let rows = way.select(&[paths::owner_is_any(&self.layout, &way, "$1")]);
-                (format!("SELECT EXISTS (SELECT 1 {rows})"), params(&[ids]))
+                (format!("SELECT EXISTS (SELECT 1 {rows})"), params(&[&ids]))
             })
             .collect();
         let answers = conn.query_all("looking for rows to erase", &calls).await?;
@@ -87,7 +87,7 @@ impl Postgres {
         &self,
         conn: &Conn,
         table: TableIx,
-        ids: &Vec<&str>,
+        ids: &[&str],
         limit: u64,
     ) -> Result<BTreeSet<Key>> {
         let way = Way::to_owner(&self.layout, table);
@@ -95,7 +95,7 @@ impl Postgres {
         let key = paths::key_text(&self.layout.tables[table], "t0");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let keys = conn
-            .query("listing rows to erase", &format!("SELECT {key} {rows} LIMIT $2"), &[ids, &limit])
+            .query("listing rows to erase", &format!("SELECT {key} {rows} LIMIT $2"), &[&ids, &limit])
             .await?;
         Ok(keys.iter().map(|row| Key(row.get(0))).collect())
     }
@@ -107,7 +107,7 @@ pub(super) async fn delete_keys(
     conn: &Conn,
     layout: &Layout,
     keys: &KeySet,
-    ids: &Vec<&str>,
+    ids: &[&str],
 ) -> Result<BTreeMap<TableIx, u64>> {
     let asked: Vec<(TableIx, Vec<&str>)> = keys.iter().map(|(ix, keys)| (*ix, borrow(keys))).rev().collect();
     let mut calls: Vec<Call<'_>> = Vec::new();
@@ -116,10 +116,10 @@ pub(super) async fn delete_keys(
         let way = Way::to_owner(layout, *ix);
         let mine = [paths::key_in(&layout.tables[*ix], "t0", "$1"), paths::owner_is_any(layout, &way, "$2")];
         for unlink in unlink_keys(layout, *ix) {
-            calls.push((unlink, params(&[keys, ids])));
+            calls.push((unlink, params(&[keys, &ids])));
         }
         places.push((*ix, calls.len()));
-        calls.push((counted(&way.delete(None, &mine)), params(&[keys, ids])));
+        calls.push((counted(&way.delete(None, &mine)), params(&[keys, &ids])));
     }
     let answers = conn.query_all("deleting rows", &calls).await?;
     let deleted = places.into_iter().map(|(ix, place)| (ix, count(&answers[place][0], 0)));

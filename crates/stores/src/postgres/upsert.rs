@@ -161,14 +161,16 @@ async fn run(conn: &Conn, what: &str, sql: &str, into: &Destination<'_>, rows: &
         params.push(batch);
     }
     let written = park::run(conn, what, sql, &params, table, &columns).await?;
-    if written < sent as u64 && !only_keys {
+    let sent = sent as u64;
+    // Where all columns are key, a row that is there already is the row as it should be.
+    if written < sent && !only_keys {
         return Err(Error::Taken {
             store: conn.store(),
             table: table.name.to_string(),
             constraint: "primary key".to_owned(),
         });
     }
-    Ok(written)
+    Ok(sent)
 }
 
 /// COPY's text form, turned into columns.

@@ -17,6 +17,14 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
+/// So many different TCP ports that were free a moment ago.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last one is known, so that none is given twice.
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback"));
+    listeners.map(|listener| listener.local_addr().expect("its address").port())
+}
+
 /// Are we root? PostgreSQL refuses to run as root, so servers then run as [`unprivileged_user`].
 pub fn is_root() -> bool {
     run(Command::new("id").arg("-u")).trim() == "0"

@@ -196,3 +196,36 @@ async fn abandoned_streams_leave_the_pool_usable() {
     assert_eq!(snapshot.counts(&subjects).await.unwrap()[&(subjects[0].clone(), 1)], 50_000);
     snapshot.close().await.unwrap();
 }
+
+/// Codes the server gives on full disks or in races, raised by it on demand.
+#[tokio::test]
+async fn codes_are_told_apart() {
+    let store = opened("failures_codes").await;
+    let lease = leased(&store).await;
+    cluster().sql(
+        "failures_codes",
+        "create function code() returns trigger language plpgsql as $$ begin \
+           raise exception 'moved to another region' using errcode = new.name; end $$; \
+         create trigger code after insert on pet for each row execute function code()",
+    );
+    let cases: [(&str, fn(&Error) -> bool); 9] = [
+        ("53100", |e| matches!(e, Error::Full { .. })),
+        ("53200", |e| matches!(e, Error::Full { .. })),
+        ("40001", Error::is_again),
+        ("55P03", Error::is_again),
+        ("57014", Error::is_again),
+        ("57P03", Error::is_unreachable),
+        ("08006", Error::is_unreachable),
+        (
+            "RS001",
+            |e| matches!(e, Error::Refused { code, message, .. } if code == "RS001" && message.contains("another region")),
+        ),
+        ("RS002", |e| matches!(e, Error::Refused { code, .. } if code == "RS002")),
+    ];
+    for (code, expected) in cases {
+        let mut writing = store.begin(&lease).await.unwrap();
+        let row = Bytes::from(format!("7\t1\t{code}\n"));
+        let error = writing.load(1, futures::stream::iter([Ok(row)]).boxed()).await.unwrap_err();
+        assert!(expected(&error), "{code}: {error:?}");
+    }
+}

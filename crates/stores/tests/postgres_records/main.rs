@@ -7,6 +7,7 @@ mod failures;
 mod layouts;
 mod links;
 mod schema;
+mod tls;
 
 use domicile_datamap::layout::Layout;
 use domicile_stores::Records;

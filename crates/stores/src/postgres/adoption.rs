@@ -28,7 +28,7 @@ impl Postgres {
 
     pub(super) async fn install(&self, spec: &GuardSpec) -> Result<()> {
         let mut conn = self.conn().await?;
-        let identity = identity(&conn).await?;
+        let identity = self.read_identity().await?;
         conn.begin(&format!(
             "BEGIN; SET LOCAL lock_timeout = {TABLE_WAIT_MS}; \
              SELECT pg_advisory_xact_lock(hashtextextended('domicile.install', 0))"
@@ -316,12 +316,6 @@ async fn installed(conn: &Conn) -> Result<bool> {
         .query_one("looking for the guard", "select to_regclass('domicile.region') is not null", &[])
         .await?;
     Ok(row.get(0))
-}
-
-async fn identity(conn: &Conn) -> Result<String> {
-    let sql = "select c.system_identifier::text || '/' || d.oid::text from pg_control_system() c, pg_database d \
-               where d.datname = current_database()";
-    Ok(conn.query_one("identifying the database", sql, &[]).await?.get(0))
 }
 
 async fn unhomed_count(conn: &Conn, layout: &Layout) -> Result<u64> {

@@ -64,6 +64,7 @@ pub(super) fn script(layout: &Layout, spec: &GuardSpec, mover: &str, identity: &
     all.push(triggers::retire(layout));
     all.extend(triggers::attach(layout, mover));
     all.push(tables::grants());
+    all.push(triggers::grants(layout));
     all
 }
 
@@ -133,15 +134,27 @@ fn type_of<'a>(table: &'a MappedTable, column: &str) -> &'a str {
 
 /// `create or replace function`, SECURITY DEFINER or not, with a dollar quote that its body does not hold.
 fn plpgsql(signature: &str, returns: &str, definer: bool, settings: &str, body: &str) -> String {
-    let mut tag = String::from("domicile");
-    while body.contains(&format!("${tag}$")) {
-        tag.push('_');
-    }
+    let tag = tag(body);
     let security = if definer { "security definer" } else { "security invoker" };
     format!(
         "create or replace function {signature} returns {returns} language plpgsql {security} {PINNED} {settings} \
-         as ${tag}$\n#variable_conflict use_variable\n{body}\n${tag}$"
+         as {tag}\n#variable_conflict use_variable\n{body}\n{tag}"
     )
+}
+
+/// `do` with that body.
+fn run_once(body: &str) -> String {
+    let tag = tag(body);
+    format!("do {tag} {body} {tag}")
+}
+
+/// A dollar quote that the body does not hold: a table may be called anything.
+fn tag(body: &str) -> String {
+    let mut tag = String::from("$domicile$");
+    while body.contains(&tag) {
+        tag.insert(tag.len() - 1, '_');
+    }
+    tag
 }
 
 /// A text as the guard names tables in `changed.tbl` and in its messages.

@@ -1,6 +1,6 @@
 //! The guard's tables, and the rows in them that come from the settings.
 
-use super::{GATE_SLOTS, OBSERVED_ROWS_MAX, VERSION, subject_column};
+use super::{GATE_SLOTS, OBSERVED_ROWS_MAX, VERSION, run_once, subject_column};
 use crate::postgres::quote::literal;
 use crate::records::{Admission, GuardSpec};
 use domicile_datamap::layout::Layout;
@@ -130,17 +130,19 @@ pub(super) fn admission_rows(admission: &[Admission]) -> Vec<String> {
 
 /// The application may ask and sign up; it can neither read nor write the guard's tables.
 pub(super) fn grants() -> String {
-    "do $domicile$ declare f regprocedure; begin \
-     for f in select p.oid::regprocedure from pg_catalog.pg_proc p \
-       where p.pronamespace = 'domicile'::regnamespace loop \
-       execute pg_catalog.format('revoke all on function %s from public', f); \
-       if (select p.proname in ('sign_up', 'is_home') from pg_catalog.pg_proc p where p.oid = f) then \
-         execute pg_catalog.format('grant execute on function %s to public', f); \
-       end if; \
-     end loop; end $domicile$; \
-     revoke all on all tables in schema domicile from public; \
-     grant usage on schema domicile to public"
-        .to_owned()
+    let functions = run_once(
+        "declare f pg_catalog.regprocedure; begin \
+         for f in select p.oid::pg_catalog.regprocedure from pg_catalog.pg_proc p \
+           where p.pronamespace = 'domicile'::pg_catalog.regnamespace loop \
+           execute pg_catalog.format('revoke all on function %s from public', f); \
+           if (select p.proname in ('sign_up', 'is_home') from pg_catalog.pg_proc p where p.oid = f) then \
+             execute pg_catalog.format('grant execute on function %s to public', f); \
+           end if; \
+         end loop; end",
+    );
+    format!(
+        "{functions}; revoke all on all tables in schema domicile from public; grant usage on schema domicile to public"
+    )
 }
 
 /// Counts one would-be refusal: rows up to a limit, then only a sequence.

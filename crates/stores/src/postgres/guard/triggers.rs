@@ -1,7 +1,7 @@
 //! Where the triggers hang, and how they are armed.
 
 use super::{
-    COMMIT_TRIGGER, COUNTRY_TRIGGER, ROW_TRIGGER, TRUNCATE_TRIGGER, admission, function, path::Path,
+    COMMIT_TRIGGER, COUNTRY_TRIGGER, ROW_TRIGGER, TRUNCATE_TRIGGER, run_once, admission, function, path::Path,
     qualified,
 };
 use crate::postgres::quote::{ident, literal};
@@ -55,13 +55,13 @@ pub(in crate::postgres) fn detach() -> String {
 }
 
 fn drop_where(condition: &str) -> String {
-    format!(
-        "do $domicile$ declare t record; begin \
+    run_once(&format!(
+        "declare t record; begin \
          for t in select g.tgname, g.tgrelid::pg_catalog.regclass c from pg_catalog.pg_trigger g \
            where g.tgname like '00\\_domicile%' and g.tgparentid = 0 and not g.tgisinternal and {condition} loop \
            execute pg_catalog.format('drop trigger %I on %s', t.tgname, t.c); \
-         end loop; end $domicile$"
-    )
+         end loop; end"
+    ))
 }
 
 /// Hangs the triggers on every table and leaf.
@@ -98,12 +98,30 @@ pub(super) fn attach(layout: &Layout, mover: &str) -> Vec<String> {
     }
     all.extend(armed(layout, true));
     // A wave guard that is not armed stays so.
-    all.push(format!(
-        "do $domicile_arm$ begin if exists (select from domicile.region where mode = 'wave' and not armed) then {}; end if; \
-         end $domicile_arm$",
+    all.push(run_once(&format!(
+        "begin if exists (select from domicile.region where mode = 'wave' and not armed) then {}; end if; end",
         armed(layout, false).join("; ")
-    ));
+    )));
     all
+}
+
+/// Whoever owns a partitioned table makes its next partition, and needs EXECUTE for the trigger that
+/// comes with it. Not PUBLIC: hung on a table of one's own, these would write into our tables.
+pub(super) fn grants(layout: &Layout) -> String {
+    let all: Vec<_> = expected(layout)
+        .iter()
+        .map(|(table, _, function)| {
+            format!("({}::pg_catalog.regclass, {})", literal(&qualified(table)), literal(&format!("{function}()")))
+        })
+        .collect();
+    run_once(&format!(
+        "declare t record; begin \
+         for t in select distinct c.relowner::pg_catalog.regrole r, v.f from (values {}) v(c, f) \
+           join pg_catalog.pg_class c on c.oid = v.c loop \
+           execute pg_catalog.format('grant execute on function %s to %s', t.f, t.r); \
+         end loop; end",
+        all.join(", ")
+    ))
 }
 
 /// A constraint trigger can't be replaced, and dropping one shuts readers out: it is made anew only
@@ -111,20 +129,20 @@ pub(super) fn attach(layout: &Layout, mover: &str) -> Vec<String> {
 fn at_commit_trigger(table: &MappedTable, function: &str, mover: &str) -> String {
     let root = matches!(table.owner, Owner::Root { .. });
     let (on, name) = (qualified(&table.name), ident(COMMIT_TRIGGER));
-    format!(
-        "do $domicile_commit$ begin \
+    run_once(&format!(
+        "begin \
          if not exists (select from pg_catalog.pg_trigger g where g.tgrelid = {}::pg_catalog.regclass \
            and g.tgname = {} and pg_catalog.strpos(pg_catalog.pg_get_triggerdef(g.oid), {}) > 0) then \
          drop trigger if exists {name} on {on}; \
          create constraint trigger {name} after insert{} on {on} deferrable initially deferred \
          for each row when (session_user <> {}) execute function {function}(); \
-         end if; end $domicile_commit$",
+         end if; end",
         literal(&on),
         literal(COMMIT_TRIGGER),
         literal(&format!("{}::", literal(mover))),
         if root { "" } else { " or update" },
         literal(mover),
-    )
+    ))
 }
 
 /// Arms or disarms every trigger. Takes SHARE ROW EXCLUSIVE on each table: it waits for the writers

@@ -97,7 +97,7 @@ pub(crate) fn triggers(plan: &Plan<'_>) -> Vec<Trigger> {
         country(plan, "NEW")
     ));
     let when = format!(
-        "{NOT_EXEMPT} AND {} IS NOT {} AND {MODE} <> 'wave'",
+        "{} IS NOT {} AND {MODE} <> 'wave' AND {NOT_EXEMPT}",
         country(plan, "NEW"),
         country(plan, "OLD")
     );

@@ -50,7 +50,7 @@ fn before(plan: &Plan<'_>, ix: TableIx, event: Event) -> Trigger {
         somebody.push(format!("EXISTS {rows}"));
         body.extend(statements(plan, ix, &rows, event));
     }
-    let when = format!("{NOT_EXEMPT} AND ({})", somebody.join(" OR "));
+    let when = format!("({}) AND {NOT_EXEMPT}", somebody.join(" OR "));
     match event {
         Event::Insert => trigger(plan, ix, "displace", "BEFORE INSERT", &when, &body),
         Event::Update => trigger(plan, ix, "displaceupdate", "BEFORE UPDATE", &when, &body),
@@ -120,7 +120,7 @@ pub(crate) fn confirm(plan: &Plan<'_>, ix: TableIx) -> Option<Trigger> {
          FROM domicile_pending AS p JOIN domicile_home AS h ON h.subject = p.subject AND h.state = 'm' \
          WHERE p.tbl = {name} AND {gone}"
     );
-    let when = format!("{NOT_EXEMPT} AND EXISTS (SELECT 1 FROM domicile_pending WHERE tbl = {name})");
+    let when = format!("EXISTS (SELECT 1 FROM domicile_pending WHERE tbl = {name}) AND {NOT_EXEMPT}");
     let body = [record, format!("DELETE FROM domicile_pending WHERE tbl = {name}")];
     Some(trigger(plan, ix, "confirm", "AFTER INSERT", &when, &body))
 }

@@ -37,8 +37,9 @@ use crate::records::Admission;
 use domicile_datamap::layout::{Layout, TableIx};
 use shape::Shape;
 
-/// The condition every trigger begins with: the mover's own transactions pass. A row is in that table
-/// only inside them, never committed, so no other connection can see one.
+/// The condition every trigger ends with: the mover's own transactions pass. A row is in that table
+/// only inside them, never committed, so no other connection can see one. Last, since SQLite asks from
+/// left to right, and for an application's write to a subject at home the first answer is enough.
 pub(crate) const NOT_EXEMPT: &str = "NOT EXISTS (SELECT 1 FROM domicile_exempt)";
 
 /// One trigger: its name and the statement that makes it, as `sqlite_master` will hold it.

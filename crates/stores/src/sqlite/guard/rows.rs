@@ -94,7 +94,7 @@ fn insert(plan: &Plan<'_>, ix: TableIx) -> Trigger {
     body.push(side.refuse());
     body.extend(side.observe());
     body.push(record(&side.table, &side.owner, &key_json("NEW", &table.key), has_children(plan.layout, ix)));
-    let when = format!("{NOT_EXEMPT} AND NOT ({})", pass.join(" AND "));
+    let when = format!("NOT ({}) AND {NOT_EXEMPT}", pass.join(" AND "));
     trigger(plan, ix, "insert", "AFTER INSERT", &when, &body)
 }
 
@@ -106,7 +106,7 @@ fn update(plan: &Plan<'_>, ix: TableIx) -> Trigger {
     body.extend(side.observe());
     body.push(record(&side.table, &side.owner, &key_json("NEW", &table.key), false));
     let when =
-        format!("{NOT_EXEMPT} AND {} AND NOT {}", same(&standing_columns(plan.layout, ix)), side.at_home());
+        format!("{} AND NOT {} AND {NOT_EXEMPT}", same(&standing_columns(plan.layout, ix)), side.at_home());
     trigger(plan, ix, "update", "AFTER UPDATE", &when, &body)
 }
 
@@ -125,7 +125,7 @@ fn reown(plan: &Plan<'_>, ix: TableIx) -> Trigger {
     for row in ["OLD", "NEW"] {
         body.push(record(&old.table, &both, &key_json(row, &table.key), subtree));
     }
-    let when = format!("{NOT_EXEMPT} AND NOT ({})", same(&standing_columns(plan.layout, ix)));
+    let when = format!("NOT ({}) AND {NOT_EXEMPT}", same(&standing_columns(plan.layout, ix)));
     trigger(plan, ix, "reown", "AFTER UPDATE", &when, &body)
 }
 
@@ -136,7 +136,7 @@ fn delete(plan: &Plan<'_>, ix: TableIx) -> Trigger {
     let mut body = vec![words::expire(&side.owner), side.refuse()];
     body.extend(side.observe());
     body.push(record(&side.table, &side.owner, &key_json("OLD", &table.key), has_children(plan.layout, ix)));
-    let when = format!("{NOT_EXEMPT} AND NOT {}", side.at_home());
+    let when = format!("NOT {} AND {NOT_EXEMPT}", side.at_home());
     trigger(plan, ix, "delete", "AFTER DELETE", &when, &body)
 }
 
@@ -175,6 +175,6 @@ fn subject_key(plan: &Plan<'_>, ix: TableIx) -> Option<Trigger> {
     let refuse = format!("SELECT {} WHERE {MODE} = 'enforce' OR {under_way}", words::subject_key(&table));
     let mut body = vec![refuse];
     body.extend(words::observe(&table, "key of a subject changed", "1"));
-    let when = format!("{NOT_EXEMPT} AND NEW.{key} IS NOT OLD.{key} COLLATE BINARY");
+    let when = format!("NEW.{key} IS NOT OLD.{key} COLLATE BINARY AND {NOT_EXEMPT}");
     Some(trigger(plan, ix, "subjectkey", &format!("BEFORE UPDATE OF {key}"), &when, &body))
 }

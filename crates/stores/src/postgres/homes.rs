@@ -12,6 +12,7 @@ use futures::future::{join, join_all};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// A CTE that holds one row if the token is still ours, locked until the transaction ends: a takeover
 /// bumps the token at once and then waits for this lock (see `journal::take_lease`). `$1`: batch, `$2`: token.
@@ -70,6 +71,9 @@ impl Postgres {
 
     /// Step 1 of a fence or mark, sealing, activating: a non-key update, which waits for no writer's
     /// KEY SHARE. Rows that an owner change holds are skipped; the caller tries those again.
+    ///
+    /// One text for all transitions, so that a connection that marked has it prepared when it fences.
+    /// Marking also drops entries that an abort left: they say nothing any more.
     pub(super) async fn change_state(
         &self,
         lease: &Lease,
@@ -77,29 +81,19 @@ impl Postgres {
         change: Transition<'_>,
     ) -> Result<Vec<SubjectId>> {
         let (_, _, ty) = root(&self.layout);
-        // Entries left by an abort say nothing any more once the subject is marked anew.
-        let forget = match change.to {
-            State::Marking => ", c as (delete from domicile.changed c using p where c.subject = p.subject)",
-            _ => "",
-        };
         let sql = format!(
             "with {HELD}, p as materialized (select h.subject from domicile.home h \
-               where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {} \
+               where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {ELIGIBLE} \
                for no key update of h skip locked), \
-             u as (update domicile.home h set {} from p where h.subject = p.subject returning h.subject::text){forget} \
-             select exists (select from held), array(select u.subject from u)",
-            self.eligible(change),
-            set(change, false)
+             u as (update domicile.home h set {SET} from p where h.subject = p.subject returning h.subject::text), \
+             c as (delete from domicile.changed c using p where $5::text = 'k' and c.subject = p.subject) \
+             select exists (select from held), array(select u.subject from u)"
         );
-        let (from, epoch, deadline) = parameters(change);
+        let to = To::of(change);
         let conn = self.conn().await?;
-        let row = conn
-            .query_one(
-                "changing states",
-                &sql,
-                &[&lease.batch, &lease.token, &texts(subjects), &from, &epoch, &deadline],
-            )
-            .await?;
+        let who = texts(subjects);
+        let row =
+            conn.query_one("changing states", &sql, &to.after(&[&lease.batch, &lease.token, &who])).await?;
         self.require(lease, row.get(0))?;
         Ok(row.get::<_, Vec<String>>(1).into_iter().map(SubjectId).collect())
     }
@@ -119,32 +113,30 @@ impl Postgres {
     ) -> Result<Vec<SubjectId>> {
         let (_, _, ty) = root(&self.layout);
         let sql = format!(
-            "with {HELD}, u as (update domicile.home h set {} where h.subject = $3::text::{ty} \
-               and exists (select from held) and {} returning h.subject) \
-             select exists (select from held), exists (select from u)",
-            set(change, true),
-            self.eligible(change)
+            "with {HELD}, u as (update domicile.home h set gen = h.gen + 1, {SET} where h.subject = $3::text::{ty} \
+               and exists (select from held) and {ELIGIBLE} returning h.subject) \
+             select exists (select from held), exists (select from u)"
         );
-        let (from, epoch, deadline) = parameters(change);
+        let to = To::of(change);
         let conn = self.conn().await?;
         conn.prepared("changing states", &sql).await?;
         let limit = format!("SET statement_timeout = {}", limit.as_millis().max(1));
-        let steps = subjects.iter().map(|subject| async {
-            let asked: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-                [&lease.batch, &lease.token, &subject.0, &from, &epoch, &deadline];
-            conn.query_one("changing states", &sql, &asked).await
+        let steps = subjects.iter().map(|subject| {
+            let (conn, sql, to) = (&conn, &sql, &to);
+            async move {
+                let asked = to.after(&[&lease.batch, &lease.token, &subject.0]);
+                conn.query_one("changing states", sql, &asked).await
+            }
         });
         // Polled in this order, so sent in this order; sent with the first poll, so the timeout is
         // reset even if the caller stops waiting.
         let (before, (answers, after)) = join(
             conn.batch("setting a time limit", &limit),
-            join(
-                join_all(steps.map(Box::pin)),
-                conn.batch("resetting the time limit", "RESET statement_timeout"),
-            ),
+            join(join_all(steps), conn.batch("resetting the time limit", "RESET statement_timeout")),
         )
         .await;
         before?;
+        after?;
         let mut changed = Vec::new();
         for (subject, answer) in subjects.iter().zip(answers) {
             match answer {
@@ -159,14 +151,7 @@ impl Postgres {
                 Err(e) => return Err(e),
             }
         }
-        after?;
         Ok(changed)
-    }
-
-    /// Which rows a transition may touch. `$1`: batch, `$4`: states before.
-    fn eligible(&self, change: Transition<'_>) -> String {
-        let in_time = if change.before_deadline { " and h.deadline > clock_timestamp()" } else { "" };
-        format!("h.state = any ($4::text[]::\"char\"[]) and (h.batch is null or h.batch = $1){in_time}")
     }
 
     pub(super) async fn arrive(&self, lease: &Lease, subjects: &[(SubjectId, u64)]) -> Result<()> {
@@ -258,25 +243,43 @@ impl Postgres {
     }
 }
 
-/// The SET list. A subject at home, or away for good, waits for nothing; the batch stays on `away`
+/// Which rows a transition may touch: never those in another batch's hands. Parameters as in [`To`].
+const ELIGIBLE: &str = "h.state = any ($4::text[]::\"char\"[]) and (h.batch is null or h.batch = $1) \
+     and (not $8::boolean or h.deadline > clock_timestamp())";
+
+/// What a transition sets. A subject at home belongs to no batch; one that is away stays its batch's
 /// until erase.
-fn set(change: Transition<'_>, bump: bool) -> String {
-    let batch = if change.to == State::Home { "null" } else { "$1" };
-    format!(
-        "state = '{}', {}epoch = coalesce($5::bigint, h.epoch), batch = {batch}, \
-         deadline = clock_timestamp() + $6::bigint * interval '1 microsecond'",
-        letter(change.to),
-        if bump { "gen = h.gen + 1, " } else { "" }
-    )
+const SET: &str = "state = $5::text::\"char\", epoch = coalesce($6::bigint, h.epoch), \
+     batch = case when $5::text = 'h' then null else $1 end, \
+     deadline = clock_timestamp() + $7::bigint * interval '1 microsecond'";
+
+/// `$4` to `$8` of a transition: states before, state after, epoch, deadline in microseconds from
+/// now, only before the old deadline.
+struct To {
+    from: Vec<&'static str>,
+    to: &'static str,
+    epoch: Option<i64>,
+    deadline_us: Option<i64>,
+    in_time: bool,
 }
 
-/// `$4`, `$5`, `$6` of a transition.
-fn parameters(change: Transition<'_>) -> (Vec<&'static str>, Option<i64>, Option<i64>) {
-    (
-        change.from.iter().map(|s| letter(*s)).collect(),
-        change.epoch.map(|e| e as i64),
-        change.deadline.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)),
-    )
+impl To {
+    fn of(change: Transition<'_>) -> Self {
+        Self {
+            from: change.from.iter().map(|s| letter(*s)).collect(),
+            to: letter(change.to),
+            epoch: change.epoch.map(|e| e as i64),
+            deadline_us: change.deadline.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)),
+            in_time: change.before_deadline,
+        }
+    }
+
+    /// All parameters, `$1` to `$3` given.
+    fn after<'a>(&'a self, first: &[&'a (dyn ToSql + Sync)]) -> Vec<&'a (dyn ToSql + Sync)> {
+        let rest: [&(dyn ToSql + Sync); 5] =
+            [&self.from, &self.to, &self.epoch, &self.deadline_us, &self.in_time];
+        first.iter().copied().chain(rest).collect()
+    }
 }
 
 fn facts(row: &Row) -> SubjectFacts {

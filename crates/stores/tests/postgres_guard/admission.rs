@@ -16,7 +16,12 @@ async fn signing_up() {
     assert_eq!(run(&app, "select domicile.sign_up(90, 7)").await, "RS001", "it lives elsewhere now");
     assert_eq!(run(&app, "select domicile.sign_up(null, 1)").await, "22023");
     // The application sees neither tables nor the inner functions.
-    for sql in ["select * from domicile.home", "select domicile.enter(1, 'x')", "select domicile.country_changed(1, 'x')", "insert into domicile.admission values ('BR', true, '')"] {
+    for sql in [
+        "select * from domicile.home",
+        "select domicile.enter(1, 'x')",
+        "select domicile.country_changed(1, 'x')",
+        "insert into domicile.admission values ('BR', true, '')",
+    ] {
         assert_eq!(run(&app, sql).await, "42501", "{sql}");
     }
 }
@@ -28,10 +33,18 @@ async fn a_forbidden_country_is_refused_with_its_rule() {
     let (code, message, ..) = refusal(&app, "insert into users values (91, ' br ')").await;
     assert_eq!(code, "RS002", "also without a home row");
     assert_eq!(message, "policy forbids a row of public.users in region beijing: rule-for-BR");
-    assert_eq!(run(&app, "insert into users values (91, 'IN')").await, "RS001", "allowed, but without a home row");
+    assert_eq!(
+        run(&app, "insert into users values (91, 'IN')").await,
+        "RS001",
+        "allowed, but without a home row"
+    );
     app.batch_execute("select domicile.sign_up(91, 1)").await.unwrap();
     for country in ["'BR'", "'Atlantis'", "null"] {
-        assert_eq!(run(&app, &format!("insert into users values (91, {country})")).await, "RS002", "{country}");
+        assert_eq!(
+            run(&app, &format!("insert into users values (91, {country})")).await,
+            "RS002",
+            "{country}"
+        );
     }
     assert_eq!(run(&app, "insert into users values (91, 'in')").await, "ok");
 }
@@ -61,12 +74,26 @@ fn far_country() -> (String, Layout) {
         insert into address select n, n, 10 from generate_series(1, 3) n; commit;
         create table keep();"
         .to_owned();
-    let mut users = crate::shop::mapped(crate::shop::name("users"), Owner::Root { column: "id".to_owned() }, &["id"], &[("id", "bigint"), ("address_id", "integer")]);
+    let mut users = crate::shop::mapped(
+        crate::shop::name("users"),
+        Owner::Root { column: "id".to_owned() },
+        &["id"],
+        &[("id", "bigint"), ("address_id", "integer")],
+    );
     users.children = vec![1];
-    let mut address = crate::shop::mapped(crate::shop::name("address"), crate::shop::direct("user_id"), &["id"], &[("id", "integer"), ("user_id", "bigint"), ("city_id", "integer")]);
-    address.foreign_keys = vec![crate::shop::foreign_key("user_id", crate::shop::name("users"), "id", FkAction::NoAction)];
+    let mut address = crate::shop::mapped(
+        crate::shop::name("address"),
+        crate::shop::direct("user_id"),
+        &["id"],
+        &[("id", "integer"), ("user_id", "bigint"), ("city_id", "integer")],
+    );
+    address.foreign_keys =
+        vec![crate::shop::foreign_key("user_id", crate::shop::name("users"), "id", FkAction::NoAction)];
     let mut layout = crate::shop::layout_of(vec![users, address]);
-    let hop = |table: &str, a: &str| Hop { table: crate::shop::name(table), on: vec![(a.to_owned(), "id".to_owned())] };
+    let hop = |table: &str, a: &str| Hop {
+        table: crate::shop::name(table),
+        on: vec![(a.to_owned(), "id".to_owned())],
+    };
     layout.country = AttributePath {
         hops: vec![hop("address", "address_id"), hop("city", "city_id"), hop("nation", "nation_id")],
         column: "word".to_owned(),
@@ -82,17 +109,27 @@ async fn a_country_behind_foreign_keys_is_checked_at_commit() {
     let facts = shop.records.subjects(None, 2).await.unwrap();
     assert_eq!(facts.iter().map(|f| f.country.as_deref()).collect::<Vec<_>>(), [Some("IN"), Some("IN")]);
     app.batch_execute("select domicile.sign_up(7, 1)").await.unwrap();
-    let sign_up = |city: &str| format!("begin; insert into users values (7, 7); insert into address values (7, 7, {city}); commit");
+    let sign_up = |city: &str| {
+        format!("begin; insert into users values (7, 7); insert into address values (7, 7, {city}); commit")
+    };
     assert_eq!(run(&app, &sign_up("20")).await, "RS002");
     assert_eq!(run(&app, &sign_up("null")).await, "RS002");
-    assert_eq!(run(&app, "begin; insert into users values (7, 7); set constraints all immediate").await, "RS002", "early: not yet means no");
+    assert_eq!(
+        run(&app, "begin; insert into users values (7, 7); set constraints all immediate").await,
+        "RS002",
+        "early: not yet means no"
+    );
     app.batch_execute("rollback").await.unwrap();
     assert_eq!(run(&app, &sign_up("10")).await, "ok");
     // On the way: a mapped table's row decides.
     app.batch_execute("update address set city_id = 20 where id = 2").await.unwrap();
     let observed = shop.records.status(false).await.unwrap().observed;
     assert_eq!(observed.len(), 1, "{observed:?}");
-    app.batch_execute("update address set city_id = 10 where id = 2; update users set address_id = 2 where id = 3").await.unwrap();
+    app.batch_execute(
+        "update address set city_id = 10 where id = 2; update users set address_id = 2 where id = 3",
+    )
+    .await
+    .unwrap();
     assert!(shop.records.status(false).await.unwrap().observed.is_empty());
 }
 

@@ -34,7 +34,9 @@ async fn a_changed_map_is_followed() {
     smaller.tables.truncate(3);
     smaller.tables[0].children = vec![1];
     smaller.hash = "1".repeat(64);
-    let records = Postgres::open(&crate::shop::cluster().url("mover", &shop.name), None, Arc::new(smaller)).await.unwrap();
+    let records = Postgres::open(&crate::shop::cluster().url("mover", &shop.name), None, Arc::new(smaller))
+        .await
+        .unwrap();
     let faults = records.status(false).await.unwrap().faults;
     assert!(faults.iter().any(|f| f.contains("another data map")), "{faults:?}");
     records.install(&spec()).await.unwrap();
@@ -117,7 +119,10 @@ async fn hazards_are_named() {
     assert!(shop.records.hazards().await.unwrap().is_empty());
     let (app, admin) = (shop.app().await, connect("postgres", &shop.name).await);
     app.batch_execute("begin; update items set qty = 2 where id = 1; prepare transaction 'p'").await.unwrap();
-    admin.batch_execute("alter table events enable row level security, force row level security").await.unwrap();
+    admin
+        .batch_execute("alter table events enable row level security, force row level security")
+        .await
+        .unwrap();
     admin
         .batch_execute("create subscription s connection 'dbname=nowhere' publication p with (connect = false, slot_name = none)")
         .await
@@ -126,7 +131,10 @@ async fn hazards_are_named() {
     let hazards = shop.records.hazards().await.unwrap();
     assert_eq!(hazards.len(), 3, "{hazards:#?}");
     assert!(hazards.iter().any(|h| h.starts_with("prepared transaction of role app")), "{hazards:#?}");
-    assert!(hazards.iter().any(|h| h.contains("subscription s applies into \"public\".\"items\"")), "{hazards:#?}");
+    assert!(
+        hazards.iter().any(|h| h.contains("subscription s applies into \"public\".\"items\"")),
+        "{hazards:#?}"
+    );
     assert!(hazards.iter().any(|h| h.contains("NO FORCE ROW LEVEL SECURITY")), "{hazards:#?}");
     admin.batch_execute("rollback prepared 'p'").await.unwrap();
     admin.batch_execute("drop subscription s").await.unwrap();

@@ -15,7 +15,11 @@ async fn step_1_waits_for_nobody_and_refuses_at_once() {
     shop.mark(&lease, &[1]).await;
     writer.batch_execute("begin; update orders set note = 'x' where id = 1").await.unwrap();
     shop.step1(&lease, &[1], &[State::Moving], State::Fencing).await;
-    assert_eq!(run(&late, "update orders set note = 'y' where id = 1 and false; insert into orders values (100, 1)").await, "RS001");
+    assert_eq!(
+        run(&late, "update orders set note = 'y' where id = 1 and false; insert into orders values (100, 1)")
+            .await,
+        "RS001"
+    );
     assert_eq!(run(&late, "update items set qty = 2 where id = 1").await, "RS001");
     assert_eq!(run(&late, "update orders set note = 'y' where id = 2").await, "ok", "nobody else is touched");
     writer.batch_execute("commit").await.unwrap();
@@ -29,7 +33,11 @@ async fn a_repeatable_read_writer_between_the_steps_is_waited_for() {
     shop.mark(&lease, &[1]).await;
     writer.batch_execute("begin isolation level repeatable read; select 1 from users").await.unwrap();
     shop.step1(&lease, &[1], &[State::Moving], State::Fencing).await;
-    assert_eq!(run(&writer, "update items set qty = 5 where id = 1").await, "ok", "its snapshot still says moving");
+    assert_eq!(
+        run(&writer, "update items set qty = 5 where id = 1").await,
+        "ok",
+        "its snapshot still says moving"
+    );
     let step2 = tokio::spawn({
         let (shop, lease) = (shop.clone(), lease.clone());
         async move { shop.step2(&lease, &[1], State::Fencing, State::Fenced).await }
@@ -101,13 +109,19 @@ async fn a_straggler_stays_behind() {
     shop.step1(&lease, &[1, 2, 3], &[State::Moving], State::Fencing).await;
     let from = [State::Fencing];
     let change = to_state(&from, State::Fenced, Some(60_000));
-    let fenced =
-        shop.records.change_state_waiting(&lease, &ids(&[1, 2, 3]), change, Duration::from_millis(100)).await.unwrap();
+    let fenced = shop
+        .records
+        .change_state_waiting(&lease, &ids(&[1, 2, 3]), change, Duration::from_millis(100))
+        .await
+        .unwrap();
     assert_eq!(fenced, ids(&[1, 3]));
     assert_eq!(shop.home(2).await.state, State::Fencing);
     writer.batch_execute("commit").await.unwrap();
-    let fenced =
-        shop.records.change_state_waiting(&lease, &ids(&[2]), change, Duration::from_millis(5_000)).await.unwrap();
+    let fenced = shop
+        .records
+        .change_state_waiting(&lease, &ids(&[2]), change, Duration::from_millis(5_000))
+        .await
+        .unwrap();
     assert_eq!(fenced, ids(&[2]));
 }
 

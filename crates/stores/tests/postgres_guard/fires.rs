@@ -76,9 +76,22 @@ async fn the_fingerprint_sees_what_triggers_do_not() {
     let (app, owner) = (shop.app().await, shop.raw_mover().await);
     owner.batch_execute("set role shop_owner").await.unwrap();
     let mut before = shop.records.fingerprint().await.unwrap();
-    assert_eq!(before.keys().map(String::as_str).collect::<Vec<_>>(),
-        ["public.events", "public.events_1", "public.events_2", "public.items", "public.orders", "public.users"]);
-    app.batch_execute("insert into orders values (100, 1); update items set qty = 3; delete from items where id = 3").await.unwrap();
+    assert_eq!(
+        before.keys().map(String::as_str).collect::<Vec<_>>(),
+        [
+            "public.events",
+            "public.events_1",
+            "public.events_2",
+            "public.items",
+            "public.orders",
+            "public.users"
+        ]
+    );
+    app.batch_execute(
+        "insert into orders values (100, 1); update items set qty = 3; delete from items where id = 3",
+    )
+    .await
+    .unwrap();
     owner.batch_execute("analyze orders").await.unwrap();
     assert_eq!(before, shop.records.fingerprint().await.unwrap(), "writing changes nothing");
     for (sql, changed) in [
@@ -89,13 +102,25 @@ async fn the_fingerprint_sees_what_triggers_do_not() {
         ("alter table events_1 disable trigger \"00_domicile\"", "public.events_1"),
         ("alter table orders enable trigger \"00_domicile\"", "public.orders"),
         ("drop trigger \"00_domicile\" on users", "public.users"),
-        ("create trigger extra before insert on users for each row execute function suppress_redundant_updates_trigger()", ""),
-        ("create trigger extra before update on users for each row execute function suppress_redundant_updates_trigger()", "public.users"),
-        ("alter table spare_leaf alter id set not null, alter at set not null; alter table spare_leaf alter user_id set not null; \
-          alter table events attach partition spare_leaf for values from ('2023-01-01') to ('2024-01-01')", "public.events"),
+        (
+            "create trigger extra before insert on users for each row execute function suppress_redundant_updates_trigger()",
+            "",
+        ),
+        (
+            "create trigger extra before update on users for each row execute function suppress_redundant_updates_trigger()",
+            "public.users",
+        ),
+        (
+            "alter table spare_leaf alter id set not null, alter at set not null; alter table spare_leaf alter user_id set not null; \
+          alter table events attach partition spare_leaf for values from ('2023-01-01') to ('2024-01-01')",
+            "public.events",
+        ),
         ("alter table events detach partition events_2", "public.events_2"),
         ("alter table users enable row level security", "public.users"),
-        ("reset role; create or replace function domicile.truncating() returns trigger language plpgsql as $$ begin return null; end $$", "public.items"),
+        (
+            "reset role; create or replace function domicile.truncating() returns trigger language plpgsql as $$ begin return null; end $$",
+            "public.items",
+        ),
         ("set role shop_owner; drop table items", "public.items"),
     ] {
         let done = owner.batch_execute(sql).await;

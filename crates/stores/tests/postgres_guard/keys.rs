@@ -23,13 +23,19 @@ const SCHEMA: &str = r#"
 fn layout() -> Layout {
     let odd = |n: &str| TableName::new("Odd \"schema\"", n);
     let user_table = TableName::new("public", "Us'er");
-    let mut user = mapped(user_table.clone(), Owner::Root { column: "Key".to_owned() }, &["Key"], &[("Key", "uuid"), ("country", "text")]);
+    let mut user = mapped(
+        user_table.clone(),
+        Owner::Root { column: "Key".to_owned() },
+        &["Key"],
+        &[("Key", "uuid"), ("country", "text")],
+    );
     user.children = vec![1];
     let three = [("user", "uuid"), ("at", "timestamp with time zone"), ("n o", "text")];
     let mut order = mapped(odd("or.der $domicile$"), direct("user"), &["user", "at", "n o"], &three);
     order.children = vec![2];
     order.foreign_keys = vec![foreign_key("user", user_table, "Key", FkAction::Cascade)];
-    let mut line = mapped(odd("line"), derived(1, "user", "user"), &["user", "at", "n o", "pos", "hash"], &three);
+    let mut line =
+        mapped(odd("line"), derived(1, "user", "user"), &["user", "at", "n o", "pos", "hash"], &three);
     line.columns.extend(columns(&[("pos", "numeric(6,2)"), ("hash", "bytea")]));
     let link: Vec<_> = ["user", "at", "n o"].iter().map(|c| ((*c).to_owned(), (*c).to_owned())).collect();
     line.owner = Owner::Derived { parent: 1, link, deferrable: false };
@@ -51,9 +57,16 @@ async fn composite_uuid_and_quoted() {
     let r = &shop.records;
     assert_eq!(r.change_state(&lease, &ann, go(&[State::Home], State::Marking)).await.unwrap(), ann);
     let limit = std::time::Duration::from_secs(5);
-    assert_eq!(r.change_state_waiting(&lease, &ann, go(&[State::Marking], State::Moving), limit).await.unwrap(), ann);
+    assert_eq!(
+        r.change_state_waiting(&lease, &ann, go(&[State::Marking], State::Moving), limit).await.unwrap(),
+        ann
+    );
     // The application's settings must not change how keys are written down.
-    app.batch_execute("set timezone = 'Asia/Shanghai'; set bytea_output = 'escape'; set datestyle = 'German'").await.unwrap();
+    app.batch_execute(
+        "set timezone = 'Asia/Shanghai'; set bytea_output = 'escape'; set datestyle = 'German'",
+    )
+    .await
+    .unwrap();
     app.batch_execute("update \"Odd \"\"schema\"\"\".line set pos = 2").await.unwrap();
     app.batch_execute("update \"Odd \"\"schema\"\"\".\"or.der $domicile$\" set \"n o\" = 'z'").await.unwrap();
     let (t, line) = ("\"2020-01-01T00:00:00+00:00\"", "\\\\x00ff");
@@ -67,10 +80,19 @@ async fn composite_uuid_and_quoted() {
     for entry in &expected {
         assert!(changed.contains(entry), "{entry}\n{changed:#?}");
     }
-    assert!(changed.iter().any(|c| c.contains("line") && c.contains("\"z\", 2.00")), "the cascade's new key: {changed:#?}");
+    assert!(
+        changed.iter().any(|c| c.contains("line") && c.contains("\"z\", 2.00")),
+        "the cascade's new key: {changed:#?}"
+    );
     assert_eq!(r.change_state(&lease, &ann, go(&[State::Moving], State::Fencing)).await.unwrap(), ann);
-    assert_eq!(run(&app, &format!("delete from \"Odd \"\"schema\"\"\".line where \"user\" = '{ANN}'")).await, "RS001");
-    assert_eq!(run(&app, &format!("delete from \"Odd \"\"schema\"\"\".line where \"user\" <> '{ANN}'")).await, "ok");
+    assert_eq!(
+        run(&app, &format!("delete from \"Odd \"\"schema\"\"\".line where \"user\" = '{ANN}'")).await,
+        "RS001"
+    );
+    assert_eq!(
+        run(&app, &format!("delete from \"Odd \"\"schema\"\"\".line where \"user\" <> '{ANN}'")).await,
+        "ok"
+    );
     assert!(r.status(true).await.unwrap().faults.is_empty());
     assert_eq!(r.fingerprint().await.unwrap().len(), 3);
 }
@@ -79,9 +101,19 @@ async fn composite_uuid_and_quoted() {
 async fn text_keys_sort_and_page() {
     let schema = "create table users(id varchar(20) primary key, country text); create table orders(id int primary key, user_id text not null references users);
         insert into users values ('ann@x', 'IN'), ('bob''s', 'IN'), ('Zoë', 'IN'), ('{a,\"b}', 'IN'); insert into orders values (1, 'ann@x')";
-    let mut users = mapped(crate::shop::name("users"), Owner::Root { column: "id".to_owned() }, &["id"], &[("id", "character varying(20)"), ("country", "text")]);
+    let mut users = mapped(
+        crate::shop::name("users"),
+        Owner::Root { column: "id".to_owned() },
+        &["id"],
+        &[("id", "character varying(20)"), ("country", "text")],
+    );
     users.children = vec![1];
-    let mut orders = mapped(crate::shop::name("orders"), direct("user_id"), &["id"], &[("id", "integer"), ("user_id", "text")]);
+    let mut orders = mapped(
+        crate::shop::name("orders"),
+        direct("user_id"),
+        &["id"],
+        &[("id", "integer"), ("user_id", "text")],
+    );
     orders.foreign_keys = vec![foreign_key("user_id", crate::shop::name("users"), "id", FkAction::NoAction)];
     let shop = Shop::guarded(schema, layout_of(vec![users, orders])).await;
     let mut all = Vec::new();
@@ -91,7 +123,13 @@ async fn text_keys_sort_and_page() {
     assert_eq!(all.len(), 4);
     assert_eq!(shop.records.facts(&all).await.unwrap().len(), 4);
     let lease = shop.lease().await;
-    let go = Transition { from: &[State::Home], to: State::Marking, epoch: None, deadline: None, before_deadline: false };
+    let go = Transition {
+        from: &[State::Home],
+        to: State::Marking,
+        epoch: None,
+        deadline: None,
+        before_deadline: false,
+    };
     let mut marked = shop.records.change_state(&lease, &all, go).await.unwrap();
     marked.sort();
     all.sort();

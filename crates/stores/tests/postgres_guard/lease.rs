@@ -27,10 +27,13 @@ async fn a_frozen_holder_loses() {
     assert_eq!(run(&shop.app().await, "update items set qty = 7 where id = 1").await, "ok");
     assert_ne!(run(&mid, "commit").await, "ok");
     assert_ne!(run(&read_only, "commit").await, "ok");
-    let token = begun.query_opt("select 1 from domicile.lease where batch = 'w1/1' and token = 1 for share", &[]).await;
+    let token = begun
+        .query_opt("select 1 from domicile.lease where batch = 'w1/1' and token = 1 for share", &[])
+        .await;
     assert!(token.unwrap().is_none(), "the old token is gone");
     assert_eq!(run(&elsewhere, "commit").await, "ok", "another batch's holder goes on");
-    let qty: i32 = shop.app().await.query_one("select qty from items where id = 1", &[]).await.unwrap().get(0);
+    let qty: i32 =
+        shop.app().await.query_one("select qty from items where id = 1", &[]).await.unwrap().get(0);
     assert_eq!(qty, 7);
     shop.records.put_batch(&other, &serde_json::json!({})).await.unwrap();
 }
@@ -59,7 +62,9 @@ async fn the_old_token_opens_nothing() {
     let from = [State::Moving];
     let change = to_state(&from, State::Fencing, None);
     assert!(lost(&r.change_state(&old, &ids(&[1]), change).await.unwrap_err()));
-    assert!(lost(&r.change_state_waiting(&old, &ids(&[1]), change, Duration::from_secs(1)).await.unwrap_err()));
+    assert!(lost(
+        &r.change_state_waiting(&old, &ids(&[1]), change, Duration::from_secs(1)).await.unwrap_err()
+    ));
     assert!(lost(&r.arrive(&old, &[(ids(&[99])[0].clone(), 2)]).await.unwrap_err()));
     assert!(lost(&r.drop_homes(&old, &ids(&[1]), State::Moving).await.unwrap_err()));
     assert!(lost(&r.forget(&old, &[1]).await.unwrap_err()));
@@ -110,6 +115,9 @@ async fn the_mover_is_exempt_by_who_it_is() {
     shop.fence(&lease, &[1]).await;
     let mover = shop.raw_mover().await;
     assert_eq!(code(&mover.batch_execute("update items set qty = 3 where id = 1").await), "ok");
-    assert_eq!(run(&shop.admin().await, "set role mover; update public.items set qty = 4 where id = 1").await, "RS001");
+    assert_eq!(
+        run(&shop.admin().await, "set role mover; update public.items set qty = 4 where id = 1").await,
+        "RS001"
+    );
     assert!(shop.changed().await.is_empty());
 }

@@ -68,7 +68,11 @@ async fn enforce_waits_for_writers_that_were_only_observed() {
     assert_eq!(run(&late, "update items set qty = 9 where id = 2").await, "ok", "whoever is homed goes on");
     writer.batch_execute("commit").await.unwrap();
     enforce.await.unwrap().unwrap();
-    assert_eq!(run(&old, "update items set qty = 9 where id = 3").await, "40001", "a snapshot from before its row");
+    assert_eq!(
+        run(&old, "update items set qty = 9 where id = 3").await,
+        "40001",
+        "a snapshot from before its row"
+    );
 }
 
 /// An unhomed subject that was in flight while enforce looked: it comes back to observe.
@@ -97,7 +101,8 @@ async fn wave_mode_is_armed_and_disarmed() {
     shop.records.install(&spec()).await.unwrap();
     shop.records.set_mode(Mode::Wave).await.unwrap();
     let app = shop.app().await;
-    let enabled = "select string_agg(distinct tgenabled::text, '') from pg_trigger where tgname like '00_domicile%'";
+    let enabled =
+        "select string_agg(distinct tgenabled::text, '') from pg_trigger where tgname like '00_domicile%'";
     let fires = async || shop.admin().await.query_one(enabled, &[]).await.unwrap().get::<_, String>(0);
     assert_eq!(fires().await, "D");
     shop.records.install(&spec()).await.unwrap();
@@ -134,7 +139,11 @@ async fn adopting_in_a_wave_waits_for_writers_without_a_row() {
         async move { shop.records.adopt(&[(ids(&[1])[0].clone(), 1)]).await }
     });
     shop.wait_blocked("usename = 'mover'", &|| adopt.is_finished()).await;
-    assert_eq!(run(&other, "update items set qty = 9 where id = 2").await, "ok", "others pass by the next round");
+    assert_eq!(
+        run(&other, "update items set qty = 9 where id = 2").await,
+        "ok",
+        "others pass by the next round"
+    );
     writer.batch_execute("commit").await.unwrap();
     assert_eq!(adopt.await.unwrap().unwrap(), 1);
     assert_eq!(run(&old, "update items set qty = 8 where id = 1").await, "40001");

@@ -46,7 +46,11 @@ async fn an_old_snapshot_does_not_write_by_the_old_path() {
 /// slow one that does not read the path again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_path_that_moved_meanwhile_is_followed() {
-    for write in ["update items set qty = 5 where id = 1", "insert into items values (501, 1, 1)", "delete from items where id = 1"] {
+    for write in [
+        "update items set qty = 5 where id = 1",
+        "insert into items values (501, 1, 1)",
+        "delete from items where id = 1",
+    ] {
         let shop = Shop::guarded(SCHEMA, layout_without_free_keys()).await;
         let (lease, t1, t2) = (shop.lease().await, shop.app().await, shop.app().await);
         shop.mark(&lease, &[2]).await;
@@ -68,7 +72,12 @@ async fn both_owners_record_the_row() {
     app.batch_execute("update orders set user_id = 2 where id = 1").await.unwrap();
     assert_eq!(
         shop.changed().await,
-        ["1 public.orders [1] sub", "1 public.orders [1] sub", "2 public.orders [1] sub", "2 public.orders [1] sub"]
+        [
+            "1 public.orders [1] sub",
+            "1 public.orders [1] sub",
+            "2 public.orders [1] sub",
+            "2 public.orders [1] sub"
+        ]
     );
 }
 
@@ -131,8 +140,13 @@ async fn swapping_keys_under_no_action_counts_as_an_owner_change() {
 /// Catches: a write of a nobody's row that holds no lock on its parents.
 #[tokio::test(flavor = "multi_thread")]
 async fn giving_an_owner_to_nobodys_row_waits_for_its_writers() {
-    let schema = format!("{}; insert into orders values (60, null); insert into items values (60, 60, 1)",
-        SCHEMA.replace("user_id bigint not null references users on delete cascade, note", "user_id bigint references users on delete set null, note"));
+    let schema = format!(
+        "{}; insert into orders values (60, null); insert into items values (60, 60, 1)",
+        SCHEMA.replace(
+            "user_id bigint not null references users on delete cascade, note",
+            "user_id bigint references users on delete set null, note"
+        )
+    );
     let mut layout = layout();
     layout.tables[1].foreign_keys[0].on_delete = FkAction::SetNull;
     let shop = Shop::guarded(&schema, layout).await;

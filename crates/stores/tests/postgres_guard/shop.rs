@@ -120,12 +120,20 @@ pub fn layout() -> Layout {
         &[("id", "bigint"), ("country", "text"), ("name", "text"), ("email", "text")],
     );
     users.children = vec![1, 3];
-    let mut orders =
-        mapped(name("orders"), direct("user_id"), &["id"], &[("id", "bigint"), ("user_id", "bigint"), ("note", "text")]);
+    let mut orders = mapped(
+        name("orders"),
+        direct("user_id"),
+        &["id"],
+        &[("id", "bigint"), ("user_id", "bigint"), ("note", "text")],
+    );
     orders.foreign_keys = vec![foreign_key("user_id", name("users"), "id", FkAction::Cascade)];
     orders.children = vec![2];
-    let mut items =
-        mapped(name("items"), derived(1, "order_id", "id"), &["id"], &[("id", "bigint"), ("order_id", "bigint"), ("qty", "integer")]);
+    let mut items = mapped(
+        name("items"),
+        derived(1, "order_id", "id"),
+        &["id"],
+        &[("id", "bigint"), ("order_id", "bigint"), ("qty", "integer")],
+    );
     items.foreign_keys = vec![foreign_key("order_id", name("orders"), "id", FkAction::Cascade)];
     let mut events = mapped(
         name("events"),
@@ -231,7 +239,8 @@ impl Shop {
     }
 
     pub async fn step1(&self, lease: &Lease, who: &[i64], from: &[State], to: State) {
-        let changed = self.records.change_state(lease, &ids(who), to_state(from, to, Some(60_000))).await.unwrap();
+        let changed =
+            self.records.change_state(lease, &ids(who), to_state(from, to, Some(60_000))).await.unwrap();
         assert_eq!(sorted(changed), sorted(ids(who)), "step 1 to {to:?}");
     }
 
@@ -306,10 +315,6 @@ impl Shop {
 pub struct Blocked(JoinHandle<(Client, Result<(), tokio_postgres::Error>)>);
 
 impl Blocked {
-    pub fn still(&self) -> bool {
-        !self.0.is_finished()
-    }
-
     pub async fn done(self) -> (Client, Result<(), tokio_postgres::Error>) {
         self.0.await.unwrap()
     }
@@ -322,7 +327,13 @@ pub async fn connect(role: &str, database: &str) -> Client {
 }
 
 pub fn to_state(from: &[State], to: State, deadline_ms: Option<u64>) -> Transition<'_> {
-    Transition { from, to, epoch: None, deadline: deadline_ms.map(Duration::from_millis), before_deadline: false }
+    Transition {
+        from,
+        to,
+        epoch: None,
+        deadline: deadline_ms.map(Duration::from_millis),
+        before_deadline: false,
+    }
 }
 
 pub fn ids(who: &[i64]) -> Vec<SubjectId> {

@@ -29,7 +29,12 @@ async fn every_state_passes_or_refuses_as_the_table_says() {
         for sql in WRITES {
             let (code, message, detail, hint) = refusal(&app, sql).await;
             assert_eq!(code, "RS001", "{word}: {sql}");
-            assert!(message.ends_with(&format!("in region beijing now (subject {word}): look the home up and retry")), "{message}");
+            assert!(
+                message.ends_with(&format!(
+                    "in region beijing now (subject {word}): look the home up and retry"
+                )),
+                "{message}"
+            );
             assert!(detail.starts_with(&format!("state {word}, epoch 7: ")), "{detail}");
             assert!(!hint.is_empty());
         }
@@ -44,15 +49,25 @@ async fn every_state_passes_or_refuses_as_the_table_says() {
             assert_eq!(run(&app, &format!("begin; {sql}; rollback")).await, "ok", "{state}: {sql}");
         }
     }
-    app.batch_execute("insert into orders values (100, 1); update orders set id = 101 where id = 100").await.unwrap();
-    assert_eq!(shop.changed().await, ["1 public.orders [100]", "1 public.orders [100] sub", "1 public.orders [101] sub"]);
+    app.batch_execute("insert into orders values (100, 1); update orders set id = 101 where id = 100")
+        .await
+        .unwrap();
+    assert_eq!(
+        shop.changed().await,
+        ["1 public.orders [100]", "1 public.orders [100] sub", "1 public.orders [101] sub"]
+    );
 }
 
 /// A worker that died under its fence costs its subjects at most the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_fence_ends_in_the_writer() {
-    for (state, after, recorded) in [("g", State::Moving, 1), ("f", State::Moving, 1), ("k", State::Home, 0)] {
-        for sql in ["update orders set note = 'x' where id = 1", "update items set qty = 3 where id = 1", "update events set at = '2021-01-01' where id = 1"] {
+    for (state, after, recorded) in [("g", State::Moving, 1), ("f", State::Moving, 1), ("k", State::Home, 0)]
+    {
+        for sql in [
+            "update orders set note = 'x' where id = 1",
+            "update items set qty = 3 where id = 1",
+            "update events set at = '2021-01-01' where id = 1",
+        ] {
             let shop = Shop::standard().await;
             shop.put(1, state, "-interval '1 second'").await;
             assert_eq!(run(&shop.app().await, sql).await, "ok", "{state}: {sql}");
@@ -72,7 +87,13 @@ async fn sealed_has_no_clock_and_sealing_fails_after_the_deadline() {
         shop.put(1, state, "-interval '1 hour'").await;
         assert_eq!(run(&app, WRITES[0]).await, "RS001", "{state}");
     }
-    let seal = Transition { from: &[State::Fenced], to: State::Sealed, epoch: None, deadline: None, before_deadline: true };
+    let seal = Transition {
+        from: &[State::Fenced],
+        to: State::Sealed,
+        epoch: None,
+        deadline: None,
+        before_deadline: true,
+    };
     shop.put(1, "f", "-interval '1 second'").await;
     shop.put(2, "f", "interval '1 hour'").await;
     assert_eq!(shop.records.change_state(&lease, &ids(&[1, 2]), seal).await.unwrap(), ids(&[2]));
@@ -96,7 +117,11 @@ async fn two_writers_end_a_fence_together() {
     for t in [&t1, &t2] {
         t.batch_execute("begin; insert into orders values (pg_backend_pid(), 1)").await.unwrap();
     }
-    shop.raw_mover().await.batch_execute("update domicile.home set state = 'g', deadline = '2000-01-01' where subject = 1").await.unwrap();
+    shop.raw_mover()
+        .await
+        .batch_execute("update domicile.home set state = 'g', deadline = '2000-01-01' where subject = 1")
+        .await
+        .unwrap();
     assert_eq!(run(&t1, "update items set qty = 3 where id = 1").await, "ok");
     let t2 = shop.blocked(t2, "insert into events values (60, 1, '2021-02-02')").await;
     t1.batch_execute("commit").await.unwrap();
@@ -111,7 +136,13 @@ async fn another_batch_is_left_alone() {
     let shop = Shop::standard().await;
     let (ours, theirs) = (shop.lease().await, shop.records.take_lease("w1/2").await.unwrap());
     shop.mark(&ours, &[1]).await;
-    let change = Transition { from: &[State::Moving, State::Home], to: State::Fencing, epoch: None, deadline: None, before_deadline: false };
+    let change = Transition {
+        from: &[State::Moving, State::Home],
+        to: State::Fencing,
+        epoch: None,
+        deadline: None,
+        before_deadline: false,
+    };
     assert_eq!(shop.records.change_state(&theirs, &ids(&[1, 2]), change).await.unwrap(), ids(&[2]));
     let limit = std::time::Duration::from_secs(1);
     assert!(shop.records.change_state_waiting(&theirs, &ids(&[1]), change, limit).await.unwrap().is_empty());
@@ -130,7 +161,13 @@ async fn arriving_and_coming_back() {
     assert!(shop.records.homes(&ids(&[52])).await.unwrap().is_empty(), "all or none");
     let other = shop.records.take_lease("w1/2").await.unwrap();
     assert!(shop.records.arrive(&other, &arrivals(&[50], 2)).await.is_err(), "another batch brings it");
-    let activate = Transition { from: &[State::Arriving], to: State::Home, epoch: Some(2), deadline: None, before_deadline: false };
+    let activate = Transition {
+        from: &[State::Arriving],
+        to: State::Home,
+        epoch: Some(2),
+        deadline: None,
+        before_deadline: false,
+    };
     assert_eq!(shop.records.change_state(&lease, &ids(&[50]), activate).await.unwrap(), ids(&[50]));
     assert_eq!((shop.home(50).await.epoch, shop.home(50).await.batch), (2, None));
     shop.put(1, "w", "null").await;

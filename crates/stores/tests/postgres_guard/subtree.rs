@@ -55,17 +55,39 @@ async fn a_child_before_its_parent_is_checked_at_commit() {
     shop.fence(&lease, &[2]).await;
     assert_eq!(run(&t1, "commit").await, "RS001");
     // The application's own way of writing, at home and moving.
-    assert_eq!(run(&t1, "begin; insert into items values (901, 901, 1); insert into orders values (901, 3); commit").await, "ok");
+    assert_eq!(
+        run(&t1, "begin; insert into items values (901, 901, 1); insert into orders values (901, 3); commit")
+            .await,
+        "ok"
+    );
     shop.mark(&lease, &[4]).await;
-    assert_eq!(run(&t1, "begin; insert into items values (902, 902, 1); insert into orders values (902, 4); commit").await, "ok");
+    assert_eq!(
+        run(&t1, "begin; insert into items values (902, 902, 1); insert into orders values (902, 4); commit")
+            .await,
+        "ok"
+    );
     let changed = shop.changed().await;
     assert!(changed.contains(&"4 public.items [902] sub".to_owned()), "{changed:?}");
     // Gone again before commit: nothing to check. Early: not yet means no. Never: the key's own word.
-    assert_eq!(run(&t1, "begin; insert into items values (903, 903, 1); delete from items where id = 903; commit").await, "ok");
-    assert_eq!(run(&t1, "begin; insert into items values (904, 904, 1); set constraints all immediate").await, "23503");
+    assert_eq!(
+        run(&t1, "begin; insert into items values (903, 903, 1); delete from items where id = 903; commit")
+            .await,
+        "ok"
+    );
+    assert_eq!(
+        run(&t1, "begin; insert into items values (904, 904, 1); set constraints all immediate").await,
+        "23503"
+    );
     t1.batch_execute("rollback").await.unwrap();
     assert_eq!(run(&t1, "begin; insert into items values (905, 905, 1); commit").await, "23503");
-    assert_eq!(run(&t1, "begin; update items set order_id = 906 where id = 5; insert into orders values (906, 2); commit").await, "RS001");
+    assert_eq!(
+        run(
+            &t1,
+            "begin; update items set order_id = 906 where id = 5; insert into orders values (906, 2); commit"
+        )
+        .await,
+        "RS001"
+    );
 }
 
 /// P8, P8c. Catches: an invoker's function, a search_path that is not pinned.
@@ -80,8 +102,16 @@ async fn nothing_hides_the_parent_from_the_guard() {
     shop.fence(&lease, &[1]).await;
     assert_eq!(run(&app, "update items set qty = 9 where id = 1").await, "RS001");
     assert_eq!(run(&app, "update items set qty = 9 where id = 2").await, "ok");
-    app.batch_execute("create temp table orders (id bigint, user_id bigint); insert into orders values (1, 2)").await.unwrap();
-    app.batch_execute("create temp table home (subject bigint, state text); set search_path = pg_temp, public").await.unwrap();
+    app.batch_execute(
+        "create temp table orders (id bigint, user_id bigint); insert into orders values (1, 2)",
+    )
+    .await
+    .unwrap();
+    app.batch_execute(
+        "create temp table home (subject bigint, state text); set search_path = pg_temp, public",
+    )
+    .await
+    .unwrap();
     assert_eq!(run(&app, "update public.items set qty = 9 where id = 1").await, "RS001");
 }
 
@@ -100,7 +130,10 @@ async fn set_null_makes_a_row_nobodys_and_tells_its_owner() {
     assert_eq!(run(&app, "update items set qty = 3 where id = 1").await, "ok");
     assert_eq!(run(&app, "delete from orders where id = 1").await, "ok");
     let (code, message, ..) = refusal(&app, "insert into orders values (70, null)").await;
-    assert_eq!((code.as_str(), message.as_str()), ("RS002", "a row of public.orders would belong to no subject"));
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        ("RS002", "a row of public.orders would belong to no subject")
+    );
     shop.fence(&lease, &[2]).await;
     assert_eq!(run(&app, "update orders set user_id = null where id = 2").await, "RS001");
 }
@@ -112,14 +145,18 @@ async fn a_parent_that_does_not_exist_is_23503() {
     let app = shop.app().await;
     assert_eq!(run(&app, "insert into items values (800, 4711, 1)").await, "23503");
     assert_eq!(run(&app, "update items set order_id = 4711 where id = 1").await, "23503");
-    assert_eq!(run(&app, "begin isolation level repeatable read; insert into items values (800, 4711, 1)").await, "40001");
+    assert_eq!(
+        run(&app, "begin isolation level repeatable read; insert into items values (800, 4711, 1)").await,
+        "40001"
+    );
 }
 
 /// D3. Catches: a trigger name that sorts after `RI_`, or one without a home row that passes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guard_speaks_before_the_foreign_key() {
     let shop = Shop::standard().await;
-    let (code, message, detail, hint) = refusal(&shop.app().await, "insert into orders values (700, 4711)").await;
+    let (code, message, detail, hint) =
+        refusal(&shop.app().await, "insert into orders values (700, 4711)").await;
     assert_eq!(code, "RS001");
     assert!(message.contains("look the home up and retry"), "{message}");
     assert!(detail.contains("no home row"), "{detail}");
@@ -146,7 +183,10 @@ async fn values_are_final() {
     assert_eq!(run(&app, "insert into orders values (1, 1, 'again') on conflict do nothing").await, "ok");
     assert!(shop.changed().await.is_empty(), "a row never inserted is not recorded");
     assert_eq!(run(&app, "insert into orders values (2, 1, 'again') on conflict do nothing").await, "ok");
-    assert_eq!(run(&app, "insert into orders values (2, 1) on conflict (id) do update set note = 'z'").await, "RS001");
+    assert_eq!(
+        run(&app, "insert into orders values (2, 1) on conflict (id) do update set note = 'z'").await,
+        "RS001"
+    );
 }
 
 /// What passed the attack stays so: MERGE, COPY, data-modifying CTEs.
@@ -167,10 +207,15 @@ async fn every_way_of_writing_fires() {
     futures::SinkExt::send(&mut copy, bytes::Bytes::from_static(b"721\t1\n")).await.unwrap();
     copy.as_mut().finish().await.unwrap();
     let changed = shop.changed().await;
-    for entry in ["1 public.orders [1]", "1 public.orders [720]", "1 public.items [720]", "1 public.orders [721]"] {
+    for entry in
+        ["1 public.orders [1]", "1 public.orders [720]", "1 public.items [720]", "1 public.orders [721]"]
+    {
         assert!(changed.contains(&entry.to_owned()), "{entry}: {changed:?}");
     }
     for at in ["2020-06-01", "2021-03-03"] {
-        assert!(changed.contains(&format!("1 public.events [1, \"{at}\"]")), "moved between leaves: {changed:?}");
+        assert!(
+            changed.contains(&format!("1 public.events [1, \"{at}\"]")),
+            "moved between leaves: {changed:?}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Where the triggers hang, and how they are armed.
 
 use super::{
-    COMMIT_TRIGGER, COUNTRY_TRIGGER, ROW_TRIGGER, TRUNCATE_TRIGGER, run_once, admission, function, path::Path,
-    qualified,
+    COMMIT_TRIGGER, COUNTRY_TRIGGER, ROW_TRIGGER, TRUNCATE_TRIGGER, admission, function, path::Path,
+    qualified, run_once,
 };
 use crate::postgres::quote::{ident, literal};
 use domicile_datamap::catalogue::TableName;
@@ -111,7 +111,11 @@ pub(super) fn grants(layout: &Layout) -> String {
     let all: Vec<_> = expected(layout)
         .iter()
         .map(|(table, _, function)| {
-            format!("({}::pg_catalog.regclass, {})", literal(&qualified(table)), literal(&format!("{function}()")))
+            format!(
+                "({}::pg_catalog.regclass, {})",
+                literal(&qualified(table)),
+                literal(&format!("{function}()"))
+            )
         })
         .collect();
     run_once(&format!(

@@ -1,7 +1,9 @@
 //! Rows deleted by explicit keys, children first, and the erasing of moved subjects.
 //!
-//! Linear in the rows: keys are looked up by index, each once. (PostgreSQL itself looks for referring
-//! rows of every deleted one; where a foreign key's columns have no index, that is its own scan.)
+//! Linear in the rows: they are listed many at a time and each is then looked up by its key. (Listing
+//! some with every call would walk over the dead entries of those before, again and again. And
+//! PostgreSQL itself looks for referring rows of every deleted one; where a foreign key's columns have
+//! no index, that is a scan each.)
 
 use super::paths::{self, Way};
 use super::pool::Conn;
@@ -11,7 +13,21 @@ use super::{Postgres, quote};
 use crate::error::{Error, Result};
 use crate::records::{Key, KeySet, Lease, SubjectId};
 use domicile_datamap::layout::{Layout, MappedTable, Owner, TableIx};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::PoisonError;
+
+/// Keys listed at once, in memory until they are erased: some 10 MB.
+const LISTED_MAX: usize = 100_000;
+
+/// How far the erasing of a batch has come: a cache, and no more. What it says is checked by every
+/// DELETE, it is dropped when anything fails, and only a fresh look says that nothing is left.
+pub(super) struct Erasing {
+    subjects: Vec<(SubjectId, u64)>,
+    /// Tables that had rows, the next one last.
+    tables: Vec<TableIx>,
+    /// Keys of one table that were listed and not erased yet.
+    listed: (TableIx, Vec<Key>),
+}
 
 impl Postgres {
     /// CRASH: what was committed is gone and counted by the caller or not; the next call finds the rest.
@@ -21,28 +37,65 @@ impl Postgres {
         subjects: &[(SubjectId, u64)],
         limit: u32,
     ) -> Result<BTreeMap<TableIx, u64>> {
+        let known = self.erasing().remove(&lease.batch).filter(|e| e.subjects == subjects);
         let mut conn = self.conn().await?;
         begin_with_lease(&mut conn, lease).await?;
         let ids: Vec<&str> = subjects.iter().map(|(s, _)| s.0.as_str()).collect();
         self.check_away(&conn, &ids, subjects).await?;
         let mut erased = BTreeMap::new();
-        let mut left = u64::from(limit);
-        for table in self.tables_with_rows(&conn, &ids).await?.into_iter().rev() {
-            if left == 0 {
-                break;
+        let resumed = known.is_some();
+        let mut at = match known {
+            Some(at) => at,
+            None => self.look(&conn, &ids, subjects).await?,
+        };
+        self.erase_from(&conn, &mut at, &ids, limit, &mut erased).await?;
+        if resumed && erased.is_empty() {
+            at = self.look(&conn, &ids, subjects).await?;
+            self.erase_from(&conn, &mut at, &ids, limit, &mut erased).await?;
+        }
+        conn.commit().await?;
+        if !erased.is_empty() {
+            self.erasing().insert(lease.batch.clone(), at);
+        }
+        Ok(erased)
+    }
+
+    /// A fresh look at which tables have rows.
+    async fn look(&self, conn: &Conn, ids: &[&str], subjects: &[(SubjectId, u64)]) -> Result<Erasing> {
+        let tables = self.tables_with_rows(conn, ids).await?;
+        Ok(Erasing { subjects: subjects.to_vec(), tables, listed: (0, Vec::new()) })
+    }
+
+    async fn erase_from(
+        &self,
+        conn: &Conn,
+        at: &mut Erasing,
+        ids: &[&str],
+        limit: u32,
+        erased: &mut BTreeMap<TableIx, u64>,
+    ) -> Result<()> {
+        let mut left = limit as usize;
+        while left > 0 {
+            if at.listed.1.is_empty() {
+                let Some(&table) = at.tables.last() else { break };
+                let keys = self.some_keys(conn, table, ids).await?;
+                if keys.len() < LISTED_MAX {
+                    at.tables.pop();
+                }
+                at.listed = (table, keys);
             }
-            let keys = self.some_keys(&conn, table, &ids, left).await?;
-            if keys.is_empty() {
-                continue;
-            }
-            let found = KeySet::from([(table, keys)]);
-            for (table, n) in delete_keys(&conn, &self.layout, &found, &ids).await? {
-                left = left.saturating_sub(n);
+            let (table, keys) = &mut at.listed;
+            let now: BTreeSet<Key> = keys.split_off(keys.len().saturating_sub(left)).into_iter().collect();
+            left -= now.len();
+            for (table, n) in delete_keys(conn, &self.layout, &KeySet::from([(*table, now)]), ids).await? {
                 *erased.entry(table).or_default() += n;
             }
         }
-        conn.commit().await?;
-        Ok(erased)
+        Ok(())
+    }
+
+    fn erasing(&self) -> std::sync::MutexGuard<'_, HashMap<String, Erasing>> {
+        self.erasing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds the subjects' rows of `domicile.home` as `away` in their epoch until the transaction ends.
@@ -83,20 +136,12 @@ impl Postgres {
         Ok(found.map(|(ix, _)| ix).collect())
     }
 
-    async fn some_keys(
-        &self,
-        conn: &Conn,
-        table: TableIx,
-        ids: &[&str],
-        limit: u64,
-    ) -> Result<BTreeSet<Key>> {
+    async fn some_keys(&self, conn: &Conn, table: TableIx, ids: &[&str]) -> Result<Vec<Key>> {
         let way = Way::to_owner(&self.layout, table);
         let rows = way.select(&[paths::owner_is_any(&self.layout, &way, "$1")]);
         let key = paths::key_text(&self.layout.tables[table], "t0");
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let keys = conn
-            .query("listing rows to erase", &format!("SELECT {key} {rows} LIMIT $2"), &[&ids, &limit])
-            .await?;
+        let sql = format!("SELECT {key} {rows} LIMIT {LISTED_MAX}");
+        let keys = conn.query("listing rows to erase", &sql, &[&ids]).await?;
         Ok(keys.iter().map(|row| Key(row.get(0))).collect())
     }
 }

@@ -30,12 +30,15 @@ use crate::error::Result;
 use domicile_datamap::layout::Layout;
 use pool::{Conn, Pool};
 use secrecy::SecretString;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 /// A region's PostgreSQL database, opened for one service with its layout.
 pub struct Postgres {
     pool: Pool,
     layout: Arc<Layout>,
+    /// By batch.
+    erasing: Mutex<HashMap<String, erase::Erasing>>,
 }
 
 impl Postgres {
@@ -43,7 +46,8 @@ impl Postgres {
     /// URL holds none. Fails with [`Error::Setting`](crate::Error::Setting) for a URL that can't work
     /// and with [`Error::Unreachable`](crate::Error::Unreachable) for a server that does not answer.
     pub async fn open(url: &str, secret: Option<SecretString>, layout: Arc<Layout>) -> Result<Self> {
-        let opened = Self { pool: Pool::new(connect::Target::parse(url, secret.as_ref())?), layout };
+        let pool = Pool::new(connect::Target::parse(url, secret.as_ref())?);
+        let opened = Self { pool, layout, erasing: Mutex::default() };
         drop(opened.conn().await?);
         Ok(opened)
     }

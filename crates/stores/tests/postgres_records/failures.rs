@@ -25,7 +25,9 @@ fn rows(text: &'static str) -> RowStream<'static> {
 }
 
 /// Table, a row in COPY's text, what is expected of the error.
-type Case = (usize, &'static str, fn(&Error) -> bool);
+type Case = (usize, &'static str, Expected);
+/// What is expected of an error.
+type Expected = fn(&Error) -> bool;
 
 #[tokio::test]
 async fn what_a_row_breaks_is_named_without_its_values() {
@@ -208,7 +210,7 @@ async fn codes_are_told_apart() {
            raise exception 'moved to another region' using errcode = new.name; end $$; \
          create trigger code after insert on pet for each row execute function code()",
     );
-    let cases: [(&str, fn(&Error) -> bool); 9] = [
+    let cases: [(&str, Expected); 9] = [
         ("53100", |e| matches!(e, Error::Full { .. })),
         ("53200", |e| matches!(e, Error::Full { .. })),
         ("40001", Error::is_again),

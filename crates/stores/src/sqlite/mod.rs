@@ -6,9 +6,15 @@
 //!
 //! The file is used in WAL mode. In rollback-journal mode a reader would make the application's
 //! writers wait; [`Sqlite::enter_wal`] converts the file before the guard is installed.
+//!
+//! What an application beside it must do: begin with `BEGIN IMMEDIATE` whatever will write (a deferred
+//! transaction that has read fails at once after somebody else's commit, ATTACKS S13), and set a busy
+//! timeout of some seconds. What the mover's file must not rely on: hidden rowids, since `scrub` runs
+//! VACUUM, which may renumber them.
 
 mod adoption;
 mod catalogue;
+mod comparing;
 mod connect;
 mod deleting;
 mod erase;
@@ -95,7 +101,7 @@ impl Sqlite {
     /// Rows and bytes by table for these subjects.
     async fn measure_rows(&self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, Size>> {
         let (layout, subjects) = (self.layout.clone(), subjects.to_vec());
-        self.read("measure rows", move |conn| reading::measure(conn, &layout, &subjects)).await
+        self.read("measure rows", move |conn| comparing::measure(conn, &layout, &subjects)).await
     }
 
     /// Reads in one transaction: everything `f` asks shows the same instant.

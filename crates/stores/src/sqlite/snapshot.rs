@@ -1,5 +1,6 @@
 //! The mover's open transactions: reading ([`Snapshot`]) and, in `writing`, changing.
 
+use super::comparing;
 use super::connect::Cell;
 use super::fault::Fault;
 use super::reading::{self, Picked};
@@ -111,7 +112,7 @@ impl Snapshot for Open {
 
     async fn digests(&mut self, subjects: &[SubjectId]) -> Result<Vec<TableDigest>> {
         let subjects = subjects.to_vec();
-        self.ask("digest rows", move |conn, layout| reading::digests(conn, layout, &subjects)).await
+        self.ask("digest rows", move |conn, layout| comparing::digests(conn, layout, &subjects)).await
     }
 
     async fn row_digests(
@@ -120,13 +121,13 @@ impl Snapshot for Open {
         subjects: &[SubjectId],
     ) -> Result<BTreeMap<(TableIx, Key), String>> {
         let (keys, subjects) = (keys.clone(), subjects.to_vec());
-        self.ask("digest rows", move |conn, layout| reading::row_digests(conn, layout, &keys, &subjects))
+        self.ask("digest rows", move |conn, layout| comparing::row_digests(conn, layout, &keys, &subjects))
             .await
     }
 
     async fn counts(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
         let subjects = subjects.to_vec();
-        self.ask("count rows", move |conn, layout| reading::counts(conn, layout, &subjects)).await
+        self.ask("count rows", move |conn, layout| comparing::counts(conn, layout, &subjects)).await
     }
 
     async fn objects(&mut self, subjects: &[SubjectId], keys: Option<&KeySet>) -> Result<Vec<ObjectRef>> {

@@ -63,9 +63,7 @@ fn clause(tokens: &[Token]) -> Option<Clause> {
         let taken = if is(0, "on") {
             // ON DELETE CASCADE, ON UPDATE SET NULL, ON DELETE NO ACTION
             if is(2, "set") || is(2, "no") { 4 } else { 3 }
-        } else if is(0, "match") {
-            2
-        } else if is(0, "not") && is(1, "deferrable") {
+        } else if is(0, "match") || (is(0, "not") && is(1, "deferrable")) {
             2
         } else if is(0, "deferrable") {
             clause.deferrable = true;

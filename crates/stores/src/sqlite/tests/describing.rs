@@ -122,9 +122,9 @@ async fn reference_rows_are_copied_stubbed_and_counted_once() {
     let stub: String =
         to.one("SELECT code || name || coalesce(head, '') || seat FROM countries WHERE code = 'FR'");
     assert_eq!(stub, "FR-1", "the key, a filler, nothing personal, and the foreign key that must be there");
-    let orphans = vec![from.store.read_reference(1).await.unwrap()];
+    let orphans = from.store.read_reference(1).await.unwrap();
     let alone = Region::new().await;
-    let refused = alone.store.write_reference(1, orphans.concat()).await;
+    let refused = alone.store.write_reference(1, orphans).await;
     assert!(refused.is_err(), "a reference table after those it refers to");
     let none: i64 = alone.one("SELECT count(*) FROM countries");
     assert_eq!(none, 0);

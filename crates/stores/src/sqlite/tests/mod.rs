@@ -5,6 +5,7 @@ mod changing;
 mod copying;
 mod describing;
 mod erasing;
+mod traces;
 mod waiting;
 
 use super::snapshot::Open;

@@ -29,6 +29,10 @@ impl Postgres {
     pub(super) async fn install(&self, spec: &GuardSpec) -> Result<()> {
         let mut conn = self.conn().await?;
         let identity = self.read_identity().await?;
+        let foreign = privileges::foreign_equality(&conn, &self.layout).await?;
+        if !foreign.is_empty() {
+            return Err(Error::Schema { store: self.store_name(), what: foreign.join("\n") });
+        }
         conn.begin(&format!(
             "BEGIN; SET LOCAL lock_timeout = {TABLE_WAIT_MS}; \
              SELECT pg_advisory_xact_lock(hashtextextended('domicile.install', 0))"

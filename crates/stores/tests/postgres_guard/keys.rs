@@ -136,3 +136,67 @@ async fn text_keys_sort_and_page() {
     assert_eq!(marked, all);
     assert_eq!(run(&shop.app().await, "insert into orders values (2, 'bob''s')").await, "RS001");
 }
+
+/// Catches: a key compared by another `=` than the application's, once search_path is pinned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_an_equality_of_its_own_is_refused() {
+    let schema = "create type tag as (x int); create function same(a tag, b tag) returns bool language sql as 'select true';
+        create operator = (leftarg = tag, rightarg = tag, function = same);
+        create table users(id bigint primary key, country text); create table orders(id tag, user_id bigint references users)";
+    let mut users = mapped(
+        crate::shop::name("users"),
+        Owner::Root { column: "id".to_owned() },
+        &["id"],
+        &[("id", "bigint"), ("country", "text")],
+    );
+    users.children = vec![1];
+    let orders = mapped(
+        crate::shop::name("orders"),
+        direct("user_id"),
+        &["id"],
+        &[("id", "public.tag"), ("user_id", "bigint")],
+    );
+    let shop = Shop::new(schema, layout_of(vec![users, orders])).await;
+    let refused = shop.records.install(&crate::shop::spec()).await.unwrap_err().to_string();
+    assert!(refused.contains("public.orders: key column \"id\" has type public.tag"), "{refused}");
+}
+
+/// What policy needs to know, by paths of any length.
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_come_by_their_paths() {
+    use domicile_datamap::layout::{AttributePath, Hop};
+    let schema = "create table land(code text primary key, word text); insert into land values ('i', ' IN '), ('b', 'BR');
+        create table users(id int primary key, country text, land text references land, flags text);
+        insert into users values (1, 'IN', 'b', 'vip, airforce airforce'), (2, null, 'i', null), (10, ' ', null, '')";
+    let columns = [("id", "integer"), ("country", "text"), ("land", "text"), ("flags", "text")];
+    let mut layout = layout_of(vec![mapped(
+        crate::shop::name("users"),
+        Owner::Root { column: "id".to_owned() },
+        &["id"],
+        &columns,
+    )]);
+    let hops =
+        vec![Hop { table: crate::shop::name("land"), on: vec![("land".to_owned(), "code".to_owned())] }];
+    layout.citizenship = Some(AttributePath { hops, column: "word".to_owned() });
+    layout.flags = Some(AttributePath { hops: Vec::new(), column: "flags".to_owned() });
+    let shop = Shop::new(schema, layout).await;
+    shop.records.install(&crate::shop::spec()).await.unwrap();
+    shop.records.adopt(&[(SubjectId("2".to_owned()), 1)]).await.unwrap();
+    let all = shop.records.subjects(None, 10).await.unwrap();
+    let told: Vec<_> = all
+        .iter()
+        .map(|f| {
+            (f.subject.0.as_str(), f.country.as_deref(), f.citizenship.as_deref(), f.flags.join("+"), f.state)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("1", Some("IN"), Some("BR"), "airforce+vip".to_owned(), None),
+            ("2", None, Some("IN"), String::new(), Some(State::Home)),
+            ("10", None, None, String::new(), None),
+        ]
+    );
+    let after = shop.records.subjects(Some(&SubjectId("2".to_owned())), 10).await.unwrap();
+    assert_eq!(after.len(), 1, "in the key's own order, not the text's");
+}

@@ -4,6 +4,7 @@
 
 mod admission;
 mod adoption;
+mod chaos;
 mod fence;
 mod fires;
 mod keys;

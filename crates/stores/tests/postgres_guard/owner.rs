@@ -1,6 +1,6 @@
 //! Finding 2: an owner change waits for the old owner's writers, and nobody slips through beside it.
 
-use crate::shop::{SCHEMA, Shop, code, layout, run};
+use crate::shop::{SCHEMA, Shop, code, derived, foreign_key, layout, mapped, name, run};
 use domicile_datamap::catalogue::FkAction;
 use domicile_datamap::layout::Layout;
 
@@ -155,4 +155,30 @@ async fn giving_an_owner_to_nobodys_row_waits_for_its_writers() {
     let t2 = shop.blocked(t2, "update orders set user_id = 3 where id = 60").await;
     t1.batch_execute("commit").await.unwrap();
     assert_eq!(code(&t2.done().await.1), "ok");
+}
+
+/// The same where the slow path alone looks: deleting an item that others may hang on to by NO ACTION.
+/// Catches: a slow path that locks what it read and does not look whether the path still leads there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slow_path_reads_again_after_locking() {
+    let schema =
+        format!("{SCHEMA}; create table notes(id bigint primary key, item_id bigint references items)");
+    let mut layout = layout_without_free_keys();
+    let mut notes = mapped(
+        name("notes"),
+        derived(2, "item_id", "id"),
+        &["id"],
+        &[("id", "bigint"), ("item_id", "bigint")],
+    );
+    notes.foreign_keys = vec![foreign_key("item_id", name("items"), "id", FkAction::NoAction)];
+    layout.tables.push(notes);
+    layout.tables[2].children = vec![4];
+    let shop = Shop::guarded(&schema, layout).await;
+    let (lease, t1, t2) = (shop.lease().await, shop.app().await, shop.app().await);
+    shop.mark(&lease, &[2]).await;
+    t2.batch_execute("begin; update orders set user_id = 2 where id = 1").await.unwrap();
+    let t1 = shop.blocked(t1, "delete from items where id = 1").await;
+    t2.batch_execute("commit").await.unwrap();
+    assert_eq!(code(&t1.done().await.1), "ok");
+    assert_eq!(shop.changed().await.last().unwrap(), "2 public.items [1] sub");
 }

@@ -25,7 +25,6 @@ begin
     when 'k' then 'a move of the subject begins; it is writable here again in a moment'
     when 'a' then 'the subject is on its way here and becomes writable when its move is done'
     when 'w' then 'the subject moved away; its new home has epoch ' || epoch
-    when null then 'this region has no home row for the subject: it lives elsewhere or has not signed up'
     else 'the subject is being moved; its home changes in a moment, or it stays' end;
   if state is null then why := 'this region has no home row for the subject: it lives elsewhere or has not signed up'; end if;
   select r.region into region from domicile.region r;

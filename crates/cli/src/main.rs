@@ -1,1 +1,55 @@
-fn main() {}
+//! The binary `domicile`: args -> config -> one call; the only place that prints.
+
+mod app;
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod figures;
+mod keys;
+mod open;
+mod paper;
+mod progress;
+mod screen;
+mod signals;
+mod wave_state;
+
+use app::App;
+use clap::Parser;
+use screen::{Exit, Screen};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit(commands::usage(&error)),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit(commands::no_runtime(&error)),
+    };
+    let code = exit(runtime.block_on(run(cli)));
+    // A blocking call that a signal left behind must not keep the process alive.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: args::Cli) -> Exit {
+    let screen = Screen::new(cli.global.json, cli.global.quiet);
+    let signals = signals::Signals::listen(screen.clone());
+    let app = App { global: cli.global, screen: screen.clone(), signals };
+    match commands::run(&app, cli.command).await {
+        Ok(answer) => {
+            screen.answer(&answer);
+            answer.exit
+        }
+        Err(failure) => {
+            screen.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn exit(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,166 @@
+//! What was typed.
+//!
+//! Each command says in its help what it does, what it changes, and gives an example to paste.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+mod regions;
+mod waves;
+
+pub use regions::{ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand};
+pub use waves::{MoveArgs, PlanArgs, StatusArgs, WaveArg, WaveName};
+
+/// Puts every user's data in the region where it may live, moves it there live, and proves it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "domicile",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = false,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 the answer is no,\n\
+                  4 stopped safely (`domicile resume` continues), 130 interrupted."
+)]
+pub struct Cli {
+    /// What to do; nothing: where to begin.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration file
+    #[arg(long, global = true, env = "DOMICILE_CONFIG", value_name = "FILE", default_value = crate::config::FILE, help_heading = "Everywhere")]
+    pub config: PathBuf,
+    /// Which service, where the configuration has several
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub service: Option<String>,
+    /// Answer in JSON on stdout (errors: JSON on stderr)
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub json: bool,
+    /// Only the answer and errors: no progress, no story
+    #[arg(long, short, global = true, action = ArgAction::SetTrue, help_heading = "Everywhere")]
+    pub quiet: bool,
+}
+
+/// The commands, in the order in which they are first needed.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a database and write the first data map, policies, keys and configuration
+    #[command(after_help = INIT)]
+    Init(InitArgs),
+    /// Show the data map's open questions, or answer one
+    #[command(after_help = "Examples:\n  domicile answer\n  domicile answer personal:public.employee stub")]
+    Answer(AnswerArgs),
+    /// Look at everything that must be right before a move; change nothing
+    #[command(after_help = "Exit code 3 where something is not ready yet.\n\nExample:\n  domicile check")]
+    Check,
+    /// Install the guard in the regions' databases, and look after it
+    #[command(subcommand)]
+    Guard(GuardCommand),
+    /// Prepare a new region, keep shared tables in step
+    #[command(subcommand)]
+    Region(RegionCommand),
+    /// Show who would move where, and why; change nothing of the data
+    #[command(after_help = waves::PLAN)]
+    Plan(PlanArgs),
+    /// Move the subjects of a plan while they keep working
+    #[command(after_help = waves::MOVE)]
+    Move(MoveArgs),
+    /// Go on with a wave that was stopped, interrupted or paused
+    #[command(
+        after_help = "Safe to run at any time: what is done is not done again.\n\nExamples:\n  domicile resume\n  domicile resume w1"
+    )]
+    Resume(WaveArg),
+    /// Let a running wave begin nothing new until `resume`
+    #[command(
+        after_help = "Works from another terminal; batches under way are finished first.\n\nExample:\n  domicile pause w1"
+    )]
+    Pause(WaveName),
+    /// End a wave early: who has not moved stays, and the copies are removed
+    #[command(
+        after_help = "Subjects past their cutover stay at their new home.\n\nExample:\n  domicile abort w1"
+    )]
+    Abort(WaveName),
+    /// Show waves, and how many subjects are in which state at which region
+    #[command(after_help = "Examples:\n  domicile status\n  domicile status --watch")]
+    Status(StatusArgs),
+    /// Erase what moved subjects left at their old homes, once the grace period is over
+    #[command(after_help = waves::ERASE)]
+    Erase(WaveArg),
+    /// Check that every subject has exactly one home, and rows nowhere else
+    #[command(
+        after_help = "Reads every subject in every region; changes nothing. Exit code 3 where\nsomething is not as it must be.\n\nExample:\n  domicile verify"
+    )]
+    Verify(WaveArg),
+    /// Show where one subject lives, and what is where
+    #[command(
+        after_help = "SUBJECT is the value of the root table's key.\n\nExample:\n  domicile locate 4711"
+    )]
+    Locate {
+        /// The subject's key
+        subject: String,
+    },
+    /// Verify receipts offline, take one subject's out of a wave's
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Check residency policies, explain what they decide
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"
+    )]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder, or the first one to stdout
+    #[command(after_help = "Example:\n  domicile man ~/.local/share/man/man1")]
+    Man {
+        /// The folder
+        dir: Option<PathBuf>,
+    },
+}
+
+const INIT: &str = "\
+Writes datamap.toml, domicile.toml, policies/starter.cedar and keys/; overwrites nothing and changes
+nothing in the database. What can't be known from the catalogue becomes a question in datamap.toml.
+
+Examples:
+  domicile init --from sqlite:shop.db --country US
+  domicile init --from 'postgres://domicile:${DB_PASSWORD}@db.example/shop' --country IN --region mumbai";
+
+/// `domicile init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The database to read: postgres://USER@HOST/DATABASE or sqlite:PATH
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The country the database stands in; asked for at a terminal
+    #[arg(long, value_name = "CC")]
+    pub country: Option<String>,
+    /// What to call its region; by default after the country
+    #[arg(long, value_name = "ID")]
+    pub region: Option<String>,
+    /// The table whose rows are the subjects, e.g. public.customer
+    #[arg(long, value_name = "TABLE")]
+    pub root: Option<String>,
+    /// Where to write
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `domicile answer`.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// The question's id; nothing: show all that are open
+    pub question: Option<String>,
+    /// The answer
+    #[arg(requires = "question")]
+    pub answer: Option<String>,
+}

@@ -1,0 +1,143 @@
+//! Commands about regions, their guard, policies and receipts.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `domicile guard ...`.
+#[derive(Debug, Subcommand)]
+pub enum GuardCommand {
+    /// Install or update the guard; a new one only observes
+    #[command(after_help = INSTALL)]
+    Install(ChosenRegion),
+    /// Give every subject that is there its home, in paced batches
+    #[command(after_help = "Safe to stop and to repeat.\n\nExample:\n  domicile guard backfill")]
+    Backfill(ChosenRegion),
+    /// From now on refuse what the guard only counted so far
+    #[command(
+        after_help = "Look at `domicile guard status` first: it counts what would have been refused.\n\nExample:\n  domicile guard enforce --region oregon"
+    )]
+    Enforce(ChosenRegion),
+    /// Mode, subjects by state, what would have been refused, and what is wrong
+    #[command(
+        after_help = "Exit code 3 where triggers are missing, disabled or altered.\n\nExample:\n  domicile guard status"
+    )]
+    Status(ChosenRegion),
+    /// Remove everything that Domicile installed
+    #[command(
+        after_help = "Refused while a subject is on its way or waits to be erased.\n\nExample:\n  domicile guard remove --region oregon"
+    )]
+    Remove(ChosenRegion),
+    /// Print the GRANTs that Domicile's role needs
+    #[command(
+        after_help = "Example:\n  domicile guard grants --region oregon | psql -h db.oregon.example shop"
+    )]
+    Grants(ChosenRegion),
+}
+
+const INSTALL: &str = "\
+The way without an outage:
+  domicile guard install    triggers are there and only count what they would refuse
+  domicile guard backfill   every subject gets its home
+  domicile guard enforce    from here on residency is kept";
+
+/// `--region`.
+#[derive(Debug, Args)]
+pub struct ChosenRegion {
+    /// Only this region; else all of the service's
+    #[arg(long, value_name = "ID")]
+    pub region: Option<String>,
+}
+
+/// `domicile region ...`.
+#[derive(Debug, Subcommand)]
+pub enum RegionCommand {
+    /// Give an empty region the schema and the shared tables' rows
+    #[command(
+        after_help = "A schema that is there already is compared, not changed.\n\nExample:\n  domicile region prepare oregon --from beijing"
+    )]
+    Prepare {
+        /// The region to prepare
+        id: String,
+        /// The region to take them from; by default the first that has them
+        #[arg(long, value_name = "ID")]
+        from: Option<String>,
+    },
+    /// Bring the shared tables of regions to the first region's state
+    #[command(
+        after_help = "Rows are added and changed, never removed.\n\nExample:\n  domicile region sync-reference"
+    )]
+    SyncReference {
+        /// Only this region; else all
+        id: Option<String>,
+        /// The region to take them from; by default the first that has them
+        #[arg(long, value_name = "ID")]
+        from: Option<String>,
+    },
+}
+
+/// `domicile receipt ...`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// Check a receipts file, offline; say what it proves and what not
+    #[command(after_help = VERIFY)]
+    Verify {
+        /// A wave's receipts, or a single one
+        file: PathBuf,
+        /// Public keys to trust: files, or folders with *.pub
+        #[arg(long, value_name = "PATH", num_args = 1..)]
+        keys: Vec<PathBuf>,
+    },
+    /// Take one subject's receipt out of a wave's; it verifies by itself
+    #[command(
+        after_help = "Needs keys/receipts.key. The receipt shows the subject's key: give it to the subject.\n\nExample:\n  domicile receipt extract 4711 -o 4711.receipt"
+    )]
+    Extract {
+        /// The subject's key
+        subject: String,
+        /// Only from this wave; else from the newest that has one
+        #[arg(long, value_name = "WAVE")]
+        wave: Option<String>,
+        /// Where to write; by default to stdout
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+const VERIFY: &str = "\
+Without --keys the public keys beside the configuration are trusted (keys/*.pub). An outsider needs
+this program, the file and the two regions' public keys, nothing else.
+
+Examples:
+  domicile receipt verify receipts/w1.receipts
+  domicile receipt verify 4711.receipt --keys beijing.pub oregon.pub";
+
+/// `domicile policy ...`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Parse and validate the policies; compare them with the configuration
+    #[command(after_help = "Examples:\n  domicile policy check\n  domicile policy check --schema")]
+    Check {
+        /// Print the schema instead: everything that policies can ask about
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Say where a subject, or a resident of a country, may live, and why
+    #[command(
+        after_help = "Examples:\n  domicile policy explain 4711\n  domicile policy explain --country IN --flag air-force singapore"
+    )]
+    Explain(ExplainArgs),
+}
+
+/// `domicile policy explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// SUBJECT [REGION], or with --country only [REGION]
+    #[arg(value_name = "SUBJECT", num_args = 0..=2)]
+    pub about: Vec<String>,
+    /// A resident of this country instead of a subject
+    #[arg(long, value_name = "CC")]
+    pub country: Option<String>,
+    /// With this flag; may be repeated
+    #[arg(long, value_name = "FLAG", requires = "country")]
+    pub flag: Vec<String>,
+}

@@ -1,0 +1,85 @@
+//! Commands about plans and waves.
+
+use clap::Args;
+use jiff::civil::Date;
+use std::path::PathBuf;
+
+pub(super) const PLAN: &str = "\
+Reads every subject once and shows who, why, how much, who is refused, and last what can't be undone.
+With -o the plan is written to FILE, and the lists of subjects are kept in the source regions.
+
+Examples:
+  domicile plan
+  domicile plan -o plan.json
+  domicile plan --on 2015-06-01 --from oregon";
+
+pub(super) const MOVE: &str = "\
+Does exactly what the plan shows, or refuses where policies, data map or subjects have changed since.
+Ctrl-C stops before the next fence; `domicile resume` goes on. Nobody is erased at the old home yet.
+
+Examples:
+  domicile move --rehearse plan.json    copy and compare, move nobody
+  domicile move --first 100 plan.json   a hundred of each move; run it again for the rest
+  domicile move plan.json";
+
+pub(super) const ERASE: &str = "\
+Can't be undone. Refused during the grace period ([limits] grace), in which routes to the old home may
+still exist. Without a wave: all moved waves whose grace period is over.
+
+Example:
+  domicile erase";
+
+/// `domicile plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Write the plan to this file, so that `move` can run it
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Only subjects that live in this region now; may be repeated
+    #[arg(long, value_name = "REGION")]
+    pub from: Vec<String>,
+    /// As if it were that day: regions open on it may be homes
+    #[arg(long, value_name = "DATE")]
+    pub on: Option<Date>,
+    /// Also move who may stay, where another region is faster
+    #[arg(long)]
+    pub for_latency: bool,
+}
+
+/// `domicile move`.
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// Copy and compare, then drop the copy: nobody moves
+    #[arg(long, conflicts_with = "first")]
+    pub rehearse: bool,
+    /// Only so many subjects of each move
+    #[arg(long, value_name = "N")]
+    pub first: Option<u64>,
+    /// The plan file
+    pub file: PathBuf,
+}
+
+/// `domicile status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show it again every 2 seconds until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Also count subjects without a home: reads the root tables
+    #[arg(long)]
+    pub deep: bool,
+}
+
+/// A wave that may be left out.
+#[derive(Debug, Args)]
+pub struct WaveArg {
+    /// The wave, as `domicile status` shows it; nothing: all it applies to
+    pub wave: Option<String>,
+}
+
+/// A wave.
+#[derive(Debug, Args)]
+pub struct WaveName {
+    /// The wave, as `domicile status` shows it
+    pub wave: String,
+}

@@ -1,0 +1,102 @@
+//! One file a command, called by its word.
+
+mod abort;
+mod answer;
+mod check;
+mod erase;
+mod explain;
+mod guard;
+mod init;
+mod locate;
+#[path = "commands/move.rs"]
+mod moving;
+mod pause;
+mod plan;
+mod policy;
+mod receipt;
+mod region;
+mod resume;
+mod shell;
+mod status;
+mod verify;
+mod welcome;
+
+use crate::app::App;
+use crate::args::Command;
+use crate::failure::{Failure, Result};
+use crate::screen::{Answer, Exit, Screen};
+
+/// Runs a command; nothing was typed: says where to begin.
+pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
+    let Some(command) = command else { return Ok(welcome::run()) };
+    match command {
+        Command::Init(args) => init::run(app, args).await,
+        Command::Answer(args) => answer::run(app, args),
+        Command::Check => check::run(app).await,
+        Command::Guard(command) => guard::run(app, command).await,
+        Command::Region(command) => region::run(app, command).await,
+        Command::Plan(args) => plan::run(app, args).await,
+        Command::Move(args) => moving::run(app, args).await,
+        Command::Resume(args) => resume::run(app, args).await,
+        Command::Pause(args) => pause::run(app, args).await,
+        Command::Abort(args) => abort::run(app, args).await,
+        Command::Status(args) => status::run(app, args).await,
+        Command::Erase(args) => erase::run(app, args).await,
+        Command::Verify(args) => verify::run(app, args).await,
+        Command::Locate { subject } => locate::run(app, subject).await,
+        Command::Receipt(command) => receipt::run(app, command),
+        Command::Policy(command) => policy::run(app, command).await,
+        Command::Completions { shell } => Ok(shell::completions(shell)),
+        Command::Man { dir } => shell::man(dir),
+    }
+}
+
+/// A command line that can't be understood, in the five parts; `--help` and `--version` are answers.
+pub fn usage(error: &clap::Error) -> Exit {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    if matches!(error.kind(), DisplayHelp | DisplayVersion) {
+        // Nobody reads it any more: nothing to be done about it.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    let json = std::env::args().any(|a| a == "--json");
+    Screen::new(json, false).failure(&usage_failure(&error.render().to_string()));
+    Exit::Usage
+}
+
+/// clap's words, sorted into ours: `error: WHAT`, tips, `Usage: ...`, `For more information ...`.
+fn usage_failure(rendered: &str) -> Failure {
+    let mut parts = rendered.split("\n\n").map(str::trim).filter(|p| !p.is_empty());
+    let what = parts.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let (mut why, mut fix) = (Vec::new(), Vec::new());
+    for part in parts {
+        if let Some(usage) = part.strip_prefix("Usage: ") {
+            fix.push(usage.to_owned());
+        } else if let Some(tip) = part.strip_prefix("tip: ") {
+            why.push(tip.trim().to_owned());
+        } else if part.starts_with("For more information") {
+            let help = std::env::args().skip(1).take_while(|a| !a.starts_with('-')).take(2);
+            let known = |word: &String| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let words: Vec<String> = help.filter(known).take(1).collect();
+            fix.push(format!("domicile {} --help", words.join(" ")).replace("  ", " "));
+        } else {
+            why.push(part.to_owned());
+        }
+    }
+    if why.is_empty() {
+        why.push("the command is not written like this".to_owned());
+    }
+    *Failure::usage("usage", what, why.join("; "), fix.join("\n"))
+}
+
+/// The operating system gives no threads.
+pub fn no_runtime(error: &std::io::Error) -> Exit {
+    let failure = Failure::new(
+        "system",
+        format!("the program can't start its threads: {error}"),
+        "the system's limits don't allow it",
+        "ulimit -u",
+    );
+    Screen::new(false, false).failure(&failure);
+    failure.exit
+}

@@ -1,0 +1,72 @@
+//! `guard grants`: the statements that a plain role needs, as the database's owner runs them.
+
+use super::at;
+use crate::config::Region;
+use crate::failure::Result;
+use crate::open::Mapped;
+use crate::screen::Answer;
+use domicile_datamap::{Engine, TableName};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// The statements for each region.
+pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {
+    if mapped.layout.engine == Engine::Sqlite {
+        let text = "SQLite has no roles: whoever may write the file may do everything.\n\
+                    Keep the file to the application's user and Domicile's (chmod 600 or 660).";
+        return Ok(Answer::new(text, json!({ "regions": [] })));
+    }
+    let (mut text, mut list) = (String::new(), Vec::new());
+    for region in regions {
+        let role = region.records.role().unwrap_or("domicile").to_owned();
+        let mut statements = statements(mapped, &role);
+        let mut note = "as the owner of the database; the role must be a member of the tables' owner";
+        if mapped.prepared().any(|r| r.id() == region.id()) {
+            let missing = mapped.records(region).await?.missing_privileges().await.map_err(at(region))?;
+            note = if missing.is_empty() {
+                "nothing is missing any more; this is what the role has"
+            } else {
+                note
+            };
+            // What the live database asks for comes with the owner's real name.
+            for (_, grant) in missing {
+                let grant = format!("{};", grant.trim_end_matches(';'));
+                if !statements.contains(&grant) {
+                    statements.push(grant);
+                }
+            }
+        }
+        text.push_str(&format!("-- region {}: {note}\n{}\n\n", region.id(), statements.join("\n")));
+        list.push(json!({ "region": region.id(), "role": role, "statements": statements }));
+    }
+    Ok(Answer::new(text, json!({ "regions": list })))
+}
+
+/// What the data map says is needed, whatever the role has already.
+fn statements(mapped: &Mapped<'_>, role: &str) -> Vec<String> {
+    let role = quoted(role);
+    let layout = &mapped.layout;
+    let tables: Vec<&TableName> =
+        layout.tables.iter().map(|t| &t.name).chain(layout.references.iter().map(|r| &r.name)).collect();
+    let schemas: BTreeSet<&str> = tables.iter().map(|t| t.schema.as_str()).collect();
+    let mut all = vec![
+        "-- the database's name stands where it says DATABASE_NAME".to_owned(),
+        format!("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE DATABASE_NAME TO {role};"),
+    ];
+    all.extend(schemas.iter().map(|s| format!("GRANT USAGE ON SCHEMA {} TO {role};", quoted(s))));
+    all.extend(tables.iter().map(|t| {
+        format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON {}.{} TO {role};",
+            quoted(&t.schema),
+            quoted(&t.name)
+        )
+    }));
+    all
+}
+
+/// An SQL identifier for people to read: quoted only where it must be.
+fn quoted(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain && !name.is_empty() { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

@@ -1,0 +1,235 @@
+//! `plan`: who would move where, why, how much that is, who is refused, and what can't be undone.
+
+use crate::app::App;
+use crate::args::PlanArgs;
+use crate::config::Config;
+use crate::failure::{self, Failure, Result};
+use crate::figures::{bytes, count, counted, duration};
+use crate::open;
+use crate::paper;
+use crate::screen::Answer;
+use domicile_mover::plan::{Group, Refusal};
+use domicile_mover::progress::Silent;
+use domicile_mover::{Ask, Limits, Plan, PlannedMove};
+use serde_json::json;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows a second that the estimate reckons with: what two cores copy, compare and fence at least.
+const ROWS_PER_S: u64 = 8_000;
+/// Bytes a second, a good line between continents.
+const BYTES_PER_S: u64 = 10_000_000;
+/// Objects a second: each is a request or two.
+const OBJECTS_PER_S: u64 = 100;
+
+/// Makes, shows and perhaps writes a plan.
+pub async fn run(app: &App, args: PlanArgs) -> Result<Answer> {
+    let config = app.config()?;
+    let chosen = app.service(&config)?;
+    for region in &args.from {
+        config.chosen(chosen, Some(region))?;
+    }
+    if let Some(path) = &args.output {
+        check_absent(path)?;
+    }
+    let today = args.on.unwrap_or_else(open::today);
+    let service = open::service_of(app, &config, chosen, today, Arc::new(Silent)).await?;
+    app.screen.say("reading every subject once");
+    let ask = Ask { today, for_latency: args.for_latency, from: args.from.clone() };
+    let mut planned = domicile_mover::plan::plan(&service, &ask).await.map_err(|e| failure::of_mover(&e))?;
+    if let Some(path) = &args.output {
+        planned.store(&service).await.map_err(|e| failure::of_mover(&e))?;
+        write(path, &planned.plan)?;
+    }
+    let plan = &planned.plan;
+    let text = text(plan, &config, args.output.as_deref(), &app.service_flag());
+    let json = json!({ "plan": plan, "file": args.output });
+    Ok(Answer::new(text, json))
+}
+
+fn check_absent(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "plan-exists",
+        format!("{} is there already", path.display()),
+        "a plan that was looked at must not become another one unseen",
+        format!("rm {}   # or name another file", path.display()),
+    ))
+}
+
+/// The plan names no subject, but says how many live where: mode 0600.
+fn write(path: &Path, plan: &Plan) -> Result<()> {
+    let text = serde_json::to_vec_pretty(plan).map_err(|e| {
+        Failure::new(
+            "plan-unwritable",
+            format!("the plan can't be written: {e}"),
+            "it has no JSON form",
+            "domicile plan",
+        )
+    })?;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file
+        .and_then(|mut f| f.write_all(&text).and_then(|()| f.write_all(b"\n")).and_then(|()| f.sync_all()));
+    written.map_err(|e| failure::of_file("write the plan", path, &e))
+}
+
+/// Reads a plan file.
+pub fn read(path: &Path) -> Result<Plan> {
+    let text = std::fs::read_to_string(path).map_err(|e| failure::of_file("read the plan", path, &e))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Failure::usage(
+            "plan-unreadable",
+            format!("{}:{}: {e}", path.display(), e.line()),
+            "it is not a plan that `domicile plan -o FILE` wrote, or it was edited",
+            "domicile plan -o plan.json",
+        )
+    })
+}
+
+fn text(plan: &Plan, config: &Config, file: Option<&Path>, flag: &str) -> String {
+    let mut text = format!("plan {} for service {}, as of {}\n", plan.id, plan.service, plan.today);
+    for planned in &plan.moves {
+        text.push_str(&one_move(planned, &config.limits));
+    }
+    if plan.moves.is_empty() {
+        text.push_str("\nnobody moves: everybody who may be moved is where policy and latency want them\n");
+    }
+    text.push_str(&refusals(&plan.refusals));
+    text.push_str(&by_region("stays", "who is at home where they belong", &plan.stays));
+    text.push_str(&by_region(
+        "busy",
+        "in another wave that is not erased yet: not part of this plan",
+        &plan.busy,
+    ));
+    if !plan.moves.is_empty() {
+        text.push_str(&last_words(config, file, flag));
+    }
+    text
+}
+
+fn one_move(planned: &PlannedMove, limits: &Limits) -> String {
+    let size = planned.size();
+    let mut head = vec![counted(planned.subjects, "subject"), counted(size.rows, "row"), bytes(size.bytes)];
+    if planned.objects > 0 {
+        head.push(counted(planned.objects, "object"));
+    }
+    head.push(format!("about {}", duration(estimate(planned, limits))));
+    let mut text = format!("\n{} -> {}\n  {}\n", planned.from, planned.to, head.join(", "));
+    text.push_str(&groups(&planned.groups));
+    let rows = planned.tables.iter().map(|(t, s)| vec![t.clone(), count(s.rows), bytes(s.bytes)]).collect();
+    text.push_str(&paper::indented("    ", &paper::table(&["table", "rows", "bytes"], &[1, 2], rows)));
+    text.push('\n');
+    text
+}
+
+/// Who and why; classes with the same reason stand together.
+fn groups(groups: &[Group]) -> String {
+    let mut text = String::new();
+    let mut done: Vec<&str> = Vec::new();
+    for group in groups {
+        if done.contains(&group.why.as_str()) {
+            continue;
+        }
+        done.push(&group.why);
+        let alike: Vec<String> = groups
+            .iter()
+            .filter(|g| g.why == group.why)
+            .map(|g| format!("{} ({})", g.class, count(g.subjects)))
+            .collect();
+        text.push_str(&format!("{}\n", paper::wrapped("    who: ", &alike.join("; "))));
+        text.push_str(&format!("{}\n", paper::wrapped("    why: ", &group.why)));
+        text.push_str(&format!("{}\n\n", paper::wrapped("    law: ", &group.law)));
+    }
+    text
+}
+
+fn refusals(refusals: &[Refusal]) -> String {
+    if refusals.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nrefused: these must leave and have nowhere to go, so they stay for now\n");
+    for refusal in refusals {
+        let group = &refusal.group;
+        text.push_str(&format!(
+            "\n  {} at {}, {}\n",
+            group.class,
+            refusal.region,
+            counted(group.subjects, "subject")
+        ));
+        text.push_str(&format!("{}\n", paper::wrapped("    why: ", &group.why)));
+        for (region, reason) in &refusal.against {
+            text.push_str(&format!("{}\n", paper::wrapped(&format!("    {region}: "), reason)));
+        }
+    }
+    text
+}
+
+fn by_region(label: &str, means: &str, counts: &std::collections::BTreeMap<String, u64>) -> String {
+    if counts.is_empty() {
+        return String::new();
+    }
+    let all: Vec<String> = counts.iter().map(|(region, n)| format!("{region} {}", count(*n))).collect();
+    format!("\n{label}: {}\n{}\n", all.join(", "), paper::wrapped("  ", means))
+}
+
+fn estimate(planned: &PlannedMove, limits: &Limits) -> Duration {
+    let size = planned.size();
+    let rate = limits.rows_per_s.map_or(ROWS_PER_S, |c| c.clamp(1, ROWS_PER_S));
+    let seconds = (size.rows / rate).max(size.bytes / BYTES_PER_S) + planned.objects / OBJECTS_PER_S;
+    Duration::from_secs(seconds.max(1))
+}
+
+fn last_words(config: &Config, file: Option<&Path>, flag: &str) -> String {
+    let grace = duration(config.limits.grace);
+    let after = if config.limits.grace.is_zero() {
+        "at any time".to_owned()
+    } else {
+        format!("{grace} later at the earliest")
+    };
+    let next = match file {
+        Some(file) => {
+            format!("next: domicile move{flag} --rehearse {0}\n      domicile move{flag} {0}", file.display())
+        }
+        None => format!("next: domicile plan{flag} -o plan.json   # this plan was only shown"),
+    };
+    format!(
+        "\nwhat can't be undone\n{}\n{}\n\n{next}\n",
+        paper::wrapped(
+            "  ",
+            "Moving can: until its cutover a subject goes back by `domicile abort`, afterwards by a plan that moves it back."
+        ),
+        paper::wrapped(
+            "  ",
+            &format!(
+                "Erasing can't: `domicile erase`, {after}, removes rows and objects at the old home for good."
+            )
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_estimate_keeps_to_the_users_ceiling() {
+        let planned = PlannedMove {
+            list: "p-1.1".into(),
+            from: "a".into(),
+            to: "b".into(),
+            subjects: 1,
+            list_hash: String::new(),
+            groups: vec![],
+            tables: [("main.t".to_owned(), domicile_stores::records::Size { rows: 80_000, bytes: 1 })].into(),
+            objects: 0,
+        };
+        assert_eq!(estimate(&planned, &Limits::default()).as_secs(), 10);
+        let slow = Limits { rows_per_s: Some(1_000), ..Limits::default() };
+        assert_eq!(estimate(&planned, &slow).as_secs(), 80);
+    }
+}

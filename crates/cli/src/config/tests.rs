@@ -1,0 +1,121 @@
+use super::*;
+
+const HEAD: &str =
+    "map = \"datamap.toml\"\npolicies = [\"policies/*.cedar\"]\n\n[control]\nstore = \"sqlite:control.db\"\n";
+const TWO: &str = "[[region]]\nid = \"beijing\"\ncountry = \"CN\"\nrecords = \"sqlite:b.db\"\n\n\
+                   [[region]]\nid = \"oregon\"\ncountry = \"usa\"\noperator = \"CN\"\nopens = 2014-10-01\nrecords = \"sqlite:o.db\"\n";
+
+fn read(text: &str) -> Result<Config> {
+    Config::parse(text, Path::new("etc/domicile.toml"))
+}
+
+fn wrong(tail: &str) -> (String, String) {
+    let failure = read(&format!("{HEAD}{tail}")).expect_err(tail);
+    assert_eq!((failure.exit as u8, failure.state.as_str()), (2, failure::NOTHING_CHANGED));
+    (failure.code.to_owned(), failure.what)
+}
+
+#[test]
+fn one_service_needs_no_extra_word() {
+    let config = read(&format!("{HEAD}{TWO}")).unwrap();
+    assert_eq!(config.keys, Path::new("etc/keys"));
+    assert_eq!(config.receipts, Path::new("etc/receipts"));
+    let service = config.service(None).unwrap();
+    assert_eq!((service.name.as_str(), service.guard), ("main", Guard::Always));
+    assert_eq!(service.map, Path::new("etc/datamap.toml"));
+    assert_eq!(service.regions, ["beijing", "oregon"]);
+    let oregon = config.region("oregon").unwrap();
+    assert_eq!((oregon.place.country.alpha2(), oregon.place.operator.alpha2()), ("US", "CN"));
+    assert_eq!(oregon.place.opens.unwrap().to_string(), "2014-10-01");
+    assert_eq!(oregon.place.site, "oregon");
+}
+
+#[test]
+fn several_services_are_named() {
+    let services = "[[service]]\nname = \"shop\"\nmap = \"m\"\npolicies = [\"p\"]\nregions = [\"beijing\"]\n\
+                    [[service]]\nname = \"cloud\"\nmap = \"m\"\npolicies = [\"p\"]\nguard = \"wave\"\n\
+                    mechanisms = [{ name = \"scc\", expires = 2025-12-31 }]\n";
+    let head = HEAD.split_once("\n\n").unwrap().1;
+    let two = TWO.replace("b.db", "{service}-b.db").replace("o.db", "{service}-o.db");
+    let config = read(&format!("{head}{two}{services}")).unwrap();
+    assert_eq!(config.service(None).unwrap_err().code, "service-which");
+    assert_eq!(config.service(Some("clod")).unwrap_err().fix, "--service cloud");
+    let cloud = config.service(Some("cloud")).unwrap();
+    assert_eq!(cloud.mechanisms[0].expires.unwrap().to_string(), "2025-12-31");
+    assert_eq!(config.regions_of(config.service(Some("shop")).unwrap()).count(), 1);
+    let shared = read(&format!("{head}{TWO}{services}")).unwrap_err();
+    assert!(shared.what.contains("services `shop` and `cloud` have the same store"), "{}", shared.what);
+}
+
+#[test]
+fn limits_override_by_name() {
+    let config =
+        read(&format!("{HEAD}{TWO}[limits]\nbatch_subjects = 7\ngrace = \"0s\"\nfence_deadline_ms = 900\n"))
+            .unwrap();
+    assert_eq!(config.limits.batch_subjects, 7);
+    assert!(config.limits.grace.is_zero());
+    assert_eq!(config.limits.fence_deadline.as_millis(), 900);
+    assert_eq!(config.limits.fence_subjects, Limits::default().fence_subjects);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    for (tail, code, says) in [
+        ("[regoin]\n", "config-unknown-key", "etc/domicile.toml:6: unknown key `regoin`"),
+        ("kees = \"x\"\n", "config-unknown-key", "etc/domicile.toml:6: unknown key `kees`"),
+        ("x = = 1\n", "config-syntax", "etc/domicile.toml:6:"),
+        ("", "config-no-region", "no region"),
+        ("[[region]]\nid = \"a\"\nrecords = \"sqlite:a\"\n", "config-missing-key", "`country` is missing"),
+        (
+            "[[region]]\nid = \"a\"\ncountry = \"Inda\"\nrecords = \"sqlite:a\"\n",
+            "config-country",
+            "did you mean `IN` (India)?",
+        ),
+        ("[[region]]\nid = \"a b\"\ncountry = \"IN\"\nrecords = \"sqlite:a\"\n", "config-name", "`a b`"),
+        (
+            "[[region]]\nid = \"a\"\ncountry = \"IN\"\nrecords = \"mysql://h/d\"\n",
+            "config-url",
+            "begins with `mysql`",
+        ),
+        (
+            "[[region]]\nid = \"a\"\ncountry = \"IN\"\nrecords = \"postgres://u:hunter2@h/d\"\n",
+            "config-password",
+            "etc/domicile.toml:9: a password",
+        ),
+        (
+            "[[region]]\nid = \"a\"\ncountry = \"IN\"\nopens = \"soon\"\nrecords = \"sqlite:a\"\n",
+            "config-date",
+            "`soon`",
+        ),
+        (
+            "[[region]]\nid = \"a\"\ncountry = \"IN\"\nrecords = \"sqlite:a\"\n[[region]]\nid = \"a\"\ncountry = \"US\"\nrecords = \"sqlite:b\"\n",
+            "config-region-twice",
+            "etc/domicile.toml:11: region `a` stands there twice",
+        ),
+        (
+            "[[region]]\nid = \"a\"\ncountry = \"IN\"\nrecords = \"sqlite:a\"\n[[region]]\nid = \"b\"\ncountry = \"US\"\nrecords = \"sqlite:./a\"\n",
+            "config-same-store",
+            "regions `a` and `b` have the same store",
+        ),
+        ("[limits]\nbatch_subjects = 0\n", "config-limit", "batch_subjects = 0"),
+        ("[limits]\ngrace = \"long\"\n", "config-limit", "`long`"),
+        ("[limits]\nbatch_subjcts = 1\n", "config-unknown-key", "batch_subjcts"),
+        ("[[service]]\nname = \"s\"\nmap = \"m\"\npolicies = [\"p\"]\n", "config-no-region", "no region"),
+    ] {
+        let (found, what) = wrong(tail);
+        let says = says.replace("`long`", "\"long\"");
+        assert_eq!(found, code, "{tail}: {what}");
+        assert!(what.contains(&says), "{tail}: {what}");
+        assert!(!what.contains("hunter2"));
+    }
+    let (code, what) = wrong(&format!("{TWO}[[service]]\nname = \"s\"\nmap = \"m\"\npolicies = [\"p\"]\n"));
+    assert_eq!(code, "config-service-key", "{what}");
+}
+
+#[test]
+fn a_service_names_regions_that_exist() {
+    let head = HEAD.split_once("\n\n").unwrap().1;
+    let service = "[[service]]\nname = \"s\"\nmap = \"m\"\npolicies = [\"p\"]\nregions = [\"beijin\"]\n";
+    let failure = read(&format!("{head}{TWO}{service}")).unwrap_err();
+    assert_eq!((failure.code, failure.fix.as_str()), ("config-region-unknown", "did you mean \"beijing\"?"));
+}

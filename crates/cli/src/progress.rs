@@ -1,0 +1,215 @@
+//! How a wave shows itself while it runs: a bar on a terminal, else a plain line for each change and
+//! every ten seconds. All on stderr; no event names a subject.
+
+use crate::figures::{bytes, count, counted, duration};
+use crate::screen::Screen;
+use domicile_mover::progress::{Event, Observer};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Between two plain lines of a wave that goes on without a change worth telling.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Reasons for trying again are told once in this time: a busy server would fill the screen.
+const AGAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// Hears the mover's events.
+pub struct Progress {
+    screen: Screen,
+    bar: Option<ProgressBar>,
+    tally: Mutex<Tally>,
+}
+
+/// What happened so far in the wave under way.
+struct Tally {
+    wave: String,
+    to: String,
+    subjects: u64,
+    moved: u64,
+    left: u64,
+    rows: u64,
+    objects: u64,
+    object_bytes: u64,
+    stage: &'static str,
+    began: Instant,
+    said: Instant,
+    said_again: Option<Instant>,
+}
+
+impl Progress {
+    /// Begins to listen. Must be called inside the runtime.
+    pub fn start(screen: &Screen) -> Arc<Self> {
+        let now = Instant::now();
+        let tally = Tally {
+            wave: String::new(),
+            to: String::new(),
+            subjects: 0,
+            moved: 0,
+            left: 0,
+            rows: 0,
+            objects: 0,
+            object_bytes: 0,
+            stage: "",
+            began: now,
+            said: now,
+            said_again: None,
+        };
+        let bar = (screen.is_terminal() && !screen.is_quiet()).then(|| bar(screen.has_colour()));
+        let progress = Arc::new(Self { screen: screen.clone(), bar, tally: Mutex::new(tally) });
+        tokio::spawn(tick(Arc::downgrade(&progress)));
+        progress
+    }
+
+    /// Takes the bar away, so that what follows stands on a clean line.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A line of the story, above the bar where there is one.
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.screen.say(text)),
+            None => self.screen.say(text),
+        }
+    }
+
+    /// Takes the event in; what is to be said is returned, so that nothing is printed under the lock.
+    fn note(&self, event: Event) -> Option<String> {
+        let mut t = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = match event {
+            Event::Wave { wave, from, to, subjects, rows, resumed } => {
+                let goes = if resumed { "goes on" } else { "begins" };
+                let line = format!(
+                    "wave {wave} {goes}: {from} -> {to}, {}, {}",
+                    counted(subjects, "subject"),
+                    counted(rows, "row")
+                );
+                let now = Instant::now();
+                *t = Tally {
+                    wave,
+                    to,
+                    subjects,
+                    moved: 0,
+                    left: 0,
+                    rows: 0,
+                    objects: 0,
+                    object_bytes: 0,
+                    stage: "",
+                    began: now,
+                    said: now,
+                    said_again: None,
+                };
+                Some(line)
+            }
+            Event::Stage { stage, .. } => {
+                t.stage = stage;
+                None
+            }
+            Event::Copied { rows } => {
+                t.rows += rows;
+                None
+            }
+            Event::Objects { objects, bytes } => {
+                t.objects += objects;
+                t.object_bytes += bytes;
+                None
+            }
+            Event::Activated { subjects, .. } => {
+                t.moved += subjects;
+                None
+            }
+            Event::Left { subjects, why } => {
+                t.left += subjects;
+                Some(format!("{} stay at the old home: {why}", counted(subjects, "subject")))
+            }
+            Event::Again { why, .. } => t.again().then(|| format!("trying again: {why}")),
+            Event::Erased { rows, objects } => {
+                t.rows += rows;
+                t.objects += objects;
+                t.stage = "erase";
+                None
+            }
+            Event::Paused => Some("paused: `domicile resume` in another terminal goes on".to_owned()),
+            _ => None,
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_length(t.subjects.max(t.moved));
+            bar.set_position(t.moved);
+            bar.set_message(t.words());
+        }
+        said
+    }
+
+    /// A plain line, if one is due.
+    fn due(&self) -> Option<String> {
+        let mut t = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.bar.is_some() || t.wave.is_empty() || t.said.elapsed() < LINE_EVERY {
+            return None;
+        }
+        t.said = Instant::now();
+        let so_far = format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to);
+        Some(format!("wave {}: {so_far}, {}, {}", t.wave, t.words(), duration(t.began.elapsed())))
+    }
+}
+
+impl Tally {
+    fn words(&self) -> String {
+        let mut words = format!(
+            "{} {}",
+            counted(self.rows, "row"),
+            if self.stage == "erase" { "erased" } else { "copied" }
+        );
+        if self.objects > 0 {
+            words.push_str(&format!(", {} ({})", counted(self.objects, "object"), bytes(self.object_bytes)));
+        }
+        if self.left > 0 {
+            words.push_str(&format!(", {} stay", count(self.left)));
+        }
+        if !self.stage.is_empty() {
+            words.push_str(&format!(" · {}", self.stage));
+        }
+        words
+    }
+
+    fn again(&mut self) -> bool {
+        let due = self.said_again.is_none_or(|at| at.elapsed() >= AGAIN_EVERY);
+        if due {
+            self.said_again = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl Observer for Progress {
+    fn event(&self, event: Event) {
+        if let Some(line) = self.note(event) {
+            self.line(&line);
+        }
+    }
+}
+
+fn bar(colour: bool) -> ProgressBar {
+    let template = if colour {
+        "  {bar:24.cyan/dim} {human_pos}/{human_len} subjects  {elapsed}  {wide_msg}"
+    } else {
+        "  {bar:24} {human_pos}/{human_len} subjects  {elapsed}  {wide_msg}"
+    };
+    // The template is ours; a wrong one falls back to indicatif's own.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style.progress_chars("━╸─"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+async fn tick(progress: Weak<Progress>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        let Some(progress) = progress.upgrade() else { return };
+        if let Some(line) = progress.due() {
+            progress.line(&line);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The only place that writes to stdout and stderr.
+//!
+//! stdout is the answer, stderr the story. Answers are made whole by a command and printed once, so
+//! that `--json` and the text can't contradict each other.
+
+use crate::failure::Failure;
+use serde_json::{Value, json};
+use std::io::{self, IsTerminal, Write};
+
+/// Version of the shape of every JSON answer.
+pub const JSON_FORMAT: u32 = 1;
+/// Columns that texts are wrapped to: what a terminal has at least.
+pub const WIDTH: usize = 80;
+
+/// What a command ends with. The numbers are the contract with scripts (docs/cli.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Exit {
+    /// What was asked for was done.
+    #[default]
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// The command line or the configuration can't be used.
+    Usage = 2,
+    /// The answer is no: refused, differs, findings.
+    No = 3,
+    /// Stopped at a safe point; `resume` continues.
+    Stopped = 4,
+    /// Ended at once by a signal.
+    Interrupted = 130,
+}
+
+/// A command's answer, in both forms.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// For people.
+    pub text: String,
+    /// For programs: an object; `format` is added when it is printed.
+    pub json: Value,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+impl Answer {
+    /// A finished answer.
+    pub fn new(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json, exit: Exit::Done }
+    }
+
+    /// The same answer, but it says no where `no` holds.
+    pub fn no_if(mut self, no: bool) -> Self {
+        if no {
+            self.exit = Exit::No;
+        }
+        self
+    }
+}
+
+/// How to talk: chosen once, from the command line and the terminal.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    json: bool,
+    quiet: bool,
+    colour: bool,
+    terminal: bool,
+}
+
+impl Screen {
+    /// Colour only to a terminal, and not where `NO_COLOR` is set (<https://no-color.org>) or the
+    /// terminal is `dumb`.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        let said = |name| std::env::var_os(name).filter(|v| !v.is_empty());
+        let terminal = io::stderr().is_terminal();
+        let dumb = said("TERM").is_some_and(|t| t == "dumb");
+        Self { json, quiet, colour: terminal && !dumb && said("NO_COLOR").is_none(), terminal }
+    }
+
+    /// Is stderr a terminal, so that bars may move on it?
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Were the bars and the story switched off?
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// May the bars be coloured?
+    pub fn has_colour(&self) -> bool {
+        self.colour
+    }
+
+    /// One line of the story; nothing with `--quiet`.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            to_stderr(&format!("{line}\n"));
+        }
+    }
+
+    /// A question to whoever sits at the terminal; `None` where nobody does.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !self.terminal || !io::stdin().is_terminal() {
+            return None;
+        }
+        to_stderr(&format!("{question} "));
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).ok()?;
+        Some(line.trim().to_owned()).filter(|l| !l.is_empty())
+    }
+
+    /// Prints an answer.
+    pub fn answer(&self, answer: &Answer) {
+        if self.json {
+            let mut json = json!({ "format": JSON_FORMAT });
+            if let (Some(whole), Value::Object(fields)) = (json.as_object_mut(), answer.json.clone()) {
+                whole.extend(fields);
+            }
+            to_stdout(&format!("{json:#}\n"));
+        } else if !answer.text.is_empty() {
+            to_stdout(&format!("{}\n", answer.text.trim_end()));
+        }
+    }
+
+    /// Prints a failure, to stderr in either form: stdout is for answers.
+    pub fn failure(&self, failure: &Failure) {
+        if self.json {
+            to_stderr(&format!("{:#}\n", json!({ "format": JSON_FORMAT, "error": failure.json() })));
+        } else {
+            to_stderr(&failure.text(self.colour));
+        }
+    }
+}
+
+/// A reader that went away (`domicile status | head -1`) is no failure of ours.
+fn to_stdout(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn to_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints bytes as they are, for `completions` and receipts written to `-`.
+pub fn raw(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}

@@ -1,0 +1,139 @@
+//! Waves that are stopped, killed, held and paused. The moves are slowed by `rows_per_s`.
+
+use crate::shop::{Ran, Shop, ran};
+use insta::assert_snapshot;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// A wave long enough to be caught in the middle.
+fn slow() -> Shop {
+    let shop = Shop::ready(20);
+    shop.append(
+        "domicile.toml",
+        "\n[limits]\nbatch_subjects = 20\nbatches_in_flight = 1\nrows_per_s = 400\n",
+    );
+    shop.ok(&["plan", "-o", "plan.json"]);
+    shop
+}
+
+fn hurry(shop: &Shop) {
+    shop.edit("domicile.toml", "rows_per_s = 400\n", "");
+}
+
+/// Starts `move` and comes back once its wave has begun.
+fn begun(shop: &Shop) -> Child {
+    let mut child = shop
+        .command(&["move", "plan.json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.contains("begins") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("a line") > 0, "the wave never began");
+    }
+    child.stderr = Some(lines.into_inner());
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(status.expect("kill").success());
+}
+
+fn ended(child: Child, shop: &Shop) -> Ran {
+    ran(&child.wait_with_output().expect("it ends"), &shop.path(""))
+}
+
+fn all_moved(shop: &Shop) {
+    assert_eq!(shop.number("de/shop.db", "SELECT count(*) FROM customer"), 260);
+    assert_eq!(shop.number("de/shop.db", "SELECT count(*) FROM purchase_line"), 260 * 4);
+    shop.ok(&["verify"]);
+}
+
+#[test]
+fn ctrl_c_stops_and_resume_goes_on() {
+    let shop = slow();
+    let child = begun(&shop);
+    signal(&child, "-INT");
+    let stopped = ended(child, &shop);
+    assert_eq!(stopped.code, 4, "{}", stopped.whole());
+    for part in ["state: wave p-00000000.1 is open:", "fix:   domicile resume p-00000000.1", "code:  stopped"]
+    {
+        assert!(stopped.stderr.contains(part), "{}", stopped.stderr);
+    }
+    shop.ok(&["verify"]);
+    hurry(&shop);
+    let resumed = shop.ok(&["resume"]);
+    assert!(resumed.stderr.contains("goes on"), "{}", resumed.whole());
+    all_moved(&shop);
+}
+
+#[test]
+fn a_killed_worker_loses_nothing() {
+    let shop = slow();
+    let child = begun(&shop);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    hurry(&shop);
+    shop.ok(&["status"]);
+    shop.ok(&["resume"]);
+    all_moved(&shop);
+}
+
+#[test]
+fn abort_leaves_the_source_as_it_was() {
+    let shop = slow();
+    let child = begun(&shop);
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let wave = shop.wave("plan.json");
+    let aborted = shop.ok(&["abort", &wave]);
+    let stays = shop.number("shop.db", "SELECT count(*) FROM domicile_home WHERE state = 'h'");
+    let moved = shop.number("de/shop.db", "SELECT count(*) FROM customer");
+    assert_eq!(stays + moved, 541, "{}", aborted.whole());
+    assert_eq!(shop.number("shop.db", "SELECT count(*) FROM customer"), 541);
+    shop.ok(&["verify"]);
+}
+
+#[test]
+fn a_second_move_of_the_same_wave_is_refused() {
+    let shop = slow();
+    let child = begun(&shop);
+    let second = shop.run(&["move", "plan.json"]);
+    assert!(second.stderr.contains("code:  wave-held"), "{}", second.whole());
+    assert_eq!(second.code, 1);
+    signal(&child, "-INT");
+    ended(child, &shop);
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    all_moved(&shop);
+}
+
+#[test]
+fn pause_from_another_terminal() {
+    let shop = slow();
+    let child = begun(&shop);
+    let wave = shop.wave("plan.json");
+    assert_snapshot!("pause", shop.ok(&["pause", &wave]).whole());
+    assert!(shop.ok(&["status"]).stdout.contains("paused"));
+    hurry(&shop);
+    assert_snapshot!("unpause", shop.ok(&["resume", &wave]).stdout);
+    let moved = ended(child, &shop);
+    assert_eq!(moved.code, 0, "{}", moved.whole());
+    all_moved(&shop);
+}
+
+#[test]
+fn a_table_altered_in_the_middle_stops_the_wave() {
+    let shop = slow();
+    let child = begun(&shop);
+    shop.db("shop.db").execute_batch("ALTER TABLE customer ADD COLUMN nickname TEXT").expect("altered");
+    let stopped = ended(child, &shop);
+    assert_eq!(stopped.code, 1, "{}", stopped.whole());
+    assert!(stopped.stderr.contains("code:  schema-changed"), "{}", stopped.whole());
+    assert_eq!(shop.number("shop.db", "SELECT count(*) FROM customer"), 541);
+}

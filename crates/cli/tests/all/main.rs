@@ -1,0 +1,11 @@
+//! The command line as a user meets it: the binary is run, and what it prints is pinned whole.
+//!
+//! Accept new words with `INSTA_UPDATE=always cargo test -p domicile-cli`, then read the diff.
+
+mod bad_config;
+mod bad_input;
+mod interrupted;
+mod receipts;
+mod shop;
+mod walk;
+mod words;

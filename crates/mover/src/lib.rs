@@ -31,7 +31,7 @@ mod verify;
 pub mod wave;
 
 pub use error::{Error, Result};
-pub use evidence::Evidence;
+pub use evidence::{Evidence, Retention};
 pub use limits::Limits;
 pub use plan::{Ask, Plan, PlannedMove};
 pub use preflight::preflight;

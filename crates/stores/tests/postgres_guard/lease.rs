@@ -18,15 +18,16 @@ async fn a_frozen_holder_loses() {
     let (mid, read_only, begun, elsewhere) =
         (shop.raw_mover().await, shop.raw_mover().await, shop.raw_mover().await, shop.raw_mover().await);
     mid.batch_execute(&format!("{HOLD}; update items set qty = 500 where id = 1")).await.unwrap();
-    read_only.batch_execute(HOLD).await.unwrap();
+    // The weaker lock, which single statements of the mover take: only the takeover's second step waits for it.
+    read_only.batch_execute(&HOLD.replace("for share", "for key share")).await.unwrap();
     begun.batch_execute("begin").await.unwrap();
     elsewhere.batch_execute(&HOLD.replace("w1/1", "w1/2")).await.unwrap();
     let new = shop.records.take_lease("w1/1").await.unwrap();
     assert_eq!(new.token, old.token + 1);
+    assert_ne!(run(&read_only, "commit").await, "ok");
     // The new worker activates, the application writes, the old one wakes.
     assert_eq!(run(&shop.app().await, "update items set qty = 7 where id = 1").await, "ok");
     assert_ne!(run(&mid, "commit").await, "ok");
-    assert_ne!(run(&read_only, "commit").await, "ok");
     let token = begun
         .query_opt("select 1 from domicile.lease where batch = 'w1/1' and token = 1 for share", &[])
         .await;

@@ -75,7 +75,7 @@ pub(crate) async fn round(
     let outcome = match apply(batch, snapshot, subjects, &changes, bound, Way::Upsert).await {
         // A unique value changed hands inside the batch: upserts meet the old holder. Remove all
         // rows concerned first, with what hangs on them, then write them.
-        Err(error) if error.taken().is_some() => {
+        Err(error) if error.in_the_way().is_some() => {
             let whole: Vec<Change> = changes.iter().map(|c| Change { subtree: true, ..c.clone() }).collect();
             apply(batch, snapshot, subjects, &whole, bound, Way::Replace).await
         }
@@ -88,7 +88,7 @@ pub(crate) async fn round(
             batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
             Ok(Round::applied(changes.len(), keys))
         }
-        Err(error) if error.taken().is_some() && bound == Bound::None => {
+        Err(error) if error.in_the_way().is_some() && bound == Bound::None => {
             // Finding 7: somebody else's row still holds a key. What left the batch goes, so that
             // the other side can go on; the entries stay for the next snapshot.
             let keys = apply(batch, snapshot, subjects, &changes, bound, Way::OnlyGone).await?;
@@ -104,7 +104,8 @@ pub(crate) async fn round(
 /// How rows get to the target.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
-    /// Delete what is gone, upsert the rest: nothing cascades.
+    /// Upsert what is there, then delete what is gone: a child that was given another parent is out
+    /// of the old parent's way by then, and nothing cascades.
     Upsert,
     /// Delete all keys with their subtrees, then write what is there.
     Replace,
@@ -128,14 +129,16 @@ async fn apply(
         let refs = snapshot.objects(subjects, Some(&present)).await.at(batch.source)?;
         objects::bring(batch, &refs, bound).await?;
     }
-    let gone = if way == Way::Replace { keys.clone() } else { minus(&keys, &present) };
-    writing.delete(&gone, subjects).await.at(batch.target)?;
+    if way == Way::Replace {
+        writing.delete(&keys, subjects).await.at(batch.target)?;
+    }
     if bound != Bound::None {
         writing.push_aside(&present, subjects).await.at(batch.target)?;
     }
     if way != Way::OnlyGone {
         write_rows(batch, snapshot, writing.as_mut(), subjects, &present).await?;
     }
+    writing.delete(&minus(&keys, &present), subjects).await.at(batch.target)?;
     // CRASH: all or nothing at the target; the entries at the source are still there.
     writing.commit().await.at(batch.target)?;
     Ok(keys)
@@ -163,7 +166,7 @@ async fn write_rows(
 
 /// The constraint a conflict named, for words to the user.
 pub(crate) fn conflict(error: &Error) -> Option<String> {
-    error.taken().map(|(table, constraint)| {
-        format!("a value of unique constraint `{constraint}` of {table} is taken at the target")
+    error.in_the_way().map(|(table, constraint)| {
+        format!("constraint `{constraint}` of {table} stands in the way at the target")
     })
 }

@@ -12,7 +12,7 @@ use crate::verify::Verified;
 use domicile_directory::{Settled, Swap};
 use domicile_stores::records::{State, Transition};
 use jiff::Timestamp;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The new home is the only home of these subjects; from here only forward.
 pub(crate) struct CutOver {
@@ -22,9 +22,6 @@ pub(crate) struct CutOver {
     pub rechecked: u64,
     pub rest: Verified,
 }
-
-/// How long an unreachable directory is asked again before the wave stops with subjects sealed.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver> {
     let Fenced { group, started, fenced_at, rechecked, mut rest } = fenced;
@@ -80,7 +77,7 @@ pub(crate) async fn settle(
 }
 
 async fn settle_one(batch: &Batch<'_>, t: &Traveller) -> Result<Settled> {
-    let until = Instant::now() + SETTLE_LIMIT;
+    let until = Instant::now() + batch.limits().settle_wait;
     let mut round = 0;
     loop {
         let swap = as_swap(batch, t);

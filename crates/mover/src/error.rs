@@ -77,12 +77,16 @@ impl Error {
         }
     }
 
-    /// A unique value is taken at the target: the constraint's table and name.
-    pub fn taken(&self) -> Option<(&str, &str)> {
+    /// A row at the target is in the way: a unique value is taken, or a row is still referred to. The
+    /// constraint's table and name.
+    pub fn in_the_way(&self) -> Option<(&str, &str)> {
         match self {
-            Error::Region { source: stores::Error::Taken { table, constraint, .. }, .. } => {
-                Some((table, constraint))
-            }
+            Error::Region {
+                source:
+                    stores::Error::Taken { table, constraint, .. }
+                    | stores::Error::Referred { table, constraint, .. },
+                ..
+            } => Some((table, constraint)),
             _ => None,
         }
     }

@@ -65,7 +65,7 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
             count_failures(batch, &mut verified, &fenced).await?;
             Ok(Attempt::CompareAgain(verified))
         }
-        Err(error) if error.is_again() || error.taken().is_some() => {
+        Err(error) if error.is_again() || error.in_the_way().is_some() => {
             unfence(batch, &fenced).await?;
             let why = catch_up::conflict(&error).unwrap_or_else(|| error.to_string());
             batch.service.observer.event(Event::Again { batch: batch.id.clone(), why });

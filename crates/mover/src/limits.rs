@@ -35,6 +35,10 @@ pub struct Limits {
     /// Least time between activate and erase: at least the longest lease of any route to a region
     /// and the longest pre-signed URL (finding 9).
     pub grace: Duration,
+    /// How long an unreachable directory is asked again before the wave stops with subjects sealed.
+    pub settle_wait: Duration,
+    /// A worker that is gone for so long has lost its turn to drive a wave.
+    pub turn: Duration,
     /// Rows a second, if bounded.
     pub rows_per_s: Option<u64>,
     /// Tries of a statement that has to be tried again, with back-off.
@@ -60,6 +64,8 @@ impl Default for Limits {
             erase_rows: 2_000,
             standby_wait: Duration::from_secs(10),
             grace: Duration::from_secs(24 * 60 * 60),
+            settle_wait: Duration::from_secs(60),
+            turn: Duration::from_secs(6),
             rows_per_s: None,
             tries: 12,
             straggler_rounds: 3,

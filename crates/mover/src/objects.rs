@@ -8,7 +8,8 @@ use crate::record::ObjectNote;
 use domicile_datamap::layout::{ObjectSource, WithoutRow};
 use domicile_stores::objects::Objects;
 use domicile_stores::records::{ObjectRef, SubjectId};
-use futures::{StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -49,16 +50,15 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
         let source = domicile_stores::Error::Again { store, what: "copying objects".into(), why };
         return Err(Error::Region { region: batch.source.id.clone(), source });
     }
-    let copies = futures::stream::iter(needed.into_iter().map(|(wanted, _)| async move {
+    let copies = needed.into_iter().map(|(wanted, _)| async move {
         match source.copy_to(target, &wanted.key).await {
             Ok(copied) => Ok(Some((wanted, copied))),
             // Deleted since the listing: then its row goes too, or named nothing all along.
             Err(domicile_stores::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error).at(batch.source),
         }
-    }))
-    .buffer_unordered(batch.limits().objects_in_flight);
-    let copied: Vec<_> = copies.try_collect().await?;
+    });
+    let copied = side_by_side(batch, copies.map(FutureExt::boxed).collect()).await?;
     let mut known = batch.objects.lock().await;
     let mut count = 0;
     for (wanted, copy) in copied.into_iter().flatten() {
@@ -74,19 +74,24 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
     Ok(())
 }
 
+/// Runs object requests, a bounded number at once; the first error ends the others.
+async fn side_by_side<T>(batch: &Batch<'_>, work: Vec<BoxFuture<'_, Result<T>>>) -> Result<Vec<T>> {
+    futures::stream::iter(work).buffer_unordered(batch.limits().objects_in_flight).try_collect().await
+}
+
 /// Those of the objects that are not at the target with the source's present ETag, with their sizes.
 /// An object that does not exist at the source is left out: its row names nothing on either side.
 async fn needed(batch: &Batch<'_>, source: &Objects, refs: &[ObjectRef]) -> Result<Vec<(ObjectRef, u64)>> {
     let distinct: BTreeMap<&str, &ObjectRef> = refs.iter().map(|r| (r.key.as_str(), r)).collect();
     let known = batch.objects.lock().await.clone();
     let known = &known;
-    let asked = futures::stream::iter(distinct.into_values().map(|wanted| async move {
+    let asked = distinct.into_values().map(|wanted| async move {
         let Some(meta) = source.head(&wanted.key).await.at(batch.source)? else { return Ok(None) };
         let same = known.get(&wanted.key).is_some_and(|(_, note)| note.etag == meta.etag);
         Ok::<_, Error>((!same).then(|| (wanted.clone(), meta.size)))
-    }))
-    .buffer_unordered(batch.limits().objects_in_flight);
-    Ok(asked.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+    });
+    let asked = side_by_side(batch, asked.map(FutureExt::boxed).collect()).await?;
+    Ok(asked.into_iter().flatten().collect())
 }
 
 /// Lists the subjects' prefixes at the source: `sweep` brings what no row names, `deny` refuses it.
@@ -143,7 +148,7 @@ pub(crate) async fn differing(
     let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
     let known = batch.objects.lock().await.clone();
     let mine = known.into_values().filter(|(subject, _)| wanted.contains(subject));
-    let compared = futures::stream::iter(mine.map(|(subject, note)| async move {
+    let compared = mine.map(|(subject, note)| async move {
         match target.digest(&note.key).await {
             Ok((size, sha256)) if size == note.size && sha256 == note.sha256 => Ok(None),
             Ok(_) => Ok(Some((subject, "an object (other bytes at the target)".to_owned()))),
@@ -152,9 +157,9 @@ pub(crate) async fn differing(
             }
             Err(error) => Err(error).at(batch.target),
         }
-    }))
-    .buffer_unordered(batch.limits().objects_in_flight);
-    Ok(compared.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+    });
+    let compared = side_by_side(batch, compared.map(FutureExt::boxed).collect()).await?;
+    Ok(compared.into_iter().flatten().collect())
 }
 
 /// Removes from the target what was copied for subjects that leave the batch.

@@ -11,9 +11,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// A worker that is gone for so long has lost its turn.
-const TURN: Duration = Duration::from_secs(6);
-
 /// A turn, renewed in the background until it is given back or dropped.
 pub(crate) struct Turn {
     service: Arc<Service>,
@@ -25,21 +22,21 @@ impl Turn {
     /// Takes the turn. One that is held is waited for once, until it would end if its worker died; if it
     /// was renewed meanwhile, its worker lives, and this fails with the directory's `Held`.
     pub async fn take(service: &Arc<Service>, wave: &str) -> Result<Self> {
-        let holder = holder()?;
-        let lease = match service.directory.take_wave(wave, &holder, TURN).await {
+        let (holder, length) = (holder()?, service.limits.turn);
+        let lease = match service.directory.take_wave(wave, &holder, length).await {
             Err(domicile_directory::Error::Held { left_ms, .. }) => {
                 tokio::time::sleep(Duration::from_millis(left_ms.max(0) as u64 + 100)).await;
-                service.directory.take_wave(wave, &holder, TURN).await?
+                service.directory.take_wave(wave, &holder, length).await?
             }
             other => other?,
         };
         let (renewed, other) = (lease.clone(), service.clone());
         let renewal = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(TURN / 4).await;
+                tokio::time::sleep(length / 4).await;
                 // A failed renewal is tried again; a lost turn means somebody else has taken over, and
                 // then the regions' tokens end what we do.
-                let answer = other.directory.renew_wave(&renewed, TURN).await;
+                let answer = other.directory.renew_wave(&renewed, length).await;
                 if matches!(answer, Err(domicile_directory::Error::LeaseLost { .. })) {
                     other.stop.store(true, Ordering::Relaxed);
                     return;

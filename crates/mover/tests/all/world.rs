@@ -1,0 +1,332 @@
+//! Two regions and a control store on a real engine, an application that writes to them, and a check
+//! that shares nothing with the mover.
+
+use crate::fuse::{Faulty, FaultyControl, Fuse};
+use domicile_datamap::{DataMap, Layout, check, propose};
+use domicile_directory::{Directory, DirectoryKey};
+use domicile_ledger::{ReceiptSecret, SigningKey};
+use domicile_mover::progress::Silent;
+use domicile_mover::{Ask, Evidence, Limits, Region, Rules, Service};
+use domicile_policy::{Latency, Policies};
+use domicile_stores::Records;
+use domicile_stores::control::ControlStore;
+use domicile_stores::objects::Objects;
+use domicile_stores::postgres::Postgres;
+use domicile_stores::records::{Admission, GuardSpec, Mode};
+use domicile_stores::sqlite::Sqlite;
+use domicile_testbed::postgres::Cluster;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+pub const SERVICE: &str = "main";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+const SCHEMA: &str = "
+CREATE TABLE products(id BIGINT PRIMARY KEY, title TEXT NOT NULL);
+CREATE TABLE accounts(id BIGINT PRIMARY KEY, country TEXT NOT NULL, email TEXT UNIQUE, version BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE orders(id BIGINT PRIMARY KEY, account_id BIGINT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, version BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE items(id BIGINT PRIMARY KEY, order_id BIGINT NOT NULL REFERENCES orders(id) ON DELETE CASCADE, product_id BIGINT REFERENCES products(id), version BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE photos(id BIGINT PRIMARY KEY, account_id BIGINT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, object_key TEXT);
+CREATE INDEX orders_account ON orders(account_id);
+CREATE INDEX items_order ON items(order_id);
+CREATE INDEX photos_account ON photos(account_id);
+INSERT INTO products VALUES (1, 'tea'), (2, 'rice');
+";
+
+const POLICY: &str = r#"
+@id("germany") @law("law of the test, 1") @reason("residents of Germany stay there")
+permit (principal, action, resource) when { principal.residence == "DE" && resource.country == "DE" };
+@id("india") @law("law of the test, 2") @reason("residents of India live in India")
+permit (principal, action, resource) when { principal.residence == "IN" && resource.country == "IN" };
+"#;
+
+/// One cluster serves all tests of the binary, a database a region.
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let cluster = Cluster::start();
+        cluster.sql("postgres", "CREATE ROLE domicile LOGIN; CREATE ROLE owner NOLOGIN; GRANT owner TO domicile; CREATE ROLE app LOGIN");
+        cluster
+    })
+}
+
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub engine: Engine,
+    number: u32,
+    keys: BTreeMap<String, String>,
+}
+
+impl World {
+    /// Regions `old` (DE) and `new` (IN) with the schema; `old` holds accounts 1..=`indians` of India, and
+    /// 1001, 1002 of Germany, each with two orders of two items and a photo. The guard is in force.
+    pub async fn new(engine: Engine, indians: i64) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let dir = tempfile::tempdir().unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let keys = ["old", "new"].map(|r| (r.to_owned(), SigningKey::generate(r).unwrap().to_text().to_string()));
+        let world = Self { dir, engine, number, keys: keys.into() };
+        std::fs::write(world.dir.path().join("directory.key"), DirectoryKey::generate().unwrap().to_file().as_bytes()).unwrap();
+        for region in ["old", "new"] {
+            world.create(region).await;
+        }
+        world.fill(indians).await;
+        let service = world.service().await;
+        service.directory.migrate().await.unwrap();
+        world.adopt(&service).await;
+        world
+    }
+
+    async fn create(&self, region: &str) {
+        std::fs::create_dir_all(self.objects(region)).unwrap();
+        match self.engine {
+            Engine::Sqlite => {
+                let db = rusqlite::Connection::open(self.sqlite(region)).unwrap();
+                db.execute_batch(SCHEMA).unwrap();
+            }
+            Engine::Postgres => {
+                let name = self.database(region);
+                cluster().sql("postgres", &format!("CREATE DATABASE {name} OWNER owner"));
+                cluster().sql(&name, "GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO app");
+                cluster().sql(&name, &format!("SET ROLE owner; {SCHEMA} GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app"));
+            }
+        }
+    }
+
+    async fn fill(&self, indians: i64) {
+        let app = self.app("old").await;
+        for id in (1..=indians).chain([1001, 1002]) {
+            let country = if id > 1000 { "DE" } else { "IN" };
+            app.exec(&format!("INSERT INTO accounts VALUES ({id}, '{country}', 'a{id}@example', 0)")).await.unwrap();
+            for order in [id * 10, id * 10 + 1] {
+                app.exec(&format!("INSERT INTO orders VALUES ({order}, {id}, 0)")).await.unwrap();
+                for item in [order * 10, order * 10 + 1] {
+                    app.exec(&format!("INSERT INTO items VALUES ({item}, {order}, 1, 0)")).await.unwrap();
+                }
+            }
+            self.put_object("old", &format!("photos/{id}.jpg"), format!("picture of {id}").as_bytes()).await;
+            app.exec(&format!("INSERT INTO photos VALUES ({id}, {id}, 'photos/{id}.jpg')")).await.unwrap();
+        }
+    }
+
+    async fn adopt(&self, service: &Service) {
+        for region in service.regions.values() {
+            let admission = service.rules.policies.admission(&region.place, &service.layout.categories(), &service.rules.mechanisms);
+            let admission = admission.into_iter().map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
+            let spec = GuardSpec { region: region.id.clone(), service: SERVICE.into(), wave_only: false, admission: admission.collect() };
+            region.records.install(&spec).await.unwrap();
+            loop {
+                let found = region.records.unhomed(None, 1000).await.unwrap();
+                if found.is_empty() {
+                    break;
+                }
+                let registered = service.directory.register(SERVICE, &region.id, &found).await.unwrap();
+                let all: Vec<_> = registered.new.into_iter().chain(registered.already).map(|(s, h)| (s, h.epoch)).collect();
+                region.records.adopt(&all).await.unwrap();
+            }
+            region.records.set_mode(Mode::Enforce).await.unwrap();
+        }
+    }
+
+    pub fn sqlite(&self, region: &str) -> std::path::PathBuf {
+        self.dir.path().join(format!("{region}.db"))
+    }
+
+    fn objects(&self, region: &str) -> std::path::PathBuf {
+        self.dir.path().join(format!("{region}-objects"))
+    }
+
+    fn database(&self, region: &str) -> String {
+        format!("w{}_{region}", self.number)
+    }
+
+    pub fn url(&self, region: &str, role: &str) -> String {
+        cluster().url(role, &self.database(region))
+    }
+
+    /// SQL as superuser or, on SQLite, as the mover (exempt from the guard): for tampering.
+    pub fn tamper(&self, region: &str, sql: &str) {
+        match self.engine {
+            Engine::Postgres => {
+                cluster().sql(&self.database(region), &format!("SET session_replication_role = replica; ALTER TABLE items DISABLE TRIGGER ALL; {sql}; ALTER TABLE items ENABLE TRIGGER ALL"));
+            }
+            Engine::Sqlite => {
+                let db = rusqlite::Connection::open(self.sqlite(region)).unwrap();
+                db.busy_timeout(Duration::from_secs(10)).unwrap();
+                db.execute_batch(&format!("BEGIN IMMEDIATE; INSERT INTO domicile_exempt(one) VALUES (1); {sql}; DELETE FROM domicile_exempt; COMMIT")).unwrap();
+            }
+        }
+    }
+
+    pub async fn put_object(&self, region: &str, key: &str, bytes: &[u8]) {
+        let store = self.object_store(region).await;
+        store.put(key, bytes.to_vec().into()).await.unwrap();
+    }
+
+    pub async fn object_store(&self, region: &str) -> Objects {
+        Objects::open(&format!("file:{region}-objects"), self.dir.path()).await.unwrap()
+    }
+
+    async fn layout(&self) -> Arc<Layout> {
+        let catalogue = match self.engine {
+            Engine::Sqlite => Sqlite::catalogue_of(&self.sqlite("old")).await.unwrap(),
+            Engine::Postgres => Postgres::catalogue_of(&self.url("old", "domicile"), None).await.unwrap(),
+        };
+        let mut map: DataMap = propose(&catalogue, None);
+        map.answer("stores", "none");
+        let unanswered: Vec<(String, Vec<String>)> = map.unanswered().iter().map(|q| (q.id.to_string(), q.choices.clone())).collect();
+        for (id, choices) in unanswered {
+            let answer = choices.iter().find(|c| c.contains("object") || c.as_str() == "yes").unwrap_or(&choices[0]).clone();
+            assert!(map.answer(&id, &answer), "{id}: {choices:?}");
+        }
+        Arc::new(check(&map, &catalogue).unwrap_or_else(|p| panic!("{p:#?}")))
+    }
+
+    /// A new worker process, as far as it goes inside one: nothing is shared with the one before.
+    pub async fn service(&self) -> Arc<Service> {
+        self.service_with(None, |_| {}).await
+    }
+
+    pub async fn service_with(&self, fuse: Option<Arc<Fuse>>, change: impl FnOnce(&mut Limits)) -> Arc<Service> {
+        let layout = self.layout().await;
+        let mut regions = BTreeMap::new();
+        for (id, country) in [("old", "DE"), ("new", "IN")] {
+            let records: Arc<dyn Records> = match self.engine {
+                Engine::Sqlite => Arc::new(Sqlite::open(&self.sqlite(id), layout.clone(), false).await.unwrap()),
+                Engine::Postgres => Arc::new(Postgres::open(&self.url(id, "domicile"), None, layout.clone()).await.unwrap()),
+            };
+            let records = match &fuse {
+                Some(fuse) => Arc::new(Faulty { inner: records, fuse: fuse.clone() }),
+                None => records,
+            };
+            let country: domicile_policy::Country = country.parse().unwrap();
+            let place = domicile_policy::Region { id: id.into(), country, operator: country, opens: None, site: id.into() };
+            let objects = Some(Arc::new(self.object_store(id).await));
+            regions.insert(id.to_owned(), Arc::new(Region { id: id.into(), place, records, objects }));
+        }
+        let mut limits = Limits {
+            batch_subjects: 4,
+            fence_subjects: 2,
+            grace: Duration::ZERO,
+            turn: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        if fuse.is_some() {
+            (limits.tries, limits.settle_wait) = (0, Duration::ZERO);
+        }
+        change(&mut limits);
+        Arc::new(Service {
+            name: SERVICE.into(),
+            layout,
+            regions,
+            directory: Arc::new(self.directory(fuse).await),
+            rules: Rules {
+                policies: Policies::parse(&[("test.cedar".into(), POLICY.into())], &[]).unwrap(),
+                latency: Latency::parse_csv("from,to,rtt_low,rtt_typ,loss_pct_typ,kind,quality,source\nuser-IN,new,1,2,0,user-dc,E,test\n").unwrap(),
+                mechanisms: BTreeMap::new(),
+            },
+            limits,
+            observer: Arc::new(Silent),
+            stop: Arc::default(),
+            evidence: Evidence {
+                folder: self.dir.path().join("receipts"),
+                keys: self.keys.iter().map(|(r, k)| (r.clone(), SigningKey::from_text(k).unwrap())).collect(),
+                secret: ReceiptSecret::from_bytes(&[7; 32]),
+                retention: BTreeMap::new(),
+            },
+            guard_wave_only: false,
+        })
+    }
+
+    async fn directory(&self, fuse: Option<Arc<Fuse>>) -> Directory {
+        let store = ControlStore::open("sqlite:control.db", self.dir.path(), None).await.unwrap();
+        let key = DirectoryKey::from_file(&std::fs::read(self.dir.path().join("directory.key")).unwrap()).unwrap();
+        match fuse {
+            Some(fuse) => Directory::open(FaultyControl { inner: store, fuse }, key),
+            None => Directory::open(store, key),
+        }
+    }
+
+    pub async fn app(&self, region: &str) -> App {
+        match self.engine {
+            Engine::Sqlite => {
+                let db = rusqlite::Connection::open(self.sqlite(region)).unwrap();
+                db.pragma_update(None, "foreign_keys", true).unwrap();
+                db.busy_timeout(Duration::from_secs(10)).unwrap();
+                App::Sqlite(std::sync::Mutex::new(db))
+            }
+            Engine::Postgres => {
+                let (client, connection) = tokio_postgres::connect(&self.url(region, "app"), tokio_postgres::NoTls).await.unwrap();
+                tokio::spawn(connection);
+                App::Postgres(client)
+            }
+        }
+    }
+
+    pub fn receipts(&self, wave: &str) -> std::path::PathBuf {
+        self.dir.path().join("receipts").join(format!("{wave}.receipts"))
+    }
+
+    /// Every row of every mapped table at a region as text, read by a plain connection.
+    pub async fn dump(&self, region: &str) -> BTreeMap<String, Vec<String>> {
+        let app = self.app(region).await;
+        let mut all = BTreeMap::new();
+        for (table, columns) in [
+            ("accounts", "id || '|' || country || '|' || coalesce(email, '') || '|' || version"),
+            ("orders", "id || '|' || account_id || '|' || version"),
+            ("items", "id || '|' || order_id || '|' || coalesce(product_id, 0) || '|' || version"),
+            ("photos", "id || '|' || account_id || '|' || coalesce(object_key, '')"),
+        ] {
+            all.insert(table.to_owned(), app.texts(&format!("SELECT {columns} FROM {table} ORDER BY id")).await);
+        }
+        all
+    }
+}
+
+/// The application's own connection.
+pub enum App {
+    Sqlite(std::sync::Mutex<rusqlite::Connection>),
+    Postgres(tokio_postgres::Client),
+}
+
+impl App {
+    /// Rows affected, or the refusal's words.
+    pub async fn exec(&self, sql: &str) -> Result<u64, String> {
+        match self {
+            App::Sqlite(db) => db.lock().unwrap().execute(sql, []).map(|n| n as u64).map_err(|e| e.to_string()),
+            App::Postgres(client) => client.execute(sql, &[]).await.map_err(|e| match e.as_db_error() {
+                Some(db) => format!("{}: {}", db.code().code(), db.message()),
+                None => e.to_string(),
+            }),
+        }
+    }
+
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        match self {
+            App::Sqlite(db) => {
+                let db = db.lock().unwrap();
+                let mut statement = db.prepare(sql).unwrap();
+                let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+                rows.map(Result::unwrap).collect()
+            }
+            App::Postgres(client) => client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect(),
+        }
+    }
+}
+
+pub fn ask() -> Ask {
+    Ask { today: jiff::civil::date(2026, 11, 22), for_latency: false, from: vec![] }
+}
+
+/// Verifies a receipts file with the ledger alone.
+pub fn verified(path: &Path) -> domicile_ledger::Verified {
+    domicile_ledger::verify(std::fs::File::open(path).unwrap(), &[]).unwrap_or_else(|e| panic!("{e}"))
+}

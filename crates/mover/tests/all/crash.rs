@@ -1,7 +1,7 @@
 //! The worker dies at every call it makes, before it is done and after; another one resumes.
 
 use crate::fuse::{Dies, Fuse};
-use crate::world::{Engine, World, ask, verified};
+use crate::world::{Engine, World, ask};
 use domicile_directory::WaveFilter;
 use domicile_mover::plan;
 use domicile_mover::wave::{self, Options};
@@ -28,7 +28,8 @@ async fn dies_at(engine: Engine, at: usize, dies: Dies, abort: bool) -> bool {
     for region in ["old", "new"] {
         let app = world.app(region).await;
         for id in 1..=3 {
-            let (account, order) = (format!("UPDATE accounts SET version = version + 1 WHERE id = {id}"), id * 10);
+            let (account, order) =
+                (format!("UPDATE accounts SET version = version + 1 WHERE id = {id}"), id * 10);
             acknowledged.push((id, app.exec(&account).await.unwrap_or(0)));
             let _ = app.exec(&format!("DELETE FROM orders WHERE id = {order}")).await;
         }
@@ -40,19 +41,25 @@ async fn dies_at(engine: Engine, at: usize, dies: Dies, abort: bool) -> bool {
     let state = unfinished.map(|w| w.state);
     match unfinished {
         Some(w) if w.state == domicile_directory::WaveState::Moved => {}
-        Some(w) if abort => drop(wave::abort(&service, &w.id).await.unwrap_or_else(|e| panic!("{what}: {e}"))),
+        Some(w) if abort => {
+            drop(wave::abort(&service, &w.id).await.unwrap_or_else(|e| panic!("{what}: {e}")))
+        }
         Some(w) => drop(wave::resume(&service, &w.id).await.unwrap_or_else(|e| panic!("{what}: {e}"))),
         None => {}
     }
     if !abort && waves.is_empty() {
         let mut planned = plan::plan(&service, &ask()).await.unwrap();
         planned.store(&service).await.unwrap();
-        wave::run_plan(&service, &planned.plan, &Options::default()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+        wave::run_plan(&service, &planned.plan, &Options::default())
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
     }
     let waves = service.directory.waves(&WaveFilter::default()).await.unwrap();
-    for w in waves.iter().filter(|w| matches!(w.state, domicile_directory::WaveState::Moved | domicile_directory::WaveState::Erased)) {
+    for w in waves.iter().filter(|w| {
+        matches!(w.state, domicile_directory::WaveState::Moved | domicile_directory::WaveState::Erased)
+    }) {
         wave::erase_wave(&service, &w.id).await.unwrap_or_else(|e| panic!("{what}, {state:?}: {e}"));
-        verified(&world.receipts(&w.id));
+        world.verified(&world.receipts(&w.id));
     }
     check(&world, &acknowledged, abort, &what).await;
     true
@@ -65,7 +72,11 @@ async fn check(world: &World, acknowledged: &[(i64, u64)], abort: bool, what: &s
         let writes: u64 = acknowledged.iter().filter(|(i, _)| *i == id).map(|(_, n)| n).sum();
         let row = format!("{id}|IN|a{id}@example|{writes}");
         let places = [&old, &new].map(|side| side["accounts"].iter().filter(|r| **r == row).count());
-        assert_eq!(places.iter().sum::<usize>(), 1, "{what}: account {id} with {writes} write(s): {places:?}");
+        assert_eq!(
+            places.iter().sum::<usize>(),
+            1,
+            "{what}: account {id} with {writes} write(s): {places:?}"
+        );
         let home = service.directory.home("main", &domicile_stores::records::SubjectId(id.to_string())).await;
         let home = home.unwrap().unwrap();
         assert_eq!(home.region == "new", places[1] == 1, "{what}: the directory and the rows agree");
@@ -76,7 +87,8 @@ async fn check(world: &World, acknowledged: &[(i64, u64)], abort: bool, what: &s
         let other = if home.region == "new" { &old } else { &new };
         assert!(!other["accounts"].iter().any(|r| r.starts_with(&format!("{id}|"))), "{what}: {id} twice");
         let here = if home.region == "new" { &new } else { &old };
-        let count = |table: &str| here[table].iter().filter(|r| r.split('|').nth(1) == Some(&id.to_string())).count();
+        let count =
+            |table: &str| here[table].iter().filter(|r| r.split('|').nth(1) == Some(&id.to_string())).count();
         let orders = count("orders");
         assert!((1..=2).contains(&orders), "{what}: {orders} orders");
         assert_eq!(count("photos"), 1, "{what}");
@@ -89,7 +101,12 @@ async fn check(world: &World, acknowledged: &[(i64, u64)], abort: bool, what: &s
         assert_eq!(side["items"].len(), side["orders"].len() * 2, "{what}: items follow their orders");
     }
     let status = service.regions["old"].records.status(false).await.unwrap();
-    let moving: u64 = status.subjects.iter().filter(|(s, _)| **s != domicile_stores::records::State::Home).map(|(_, n)| n).sum();
+    let moving: u64 = status
+        .subjects
+        .iter()
+        .filter(|(s, _)| **s != domicile_stores::records::State::Home)
+        .map(|(_, n)| n)
+        .sum();
     assert_eq!((moving, status.changed), (0, 0), "{what}: nothing of the wave stays in the guard's tables");
 }
 

@@ -172,7 +172,10 @@ macro_rules! snapshot {
             ) -> Result<BTreeMap<(TableIx, Key), String>> {
                 self.fuse.pass(self.inner.row_digests(keys, subjects)).await
             }
-            async fn counts(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
+            async fn counts(
+                &mut self,
+                subjects: &[SubjectId],
+            ) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
                 self.fuse.pass(self.inner.counts(subjects)).await
             }
             async fn objects(
@@ -213,4 +216,3 @@ impl Writing for FaultyWriting {
         self.fuse.pass(self.inner.commit()).await
     }
 }
-

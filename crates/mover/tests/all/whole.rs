@@ -1,6 +1,6 @@
 //! The normal case: plan, move, erase, receipts, on both engines.
 
-use crate::world::{Engine, World, ask, verified};
+use crate::world::{Engine, World, ask};
 use domicile_mover::plan;
 use domicile_mover::wave::{self, Options};
 use domicile_stores::records::SubjectId;
@@ -19,7 +19,7 @@ async fn moves_whole(engine: Engine) {
     let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
     assert_eq!((report.subjects, report.left.len(), report.objects), (9, 0, 9));
     assert_eq!(report.pauses_us.len(), 9);
-    let pending = verified(&report.receipts.clone().unwrap());
+    let pending = world.verified(&report.receipts.clone().unwrap());
     assert_eq!(pending.header.totals.subjects_moved, 9);
 
     // A write goes on at the new home and is refused at the old one.
@@ -43,8 +43,12 @@ async fn moves_whole(engine: Engine) {
     assert!(world.object_store("new").await.head("photos/3.jpg").await.unwrap().is_some());
     assert!(world.object_store("old").await.head("photos/1001.jpg").await.unwrap().is_some());
 
-    let done = verified(&world.receipts(&report.wave));
-    assert!(done.summary().iter().any(|(label, value)| label == "erasure" && value.starts_with("logically erased")));
+    let done = world.verified(&world.receipts(&report.wave));
+    assert!(
+        done.summary()
+            .iter()
+            .any(|(label, value)| label == "erasure" && value.starts_with("logically erased"))
+    );
     let home = service.directory.home("main", &SubjectId("3".into())).await.unwrap().unwrap();
     assert_eq!((home.region.as_str(), home.epoch), ("new", 2));
 }

@@ -30,11 +30,11 @@ pub enum Engine {
 }
 
 const SCHEMA: &str = "
-CREATE TABLE products(id BIGINT PRIMARY KEY, title TEXT NOT NULL);
-CREATE TABLE accounts(id BIGINT PRIMARY KEY, country TEXT NOT NULL, email TEXT UNIQUE, version BIGINT NOT NULL DEFAULT 0);
-CREATE TABLE orders(id BIGINT PRIMARY KEY, account_id BIGINT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, version BIGINT NOT NULL DEFAULT 0);
-CREATE TABLE items(id BIGINT PRIMARY KEY, order_id BIGINT NOT NULL REFERENCES orders(id) ON DELETE CASCADE, product_id BIGINT REFERENCES products(id), version BIGINT NOT NULL DEFAULT 0);
-CREATE TABLE photos(id BIGINT PRIMARY KEY, account_id BIGINT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, object_key TEXT);
+CREATE TABLE products(id BIGINT NOT NULL PRIMARY KEY, title TEXT NOT NULL);
+CREATE TABLE accounts(id BIGINT NOT NULL PRIMARY KEY, country TEXT NOT NULL, email TEXT UNIQUE, version BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE orders(id BIGINT NOT NULL PRIMARY KEY, account_id BIGINT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, version BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE items(id BIGINT NOT NULL PRIMARY KEY, order_id BIGINT NOT NULL REFERENCES orders(id) ON DELETE CASCADE, product_id BIGINT REFERENCES products(id), version BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE photos(id BIGINT NOT NULL PRIMARY KEY, account_id BIGINT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, object_key TEXT);
 CREATE INDEX orders_account ON orders(account_id);
 CREATE INDEX items_order ON items(order_id);
 CREATE INDEX photos_account ON photos(account_id);
@@ -72,9 +72,14 @@ impl World {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dir = tempfile::tempdir().unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let keys = ["old", "new"].map(|r| (r.to_owned(), SigningKey::generate(r).unwrap().to_text().to_string()));
+        let keys =
+            ["old", "new"].map(|r| (r.to_owned(), SigningKey::generate(r).unwrap().to_text().to_string()));
         let world = Self { dir, engine, number, keys: keys.into() };
-        std::fs::write(world.dir.path().join("directory.key"), DirectoryKey::generate().unwrap().to_file().as_bytes()).unwrap();
+        std::fs::write(
+            world.dir.path().join("directory.key"),
+            DirectoryKey::generate().unwrap().to_file().as_bytes(),
+        )
+        .unwrap();
         for region in ["old", "new"] {
             world.create(region).await;
         }
@@ -95,7 +100,8 @@ impl World {
             Engine::Postgres => {
                 let name = self.database(region);
                 cluster().sql("postgres", &format!("CREATE DATABASE {name} OWNER owner"));
-                cluster().sql(&name, "GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO app");
+                cluster()
+                    .sql(&name, "GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO app");
                 cluster().sql(&name, &format!("SET ROLE owner; {SCHEMA} GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app"));
             }
         }
@@ -105,7 +111,9 @@ impl World {
         let app = self.app("old").await;
         for id in (1..=indians).chain([1001, 1002]) {
             let country = if id > 1000 { "DE" } else { "IN" };
-            app.exec(&format!("INSERT INTO accounts VALUES ({id}, '{country}', 'a{id}@example', 0)")).await.unwrap();
+            app.exec(&format!("INSERT INTO accounts VALUES ({id}, '{country}', 'a{id}@example', 0)"))
+                .await
+                .unwrap();
             for order in [id * 10, id * 10 + 1] {
                 app.exec(&format!("INSERT INTO orders VALUES ({order}, {id}, 0)")).await.unwrap();
                 for item in [order * 10, order * 10 + 1] {
@@ -119,9 +127,22 @@ impl World {
 
     async fn adopt(&self, service: &Service) {
         for region in service.regions.values() {
-            let admission = service.rules.policies.admission(&region.place, &service.layout.categories(), &service.rules.mechanisms);
-            let admission = admission.into_iter().map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
-            let spec = GuardSpec { region: region.id.clone(), service: SERVICE.into(), wave_only: false, admission: admission.collect() };
+            let admission = service.rules.policies.admission(
+                &region.place,
+                &service.layout.categories(),
+                &service.rules.mechanisms,
+            );
+            let admission = admission.into_iter().map(|a| Admission {
+                country: a.spelling,
+                allowed: a.allowed,
+                rule: a.rule,
+            });
+            let spec = GuardSpec {
+                region: region.id.clone(),
+                service: SERVICE.into(),
+                wave_only: false,
+                admission: admission.collect(),
+            };
             region.records.install(&spec).await.unwrap();
             loop {
                 let found = region.records.unhomed(None, 1000).await.unwrap();
@@ -129,7 +150,8 @@ impl World {
                     break;
                 }
                 let registered = service.directory.register(SERVICE, &region.id, &found).await.unwrap();
-                let all: Vec<_> = registered.new.into_iter().chain(registered.already).map(|(s, h)| (s, h.epoch)).collect();
+                let all: Vec<_> =
+                    registered.new.into_iter().chain(registered.already).map(|(s, h)| (s, h.epoch)).collect();
                 region.records.adopt(&all).await.unwrap();
             }
             region.records.set_mode(Mode::Enforce).await.unwrap();
@@ -182,9 +204,14 @@ impl World {
         };
         let mut map: DataMap = propose(&catalogue, None);
         map.answer("stores", "none");
-        let unanswered: Vec<(String, Vec<String>)> = map.unanswered().iter().map(|q| (q.id.to_string(), q.choices.clone())).collect();
+        let unanswered: Vec<(String, Vec<String>)> =
+            map.unanswered().map(|q| (q.ask.to_string(), q.choices.clone())).collect();
         for (id, choices) in unanswered {
-            let answer = choices.iter().find(|c| c.contains("object") || c.as_str() == "yes").unwrap_or(&choices[0]).clone();
+            let answer = choices
+                .iter()
+                .find(|c| c.contains("object") || c.as_str() == "yes")
+                .unwrap_or(&choices[0])
+                .clone();
             assert!(map.answer(&id, &answer), "{id}: {choices:?}");
         }
         Arc::new(check(&map, &catalogue).unwrap_or_else(|p| panic!("{p:#?}")))
@@ -195,20 +222,34 @@ impl World {
         self.service_with(None, |_| {}).await
     }
 
-    pub async fn service_with(&self, fuse: Option<Arc<Fuse>>, change: impl FnOnce(&mut Limits)) -> Arc<Service> {
+    pub async fn service_with(
+        &self,
+        fuse: Option<Arc<Fuse>>,
+        change: impl FnOnce(&mut Limits),
+    ) -> Arc<Service> {
         let layout = self.layout().await;
         let mut regions = BTreeMap::new();
         for (id, country) in [("old", "DE"), ("new", "IN")] {
             let records: Arc<dyn Records> = match self.engine {
-                Engine::Sqlite => Arc::new(Sqlite::open(&self.sqlite(id), layout.clone(), false).await.unwrap()),
-                Engine::Postgres => Arc::new(Postgres::open(&self.url(id, "domicile"), None, layout.clone()).await.unwrap()),
+                Engine::Sqlite => {
+                    Arc::new(Sqlite::open(&self.sqlite(id), layout.clone(), false).await.unwrap())
+                }
+                Engine::Postgres => {
+                    Arc::new(Postgres::open(&self.url(id, "domicile"), None, layout.clone()).await.unwrap())
+                }
             };
             let records = match &fuse {
                 Some(fuse) => Arc::new(Faulty { inner: records, fuse: fuse.clone() }),
                 None => records,
             };
             let country: domicile_policy::Country = country.parse().unwrap();
-            let place = domicile_policy::Region { id: id.into(), country, operator: country, opens: None, site: id.into() };
+            let place = domicile_policy::Region {
+                id: id.into(),
+                country,
+                operator: country,
+                opens: None,
+                site: id.into(),
+            };
             let objects = Some(Arc::new(self.object_store(id).await));
             regions.insert(id.to_owned(), Arc::new(Region { id: id.into(), place, records, objects }));
         }
@@ -248,7 +289,8 @@ impl World {
 
     async fn directory(&self, fuse: Option<Arc<Fuse>>) -> Directory {
         let store = ControlStore::open("sqlite:control.db", self.dir.path(), None).await.unwrap();
-        let key = DirectoryKey::from_file(&std::fs::read(self.dir.path().join("directory.key")).unwrap()).unwrap();
+        let key =
+            DirectoryKey::from_file(&std::fs::read(self.dir.path().join("directory.key")).unwrap()).unwrap();
         match fuse {
             Some(fuse) => Directory::open(FaultyControl { inner: store, fuse }, key),
             None => Directory::open(store, key),
@@ -264,7 +306,8 @@ impl World {
                 App::Sqlite(std::sync::Mutex::new(db))
             }
             Engine::Postgres => {
-                let (client, connection) = tokio_postgres::connect(&self.url(region, "app"), tokio_postgres::NoTls).await.unwrap();
+                let (client, connection) =
+                    tokio_postgres::connect(&self.url(region, "app"), tokio_postgres::NoTls).await.unwrap();
                 tokio::spawn(connection);
                 App::Postgres(client)
             }
@@ -273,6 +316,13 @@ impl World {
 
     pub fn receipts(&self, wave: &str) -> std::path::PathBuf {
         self.dir.path().join("receipts").join(format!("{wave}.receipts"))
+    }
+
+    /// Verifies a receipts file with the ledger alone, trusting the regions' keys.
+    pub fn verified(&self, path: &Path) -> domicile_ledger::Verified {
+        let keys: Vec<_> =
+            self.keys.values().map(|k| SigningKey::from_text(k).unwrap().verifying_key().clone()).collect();
+        domicile_ledger::verify(std::fs::File::open(path).unwrap(), &keys).unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// Every row of every mapped table at a region as text, read by a plain connection.
@@ -285,7 +335,10 @@ impl World {
             ("items", "id || '|' || order_id || '|' || coalesce(product_id, 0) || '|' || version"),
             ("photos", "id || '|' || account_id || '|' || coalesce(object_key, '')"),
         ] {
-            all.insert(table.to_owned(), app.texts(&format!("SELECT {columns} FROM {table} ORDER BY id")).await);
+            all.insert(
+                table.to_owned(),
+                app.texts(&format!("SELECT {columns} FROM {table} ORDER BY id")).await,
+            );
         }
         all
     }
@@ -301,7 +354,9 @@ impl App {
     /// Rows affected, or the refusal's words.
     pub async fn exec(&self, sql: &str) -> Result<u64, String> {
         match self {
-            App::Sqlite(db) => db.lock().unwrap().execute(sql, []).map(|n| n as u64).map_err(|e| e.to_string()),
+            App::Sqlite(db) => {
+                db.lock().unwrap().execute(sql, []).map(|n| n as u64).map_err(|e| e.to_string())
+            }
             App::Postgres(client) => client.execute(sql, &[]).await.map_err(|e| match e.as_db_error() {
                 Some(db) => format!("{}: {}", db.code().code(), db.message()),
                 None => e.to_string(),
@@ -317,16 +372,13 @@ impl App {
                 let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
                 rows.map(Result::unwrap).collect()
             }
-            App::Postgres(client) => client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect(),
+            App::Postgres(client) => {
+                client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+            }
         }
     }
 }
 
 pub fn ask() -> Ask {
     Ask { today: jiff::civil::date(2026, 11, 22), for_latency: false, from: vec![] }
-}
-
-/// Verifies a receipts file with the ledger alone.
-pub fn verified(path: &Path) -> domicile_ledger::Verified {
-    domicile_ledger::verify(std::fs::File::open(path).unwrap(), &[]).unwrap_or_else(|e| panic!("{e}"))
 }

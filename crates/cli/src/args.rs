@@ -8,7 +8,7 @@ use std::path::PathBuf;
 mod regions;
 mod waves;
 
-pub use regions::{ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand};
+pub use regions::{ChosenRegion, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand};
 pub use waves::{MoveArgs, PlanArgs, StatusArgs, WaveArg, WaveName};
 
 /// Puts every user's data in the region where it may live, moves it there live, and proves it.
@@ -50,6 +50,9 @@ pub struct Global {
 /// The commands, in the order in which they are first needed.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See a phone maker move its users out of Beijing, on this machine, and prove it
+    #[command(after_help = crate::demo::HELP)]
+    Demo(crate::demo::DemoArgs),
     /// Read a database and write the first data map, policies, keys and configuration
     #[command(after_help = INIT)]
     Init(InitArgs),

@@ -1,25 +1,25 @@
 //! One file a command, called by its word.
 
-mod abort;
-mod answer;
-mod check;
-mod erase;
-mod explain;
-mod guard;
-mod init;
-mod locate;
+pub mod abort;
+pub mod answer;
+pub mod check;
+pub mod erase;
+pub mod explain;
+pub mod guard;
+pub mod init;
+pub mod locate;
 #[path = "commands/move.rs"]
-mod moving;
-mod pause;
-mod plan;
-mod policy;
-mod receipt;
-mod region;
-mod resume;
-mod shell;
-mod status;
-mod verify;
-mod welcome;
+pub mod moving;
+pub mod pause;
+pub mod plan;
+pub mod policy;
+pub mod receipt;
+pub mod region;
+pub mod resume;
+pub mod shell;
+pub mod status;
+pub mod verify;
+pub mod welcome;
 
 use crate::app::App;
 use crate::args::Command;
@@ -30,6 +30,7 @@ use crate::screen::{Answer, Exit, Screen};
 pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
     let Some(command) = command else { return Ok(welcome::run()) };
     match command {
+        Command::Demo(args) => crate::demo::run(app, args).await,
         Command::Init(args) => init::run(app, args).await,
         Command::Answer(args) => answer::run(app, args),
         Command::Check => check::run(app).await,

@@ -4,6 +4,7 @@ mod app;
 mod args;
 mod commands;
 mod config;
+mod demo;
 mod failure;
 mod figures;
 mod keys;

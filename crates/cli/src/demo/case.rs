@@ -24,6 +24,9 @@ pub struct Case {
     pub policy: (&'static str, &'static str),
     /// What moves when.
     pub trips: &'static [Trip],
+    /// Where each country's people live in the end, if not where they were: the case's own expectation, which
+    /// no policy was asked for.
+    pub settled: &'static [(&'static str, &'static str)],
     /// A country whose resident is not admitted at the old region, for the attempt to cheat.
     pub cheat: (&'static str, &'static str),
 }
@@ -146,6 +149,17 @@ pub const REFERENCE: Case = Case {
             killed: false,
         },
     ],
+    settled: &[
+        ("HK", "singapore"),
+        ("TW", "singapore"),
+        ("ID", "singapore"),
+        ("MY", "singapore"),
+        ("PH", "singapore"),
+        ("SG", "singapore"),
+        ("US", "oregon"),
+        ("IN", "mumbai"),
+        ("BR", "sao-paulo"),
+    ],
     cheat: ("IN", "India"),
 };
 
@@ -176,6 +190,7 @@ pub const MIRROR: Case = Case {
         for_latency: false,
         killed: true,
     }],
+    settled: &[("CN", "guizhou")],
     cheat: ("CN", "China"),
 };
 

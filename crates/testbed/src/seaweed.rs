@@ -152,9 +152,10 @@ fn launch(weed: &Path, dir: &Path, ports: &Ports) -> Result<(), String> {
         format!("-dir={}", dir.join("data").display()),
         format!("-master.port={}", ports.master[0]),
         format!("-master.port.grpc={}", ports.master[1]),
-        // Small volumes as they are needed: eight full-sized ones would be reserved at once.
+        // Every bucket has volumes of its own; by default as many as the disk has room for, and seven
+        // at once, so that the thirtieth bucket would get none.
         "-master.volumeSizeLimitMB=256".to_owned(),
-        "-volume.max=0".to_owned(),
+        "-volume.max=2000".to_owned(),
         format!("-volume.port={}", ports.volume[0]),
         format!("-volume.port.grpc={}", ports.volume[1]),
         "-filer".to_owned(),
@@ -167,7 +168,8 @@ fn launch(weed: &Path, dir: &Path, ports: &Ports) -> Result<(), String> {
         "-s3.port.iceberg=0".to_owned(),
         "-s3.port.lance=0".to_owned(),
     ];
-    let script = "echo $$ > pid; exec \"$0\" server \"$@\" > log 2>&1";
+    let script =
+        "export WEED_MASTER_VOLUME_GROWTH_COPY_1=1; echo $$ > pid; exec \"$0\" server \"$@\" > log 2>&1";
     let mut command = unprivileged(Path::new("sh"));
     command.args(["-c", script]).arg(weed).args(flags).current_dir(dir.join("data"));
     if is_root() {

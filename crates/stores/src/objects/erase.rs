@@ -127,10 +127,7 @@ impl Objects {
         let mut erased = cloud.erase_listed(signed, versions).await?;
         let keys: BTreeSet<&str> = versions.iter().map(|v| v.key.as_str()).collect();
         let left: Vec<_> = keys.into_iter().map(|key| cloud.versions(signed, key, true).boxed()).collect();
-        let left = futures::stream::iter(left)
-            .buffer_unordered(IN_FLIGHT)
-            .try_concat()
-            .await?;
+        let left = futures::stream::iter(left).buffer_unordered(IN_FLIGHT).try_concat().await?;
         erased.newer = cloud.check_gone(versions, &left)?;
         Ok(erased)
     }
@@ -168,12 +165,10 @@ impl Cloud {
         let (latest, older): (Vec<_>, Vec<_>) = versions.iter().partition(|version| version.latest);
         for some in [older, latest] {
             let deleted = some.into_iter();
-            let deleted = deleted.map(|version| async move { signed.delete(&self.full(&version.key), version).await });
+            let deleted =
+                deleted.map(|version| async move { signed.delete(&self.full(&version.key), version).await });
             let deleted: Vec<_> = deleted.map(FutureExt::boxed).collect();
-            futures::stream::iter(deleted)
-                .buffer_unordered(IN_FLIGHT)
-                .try_collect::<()>()
-                .await?;
+            futures::stream::iter(deleted).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
         }
         let keys: BTreeSet<&str> = versions.iter().map(|v| v.key.as_str()).collect();
         let count = |n: usize| n as u64;

@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::args::Command;
 use crate::failure::{Failure, Result};
 use crate::screen::{Answer, Exit, Screen};
+use clap::CommandFactory;
 
 /// Runs a command; nothing was typed: says where to begin.
 pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
@@ -72,14 +73,15 @@ fn usage_failure(rendered: &str) -> Failure {
     let (mut why, mut fix) = (Vec::new(), Vec::new());
     for part in parts {
         if let Some(usage) = part.strip_prefix("Usage: ") {
-            fix.push(usage.to_owned());
+            // The line of all commands helps nobody who mistyped one.
+            fix.extend(Some(usage.to_owned()).filter(|u| !u.ends_with("[COMMAND]")));
         } else if let Some(tip) = part.strip_prefix("tip: ") {
             why.push(tip.trim().to_owned());
         } else if part.starts_with("For more information") {
             let help = std::env::args().skip(1).take_while(|a| !a.starts_with('-')).take(2);
-            let known = |word: &String| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-            let words: Vec<String> = help.filter(known).take(1).collect();
-            fix.push(format!("domicile {} --help", words.join(" ")).replace("  ", " "));
+            let known = |word: &String| crate::args::Cli::command().find_subcommand(word).is_some();
+            let words: String = help.take(1).filter(known).map(|word| format!("{word} ")).collect();
+            fix.push(format!("domicile {words}--help"));
         } else {
             why.push(part.to_owned());
         }

@@ -13,7 +13,7 @@ use crate::screen::Exit;
 use serde_json::{Value, json};
 
 pub use directory::{of_directory, unknown_wave};
-pub use map::{of_problems, read as read_map};
+pub use map::{fix_of, of_problems, read as read_map};
 pub use mover::of_mover;
 pub use store::of_store;
 

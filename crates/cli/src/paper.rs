@@ -88,6 +88,6 @@ mod tests {
     fn numbers_stand_flush_right() {
         let rows = vec![vec!["a".into(), "1".into()], vec!["bcd".into(), "1,000".into()]];
         let text = table(&["what", "rows"], &[1], rows);
-        assert_eq!(text, "what    rows\na          1\nbcd    1,000");
+        assert_eq!(text, "what   rows\na         1\nbcd   1,000");
     }
 }

@@ -17,6 +17,7 @@ const AGAIN_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     screen: Screen,
     bar: Option<ProgressBar>,
+    rehearsal: bool,
     tally: Mutex<Tally>,
 }
 
@@ -39,6 +40,11 @@ struct Tally {
 impl Progress {
     /// Begins to listen. Must be called inside the runtime.
     pub fn start(screen: &Screen) -> Arc<Self> {
+        Self::start_for(screen, false)
+    }
+
+    /// The same; in a rehearsal those who stay are no news.
+    pub fn start_for(screen: &Screen, rehearsal: bool) -> Arc<Self> {
         let now = Instant::now();
         let tally = Tally {
             wave: String::new(),
@@ -55,7 +61,7 @@ impl Progress {
             said_again: None,
         };
         let bar = (screen.is_terminal() && !screen.is_quiet()).then(|| bar(screen.has_colour()));
-        let progress = Arc::new(Self { screen: screen.clone(), bar, tally: Mutex::new(tally) });
+        let progress = Arc::new(Self { screen: screen.clone(), bar, rehearsal, tally: Mutex::new(tally) });
         tokio::spawn(tick(Arc::downgrade(&progress)));
         progress
     }
@@ -122,7 +128,10 @@ impl Progress {
             }
             Event::Left { subjects, why } => {
                 t.left += subjects;
-                Some(format!("{} stay at the old home: {why}", counted(subjects, "subject")))
+                let stay = if subjects == 1 { "stays" } else { "stay" };
+                let said = format!("{} {stay} at the old home: {why}", counted(subjects, "subject"));
+                // Nobody moves in a rehearsal, so everybody stays.
+                (!self.rehearsal).then_some(said)
             }
             Event::Again { why, .. } => t.again().then(|| format!("trying again: {why}")),
             Event::Erased { rows, objects } => {

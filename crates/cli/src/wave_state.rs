@@ -32,6 +32,8 @@ pub struct WaveFacts {
     pub left: u64,
     /// Of those moved: erased at the old home.
     pub erased: u64,
+    /// Hash of the data map that it was planned with.
+    pub map_hash: Option<String>,
     /// The latest activation.
     pub last_activated: Option<Timestamp>,
 }
@@ -82,6 +84,7 @@ async fn facts_of(service: &Service, wave: domicile_directory::Wave) -> Result<W
         state: wave.state,
         asked: wave.asked,
         holder: wave.holder,
+        map_hash: note.as_ref().map(|n| n.map_hash.clone()),
         planned: note.map_or(0, |n| n.first.unwrap_or(n.planned.subjects).min(n.planned.subjects)),
         moved: 0,
         left: 0,

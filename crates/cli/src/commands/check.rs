@@ -32,13 +32,13 @@ impl Findings {
         self.0.push(Finding { area: area.to_owned(), what: what.into(), fix: Some(fix.into()), code });
     }
 
-    fn failed(&mut self, area: &str, f: Box<Failure>) {
-        self.wrong(area, f.code, format!("{}\n{}", f.what, f.why), f.fix);
+    fn failed(&mut self, area: &str, f: &Failure) {
+        self.wrong(area, f.code, format!("{}\n{}", f.what, f.why), f.fix.clone());
     }
 
     /// Notes a failure and goes on without its value.
     fn of<T>(&mut self, area: &str, result: Result<T>) -> Option<T> {
-        result.map_err(|f| self.failed(area, f)).ok()
+        result.map_err(|f| self.failed(area, &f)).ok()
     }
 }
 
@@ -70,7 +70,7 @@ async fn check_control(all: &mut Findings, config: &Config) {
     let Some(directory) = all.of("control store", open::directory(config).await) else { return };
     match directory.counts("").await {
         Ok(_) => all.fine("control store", directory.name()),
-        Err(error) => all.failed("control store", failure::of_directory(&error)),
+        Err(error) => all.failed("control store", &failure::of_directory(&error)),
     }
 }
 
@@ -111,7 +111,7 @@ async fn check_map(all: &mut Findings, config: &Config, service: &Service) {
     match domicile_datamap::check(&map, catalogue) {
         Err(problems) => {
             for p in problems {
-                all.wrong("data map", p.code, format!("{}\n{}", p.what, p.why), p.fix);
+                all.wrong("data map", p.code, format!("{}\n{}", p.what, p.why), failure::fix_of(&p));
             }
         }
         Ok(layout) => {

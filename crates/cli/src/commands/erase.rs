@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::args::WaveArg;
-use crate::failure::Result;
-use crate::figures::{count, counted, duration};
+use crate::failure::{Failure, Result};
+use crate::figures::{count, counted};
 use crate::open;
 use crate::paper;
 use crate::progress::Progress;
@@ -21,8 +21,7 @@ pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
     let progress = Progress::start(&app.screen);
     let service = open::service(app, open::today(), progress.clone()).await?;
     let (due, waiting) = match &args.wave {
-        // One that is named is tried, and refused with the reason.
-        Some(wave) => (vec![wave_state::one(&service, wave).await?], Vec::new()),
+        Some(wave) => (vec![named(&service, wave).await?], Vec::new()),
         None => due(&service, wave_state::all(&service).await?),
     };
     let (mut text, mut list) = (String::new(), Vec::new());
@@ -40,6 +39,21 @@ pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
     }
     progress.end();
     Ok(answer(text, list, &waiting, &service))
+}
+
+/// The wave asked for; refused while its grace period runs.
+async fn named(service: &Service, wave: &str) -> Result<WaveFacts> {
+    let facts = wave_state::one(service, wave).await?;
+    let runs = |ends: &Timestamp| facts.state == WaveState::Moved && *ends > Timestamp::now();
+    let Some(ends) = facts.grace_ends(service).filter(runs) else { return Ok(facts) };
+    Err(Failure::new(
+        "grace",
+        format!("wave {wave} can't be erased yet: its grace period ends at {ends:.0}"),
+        "until then a route that still leads to the old home may write there, and nobody would see it",
+        format!("domicile erase {wave}   # then; [limits] grace is the period"),
+    )
+    .state(wave_state::sentence(service, &[wave.to_owned()]).await)
+    .exit(Exit::No))
 }
 
 /// Moved waves, split by whether their grace period is over.
@@ -75,14 +89,13 @@ async fn one(service: &Arc<Service>, facts: &WaveFacts) -> Result<(String, Value
 fn answer(mut text: String, list: Vec<Value>, waiting: &[WaveFacts], service: &Service) -> Answer {
     for facts in waiting {
         let Some(ends) = facts.grace_ends(service) else { continue };
-        let left = duration(ends.duration_since(Timestamp::now()).unsigned_abs());
         let who = if facts.moved == 1 {
             "1 subject".to_owned()
         } else {
             format!("{} subjects", count(facts.moved))
         };
         text.push_str(&format!(
-            "wave {}: {who} at {} can be erased in {left}, from {ends:.0}\n",
+            "wave {}: {who} at {} can be erased from {ends:.0} on\n",
             facts.id, facts.from
         ));
     }

@@ -27,10 +27,10 @@ pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
     };
     let regions = config.chosen(service, chosen.region.as_deref())?;
     let mapped = open::mapped(&config, service).await?;
-    if chosen.region.is_some() {
-        if let Some(region) = mapped.unprepared().find(|r| regions.iter().any(|c| c.id() == r.id())) {
-            return Err(open::unprepared(region.id()));
-        }
+    if chosen.region.is_some()
+        && let Some(region) = mapped.unprepared().find(|r| regions.iter().any(|c| c.id() == r.id()))
+    {
+        return Err(open::unprepared(region.id()));
     }
     let prepared: Vec<&Region> =
         mapped.prepared().filter(|r| regions.iter().any(|c| c.id() == r.id())).collect();
@@ -222,11 +222,12 @@ fn said_of(id: &str, status: &GuardStatus) -> String {
         ));
         text.push('\n');
     }
-    for fault in &status.faults {
-        text.push_str(&format!(
-            "\n{}\n  fix: domicile guard install --region {id}\n",
-            paper::wrapped(&format!("{id}: "), fault)
-        ));
+    if !status.faults.is_empty() {
+        text.push_str(&format!("\n{id} is not guarded as it must be\n"));
+        for fault in &status.faults {
+            text.push_str(&format!("{}\n", paper::wrapped("  - ", fault)));
+        }
+        text.push_str(&format!("  fix: domicile guard install --region {id}\n"));
     }
     if status.mode == Some(Mode::Observe) && status.faults.is_empty() {
         let next = if status.unhomed > 0 { "backfill" } else { "enforce" };

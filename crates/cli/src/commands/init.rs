@@ -24,7 +24,7 @@ pub async fn run(app: &App, args: InitArgs) -> Result<Answer> {
     let url = portable(&args.from, &args.dir)?;
     let text = config_text(&url, &region, country, app.global.service.as_deref());
     // Read as it will be read later: what is wrong with it is said now.
-    let config = Config::parse(&text, &files.config).map_err(|f| named(f, &args.from))?;
+    let config = Config::parse(&text, &files.config).map_err(|f| named(&f, &args.from))?;
     let store = config.regions.first().map(|r| r.records.clone()).ok_or_else(|| missing_from(&args.from))?;
     let catalogue = catalogue(&config, &store, app.global.service.as_deref()).await?;
     let root = args.root.as_deref().map(|r| root(r, &catalogue)).transpose()?;
@@ -172,7 +172,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A failure of the text we wrote ourselves is one of what was typed.
-fn named(failure: Box<Failure>, from: &str) -> Box<Failure> {
+fn named(failure: &Failure, from: &str) -> Box<Failure> {
     let what = failure.what.rsplit_once(": ").map_or(failure.what.clone(), |(_, what)| what.to_owned());
     match failure.code {
         "config-password" => Failure::usage(
@@ -204,8 +204,20 @@ async fn catalogue(config: &Config, address: &Address, service: Option<&str>) ->
     let address = address.of(service.unwrap_or(crate::config::ONLY_SERVICE));
     let layout = open::no_layout(open::engine_of(&address));
     let opened = open::records(config, &address, &[], layout, false).await;
-    let store = opened.map_err(|e| e.failure("the database"))?;
+    let store = opened.map_err(|e| unopened(e.failure("the database")))?;
     store.catalogue().await.map_err(|e| failure::of_store("the database", &e))
+}
+
+/// There is no configuration to correct yet: what was typed is at fault, or the server is down.
+fn unopened(failure: Box<Failure>) -> Box<Failure> {
+    match failure.code {
+        "config-store" => {
+            let why = "it is what --from names, and `init` makes none";
+            let fix = "domicile init --from postgres://USER@HOST/DATABASE   # or sqlite:PATH";
+            Failure::usage(failure.code, failure.what.clone(), why, fix)
+        }
+        _ => failure.fix("is the server up, and is that its address? then the same command again"),
+    }
 }
 
 /// `--root customer` or `--root public.customer`.

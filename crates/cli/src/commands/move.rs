@@ -19,7 +19,7 @@ use std::time::Duration;
 pub async fn run(app: &App, args: MoveArgs) -> Result<Answer> {
     let plan = plan::read(&args.file)?;
     app.signals.be_careful();
-    let progress = Progress::start(&app.screen);
+    let progress = Progress::start_for(&app.screen, args.rehearse);
     let service = open::service(app, plan.today, progress.clone()).await?;
     let options = Options { first: args.first, rehearse: args.rehearse };
     let ran = wave::run_plan(&service, &plan, &options).await;
@@ -45,7 +45,7 @@ fn rehearsed(reports: &[WaveReport], args: &MoveArgs) -> Answer {
             .collect();
         unequal |= !others.is_empty();
         text.push_str(&format!(
-            "\n{} -> {}   {}\n",
+            "\n{} -> {}\n  compared in {}\n",
             report.from,
             report.to,
             duration(Duration::from_millis(report.elapsed_ms))

@@ -118,7 +118,7 @@ fn one_move(planned: &PlannedMove, limits: &Limits) -> String {
     if planned.objects > 0 {
         head.push(counted(planned.objects, "object"));
     }
-    head.push(format!("about {}", duration(estimate(planned, limits))));
+    head.push(about(estimate(planned, limits)));
     let mut text = format!("\n{} -> {}\n  {}\n", planned.from, planned.to, head.join(", "));
     text.push_str(&groups(&planned.groups));
     let rows = planned.tables.iter().map(|(t, s)| vec![t.clone(), count(s.rows), bytes(s.bytes)]).collect();
@@ -175,6 +175,11 @@ fn by_region(label: &str, means: &str, counts: &std::collections::BTreeMap<Strin
     }
     let all: Vec<String> = counts.iter().map(|(region, n)| format!("{region} {}", count(*n))).collect();
     format!("\n{label}: {}\n{}\n", all.join(", "), paper::wrapped("  ", means))
+}
+
+/// An estimate has no digits behind the point.
+fn about(time: Duration) -> String {
+    if time.as_secs() < 10 { "a few seconds".to_owned() } else { format!("about {}", duration(time)) }
 }
 
 fn estimate(planned: &PlannedMove, limits: &Limits) -> Duration {

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::args::WaveArg;
 use crate::commands::moving;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::open;
 use crate::progress::Progress;
 use crate::screen::Answer;
@@ -24,6 +24,9 @@ pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
     };
     if waves.is_empty() {
         return Ok(Answer::new("no wave is under way: there is nothing to resume", json!({ "waves": [] })));
+    }
+    for facts in &waves {
+        same_map(&service, facts).await?;
     }
     let (mut reports, mut handed) = (Vec::new(), Vec::new());
     for facts in waves {
@@ -46,6 +49,23 @@ pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
 
 fn under_way(waves: Vec<WaveFacts>) -> Vec<WaveFacts> {
     waves.into_iter().filter(|w| matches!(w.state, WaveState::Open | WaveState::Aborting)).collect()
+}
+
+/// A data map, or a column of a mapped table, that changed since the wave began: what was copied then
+/// would be compared by another measure now. Undoing (`abort`) stays possible.
+async fn same_map(service: &Service, facts: &WaveFacts) -> Result<()> {
+    let same = facts.map_hash.as_ref().is_none_or(|hash| *hash == service.layout.hash);
+    if same || facts.state != WaveState::Open {
+        return Ok(());
+    }
+    let wave = &facts.id;
+    Err(Failure::new(
+        "schema-changed",
+        format!("the data map, or a table it maps, changed since wave {wave} began"),
+        "a table that changes under a move could lose rows unseen, so the wave stops",
+        format!("undo the change, then: domicile resume {wave}\nor: domicile abort {wave}"),
+    )
+    .state(wave_state::sentence(service, std::slice::from_ref(wave)).await))
 }
 
 /// `None`: the wave was paused, its worker is alive and goes on by itself.

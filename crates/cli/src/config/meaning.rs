@@ -19,8 +19,8 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let control = typed.control.get_ref();
     let store =
         address(&control.store, control.password_file.as_deref(), &base, RECORDS, "the control store")?;
-    let keys = base.join(control.keys.as_deref().unwrap_or("keys"));
-    let receipts = base.join(typed.receipts.folder.as_deref().unwrap_or("receipts"));
+    let keys = below(&base, control.keys.as_deref().unwrap_or("keys"));
+    let receipts = below(&base, typed.receipts.folder.as_deref().unwrap_or("receipts"));
     let mut regions: Vec<Region> = Vec::new();
     for one in &typed.region {
         let region = region(one.get_ref(), &base)?;
@@ -37,6 +37,11 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let services = service::all(&typed, &regions, &base)?;
     service::check_stores(&typed, &regions, &services, &base)?;
     Ok(Config { file: path.to_owned(), base, control: store, keys, receipts, regions, services, limits })
+}
+
+/// A path of the file, as it is shown in messages: without `./` where the file stands here.
+pub(super) fn below(base: &Path, path: &str) -> PathBuf {
+    if base == Path::new(".") { PathBuf::from(path) } else { base.join(path) }
 }
 
 fn twice(id: &Text) -> Fault {
@@ -125,7 +130,7 @@ pub(super) fn address(
     whose: &str,
 ) -> Result<Address, Fault> {
     let at = text.span().start;
-    let file: Option<PathBuf> = password_file.map(|p| base.join(p));
+    let file: Option<PathBuf> = password_file.map(|p| below(base, p));
     Address::new(text.get_ref(), file, schemes).map_err(|wrong| match wrong {
         Wrong::Password => {
             let what = format!("a password is written into the address of {whose}");

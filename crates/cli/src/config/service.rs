@@ -1,7 +1,7 @@
 //! Services: named ones, or the one whose keys stand at the top of the file.
 
 use super::fault::Fault;
-use super::meaning::{day, id_of};
+use super::meaning::{below, day, id_of};
 use super::typed::{self, Text};
 use super::{Guard, ONLY_SERVICE, Region, Service, nearest};
 use domicile_policy::Mechanism;
@@ -71,11 +71,11 @@ fn only(typed: &typed::File, regions: &[Region], base: &Path) -> Result<Service,
     let policies = typed.policies.as_ref().ok_or_else(|| missing("policies", "[\"policies/*.cedar\"]"))?;
     Ok(Service {
         name: ONLY_SERVICE.to_owned(),
-        map: base.join(map.get_ref()),
+        map: below(base, map.get_ref()),
         policies: texts(policies)?,
         regions: regions.iter().map(|r| r.id().to_owned()).collect(),
         guard: guard(&typed.guard)?,
-        latency: typed.latency.as_ref().map(|l| base.join(l.get_ref())),
+        latency: typed.latency.as_ref().map(|l| below(base, l.get_ref())),
         mechanisms: mechanisms(&typed.mechanisms)?,
     })
 }
@@ -93,11 +93,11 @@ fn named(typed: &typed::Service, regions: &[Region], base: &Path) -> Result<Serv
     };
     Ok(Service {
         name,
-        map: base.join(typed.map.get_ref()),
+        map: below(base, typed.map.get_ref()),
         policies: texts(&typed.policies)?,
         regions: may_use,
         guard: guard(&typed.guard)?,
-        latency: typed.latency.as_ref().map(|l| base.join(l.get_ref())),
+        latency: typed.latency.as_ref().map(|l| below(base, l.get_ref())),
         mechanisms: mechanisms(&typed.mechanisms)?,
     })
 }

@@ -13,7 +13,7 @@ pub fn of_problems(map: &Path, problems: &[Problem]) -> Box<Failure> {
             what: format!("{shown}: {}", only.what),
             why: only.why.clone(),
             state: super::NOTHING_CHANGED.to_owned(),
-            fix: only.fix.clone(),
+            fix: fix_of(only),
             code: only.code,
             exit: Exit::No,
         });
@@ -29,6 +29,14 @@ pub fn of_problems(map: &Path, problems: &[Problem]) -> Box<Failure> {
         "domicile check   # shows each with its reason and fix",
     )
     .exit(Exit::No)
+}
+
+/// The problem's own fix; for an open question the command that shows and answers it.
+pub fn fix_of(problem: &Problem) -> String {
+    match problem.code {
+        "map-question-unanswered" => "domicile answer   # shows open questions with their answers".to_owned(),
+        _ => problem.fix.clone(),
+    }
 }
 
 /// Reads the text of a data map.

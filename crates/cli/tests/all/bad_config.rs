@@ -32,7 +32,11 @@ fn a_missing_configuration() {
 fn an_unknown_key() {
     assert_snapshot!(
         "config_unknown_key",
-        refused(|s| s.edit("domicile.toml", "country = \"DE\"", "contry = \"DE\""))
+        refused(|s| s.edit(
+            "domicile.toml",
+            "country = \"DE\"\nrecords = \"sqlite",
+            "contry = \"DE\"\nrecords = \"sqlite"
+        ))
     );
 }
 
@@ -71,7 +75,11 @@ fn two_regions_with_one_store() {
 fn a_wrong_country() {
     assert_snapshot!(
         "config_country",
-        refused(|s| s.edit("domicile.toml", "country = \"DE\"", "country = \"Germny\""))
+        refused(|s| s.edit(
+            "domicile.toml",
+            "country = \"DE\"\nrecords = \"sqlite",
+            "country = \"Germny\"\nrecords = \"sqlite"
+        ))
     );
 }
 

@@ -7,7 +7,7 @@ fn moved() -> (Shop, String) {
     let shop = Shop::ready(1);
     shop.ok(&["plan", "-o", "plan.json"]);
     shop.ok(&["move", "plan.json"]);
-    let file = format!("receipts/{}.receipts", shop.wave("plan.json"));
+    let file = "receipts/w1.receipts".to_owned();
     (shop, file)
 }
 
@@ -25,8 +25,7 @@ fn a_changed_byte_is_found_wherever_it_is() {
         assert!(ran.stderr.contains("code:  receipt-wrong"), "{}", ran.stderr);
     }
     let mut bad = good.clone();
-    let digit = good.iter().position(|b| *b == b'\n').expect("a first line") - 4;
-    bad[digit] ^= 1;
+    bad[0] ^= 1;
     std::fs::write(shop.path("bad.receipts"), &bad).expect("a copy");
     std::fs::write(shop.path("cut.receipts"), &good[..good.len() - 10]).expect("a copy");
     let cut = shop.run(&["receipt", "verify", "cut.receipts"]);

@@ -1,18 +1,18 @@
 //! The control store on a server that speaks PostgreSQL's protocol.
 
 use super::{ANSWER_MAX, CONNECT_MAX, Dialect, Rows, STATEMENT_MAX, Statement, Value};
+use crate::postgres::Target;
 use crate::{Error, Result};
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Semaphore;
-use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type};
-use tokio_postgres::{Client, Config, Row};
+use tokio_postgres::{Client, Row};
 
 /// Most connections one process holds to the control store; further callers wait.
 const CONNECTIONS_MAX: usize = 8;
@@ -22,8 +22,7 @@ const CONNECTIONS_MAX: usize = 8;
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
-    name: String,
-    config: Config,
+    target: Target,
     idle: Mutex<Vec<Client>>,
     permits: Semaphore,
     dialect: OnceLock<Dialect>,
@@ -31,32 +30,28 @@ struct Shared {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Pool").field(&self.0.name).finish()
+        f.debug_tuple("Pool").field(&self.0.target.name()).finish()
     }
 }
 
 impl Pool {
     pub(super) async fn open(url: &str, secret: Option<SecretString>) -> Result<Self> {
-        let mut config: Config = url
-            .parse()
-            .map_err(|e| Error::Setting { what: format!("the control store's URL can't be read: {e}") })?;
-        if let Some(secret) = &secret {
-            config.password(secret.expose_secret());
-        }
-        config.connect_timeout(CONNECT_MAX).application_name("domicile control");
-        config.keepalives_idle(std::time::Duration::from_secs(10)).tcp_user_timeout(ANSWER_MAX);
-        if !all_on_loopback(&config) && !url.contains("sslmode=") {
-            config.ssl_mode(SslMode::Require);
-        }
-        let name = store_name(&config);
+        let target = Target::parse(url, secret.as_ref()).map_err(|error| match error {
+            Error::Setting { what } => {
+                let what = what.strip_prefix("records: ").unwrap_or(&what);
+                Error::Setting { what: format!("control store: {what}") }
+            }
+            error => error,
+        })?;
+        let target = target.without_settings();
         let (idle, permits) = (Mutex::new(Vec::new()), Semaphore::new(CONNECTIONS_MAX));
-        let pool = Self(Arc::new(Shared { name, config, idle, permits, dialect: OnceLock::new() }));
+        let pool = Self(Arc::new(Shared { target, idle, permits, dialect: OnceLock::new() }));
         pool.dialect().await?;
         Ok(pool)
     }
 
     pub(super) fn name(&self) -> String {
-        self.0.name.clone()
+        self.0.target.name().to_owned()
     }
 
     pub(super) async fn dialect(&self) -> Result<Dialect> {
@@ -102,14 +97,27 @@ impl Pool {
                 None => break,
             }
         }
-        match tokio::time::timeout(CONNECT_MAX, connect(&self.0.config)).await {
-            Ok(Ok(client)) => Ok(client),
-            Ok(Err(e)) => Err(self.translate(e)),
+        match tokio::time::timeout(CONNECT_MAX, self.connect()).await {
+            Ok(connected) => connected,
             Err(_) => Err(Error::Unreachable {
                 store: self.name(),
                 why: format!("no connection in {} s", CONNECT_MAX.as_secs()),
             }),
         }
+    }
+
+    async fn connect(&self) -> Result<Client> {
+        let (client, _) = self.0.target.connect().await?;
+        let limit_ms = STATEMENT_MAX.as_millis();
+        // CRASH: an acknowledged cutover must survive the server's crash, whatever the database's default is.
+        let settings = format!(
+            "SET statement_timeout = {limit_ms}; SET lock_timeout = {limit_ms}; \
+             SET idle_in_transaction_session_timeout = {limit_ms}; SET client_min_messages = warning; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off'"
+        );
+        client.batch_execute(&settings).await.map_err(|e| self.translate(e))?;
+        Ok(client)
     }
 
     fn translate(&self, error: tokio_postgres::Error) -> Error {
@@ -134,11 +142,6 @@ impl Pool {
             _ if code.code() == "40003" || code.code().starts_with("57P") => {
                 Error::Unreachable { store, why }
             }
-            "28" => Error::Denied {
-                store,
-                what: format!("logging in: {why}"),
-                grant: "check role and password".into(),
-            },
             "53" if *code == SqlState::DISK_FULL => Error::Full { store },
             "53" => Error::Again { store, what, why },
             _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Error::Denied {
@@ -171,29 +174,6 @@ fn is_postgres_itself(version: &str) -> bool {
     version.starts_with("PostgreSQL ") && !version.contains("-YB-")
 }
 
-fn all_on_loopback(config: &Config) -> bool {
-    config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    })
-}
-
-/// The URL without its password and options.
-fn store_name(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        #[cfg(unix)]
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".into(),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    let (user, database) = (config.get_user().unwrap_or(""), config.get_dbname().unwrap_or(""));
-    format!("postgres://{user}@{host}:{port}/{database}")
-}
-
 /// An error with its causes: the driver's own words alone say only `error connecting to server`.
 fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -203,37 +183,6 @@ fn in_full(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
-}
-
-async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = config.connect(tls()).await?;
-    tokio::spawn(async move {
-        // The client's calls report why a connection ended; there is nothing to add here.
-        let _ = connection.await;
-    });
-    let limit_ms = STATEMENT_MAX.as_millis();
-    // CRASH: an acknowledged cutover must survive the server's crash, whatever the database's default is.
-    client
-        .batch_execute(&format!(
-            "SET statement_timeout = {limit_ms}; SET lock_timeout = {limit_ms}; \
-             SET idle_in_transaction_session_timeout = {limit_ms}; SET client_min_messages = warning; \
-             SELECT set_config('synchronous_commit', 'on', false) \
-             WHERE current_setting('synchronous_commit') = 'off'"
-        ))
-        .await?;
-    Ok(client)
-}
-
-fn tls() -> tokio_postgres_rustls::MakeRustlsConnect {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tokio_postgres_rustls::MakeRustlsConnect::new(config)
 }
 
 /// Waits for BEGIN, then sends the statements and COMMIT without waiting in between: two round trips;

@@ -51,7 +51,7 @@ pub(super) const PINNED: &[(&str, &str)] = &[
 
 /// A checked URL: everything needed to connect, and a name that is safe to print.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub(super) whose: Whose,
     /// Standbys that must have flushed before a cutover.
     pub(super) standbys: Vec<String>,
@@ -70,7 +70,7 @@ struct Extras {
 
 impl Target {
     /// Checks the URL. `secret` is the password where the URL holds none.
-    pub(super) fn parse(url: &str, secret: Option<&SecretString>) -> Result<Self> {
+    pub(crate) fn parse(url: &str, secret: Option<&SecretString>) -> Result<Self> {
         let (plain, extras) = split_query(url)?;
         // The driver's error may quote the URL with its password: its words are not passed on.
         let mut config: Config =
@@ -105,8 +105,20 @@ impl Target {
         Ok(Self { whose: Whose { store, role }, standbys: extras.standbys, config, tls })
     }
 
+    /// The same without settings: for the control store, which holds no rows whose text must agree, and
+    /// may be another engine, which need not know them.
+    pub(crate) fn without_settings(mut self) -> Self {
+        self.config.options("").application_name("domicile control");
+        self
+    }
+
+    /// The URL as it may be printed.
+    pub(crate) fn name(&self) -> &str {
+        &self.whose.store.0
+    }
+
     /// Opens one connection. The second value is filled with the reason once it has ended.
-    pub(super) async fn connect(&self) -> Result<(Client, Arc<OnceLock<String>>)> {
+    pub(crate) async fn connect(&self) -> Result<(Client, Arc<OnceLock<String>>)> {
         let ended = Arc::new(OnceLock::new());
         let mut reason = Reason { ended: ended.clone() };
         let failed = |e| failure::map(&self.whose, "connecting", &e);

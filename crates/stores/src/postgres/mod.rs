@@ -26,6 +26,8 @@ mod snapshot;
 mod upsert;
 mod writing;
 
+pub(crate) use connect::Target;
+
 use crate::error::Result;
 use domicile_datamap::layout::Layout;
 use pool::{Conn, Pool};

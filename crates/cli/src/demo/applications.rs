@@ -80,7 +80,11 @@ impl Log {
 
 impl Applications {
     /// Starts the writers. `tokio` is where the directory is asked.
-    pub fn start(world: &World, directory: &Arc<Directory>, tokio: &tokio::runtime::Handle) -> std::io::Result<Self> {
+    pub fn start(
+        world: &World,
+        directory: &Arc<Directory>,
+        tokio: &tokio::runtime::Handle,
+    ) -> std::io::Result<Self> {
         let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
         let began = Instant::now();
         let mut threads = Vec::new();
@@ -99,7 +103,9 @@ impl Applications {
                 began,
             };
             let stop = stop.clone();
-            threads.push(std::thread::Builder::new().name(format!("app-{number}")).spawn(move || writer.run(&stop))?);
+            threads.push(
+                std::thread::Builder::new().name(format!("app-{number}")).spawn(move || writer.run(&stop))?,
+            );
         }
         Ok(Self { threads, stop, counters })
     }
@@ -125,8 +131,13 @@ impl Applications {
 fn trouble(why: &str) -> Box<Failure> {
     let what = format!("an application could not go on: {why}");
     let meaning = "applications must be able to write all the time, but for the milliseconds of a fence";
-    Failure::new("demo-application", what, meaning, "this is a defect: please report it with the command you used")
-        .state("the demo's folder is left as it is, to be looked at")
+    Failure::new(
+        "demo-application",
+        what,
+        meaning,
+        "this is a defect: please report it with the command you used",
+    )
+    .state("the demo's folder is left as it is, to be looked at")
 }
 
 /// One thread.
@@ -202,7 +213,13 @@ impl Writer {
             let table = super::journal::table_name(entry.row);
             let value = entry.value.map_or("deleted".to_owned(), |v| format!("{v:016x}"));
             // A log that can't be written is told at the end, by `flush`.
-            let _ = writeln!(self.log, "{ms},{},{},{table},{},{value}", service.as_str(), entry.subject, entry.row.1);
+            let _ = writeln!(
+                self.log,
+                "{ms},{},{},{table},{},{value}",
+                service.as_str(),
+                entry.subject,
+                entry.row.1
+            );
         }
         self.entries.extend_from_slice(entries);
         let _ = &self.folder;

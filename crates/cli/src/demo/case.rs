@@ -101,12 +101,21 @@ pub const REFERENCE: Case = Case {
         place("singapore", "SG", CN, "Singapore"),
         place("oregon", "US", CN, "Oregon"),
         Place { id: "mumbai", country: "IN", operator: CN, opens: Some(date(2015, 7, 1)), site: "Mumbai" },
-        Place { id: "sao-paulo", country: "BR", operator: CN, opens: Some(date(2015, 7, 1)), site: "SaoPaulo" },
+        Place {
+            id: "sao-paulo",
+            country: "BR",
+            operator: CN,
+            opens: Some(date(2015, 7, 1)),
+            site: "SaoPaulo",
+        },
     ],
     old: "beijing",
     services: &[
         Service { name: ServiceName::Shop, regions: &["beijing", "california", "singapore"] },
-        Service { name: ServiceName::Cloud, regions: &["beijing", "singapore", "oregon", "mumbai", "sao-paulo"] },
+        Service {
+            name: ServiceName::Cloud,
+            regions: &["beijing", "singapore", "oregon", "mumbai", "sao-paulo"],
+        },
     ],
     shares: &[
         ("CN", 600),

@@ -17,19 +17,26 @@ pub async fn cheat(stage: &Stage) -> Result<()> {
         super::case::ServiceName::Cloud => tables::ALL[usize::from(tables::ACCOUNTS)].name,
     };
     page.begin("Try to cheat");
-    let conn = world::open(&stage.world.folder, case.old, trip.service).map_err(|e| world::of_sqlite("open the database", &e))?;
+    let conn = world::open(&stage.world.folder, case.old, trip.service)
+        .map_err(|e| world::of_sqlite("open the database", &e))?;
     let (code, country) = case.cheat;
     page.say(&format!(
         "Somebody ignores the directory and writes a new account of a resident of {country} straight into the \
          database in {}:",
         case.old
     ));
-    let sql = format!("INSERT INTO {table} VALUES (777000777, '+9990005550100', 'A. Newcomer', '{code}', '', 0)");
+    let sql =
+        format!("INSERT INTO {table} VALUES (777000777, '+9990005550100', 'A. Newcomer', '{code}', '', 0)");
     attempt(stage, &conn, &sql, "RS002")?;
     page.say("And an old server, which never heard of the move, writes to somebody who has left:");
     let gone = stage.world.people.iter().find(|p| away(&conn, p.id));
     if let Some(person) = gone {
-        attempt(stage, &conn, &format!("UPDATE {table} SET name = 'Old Name' WHERE id = {}", person.id), "RS001")?;
+        attempt(
+            stage,
+            &conn,
+            &format!("UPDATE {table} SET name = 'Old Name' WHERE id = {}", person.id),
+            "RS001",
+        )?;
     }
     page.rest().await;
     Ok(())
@@ -50,7 +57,12 @@ fn attempt(stage: &Stage, conn: &Connection, sql: &str, code: &str) -> Result<()
     };
     if !refused.contains(code) {
         let what = format!("the write was refused, but for another reason: {refused}");
-        return Err(Failure::new("demo-cheat", what, format!("{code} was expected"), "this is a defect: please report it"));
+        return Err(Failure::new(
+            "demo-cheat",
+            what,
+            format!("{code} was expected"),
+            "this is a defect: please report it",
+        ));
     }
     let shown = paper::wrapped("", &refused);
     for line in shown.lines() {
@@ -63,5 +75,6 @@ fn attempt(stage: &Stage, conn: &Connection, sql: &str, code: &str) -> Result<()
 fn admitted(stage: &Stage, sql: &str) -> Box<Failure> {
     let what = format!("the database in {} accepted: {sql}", stage.world.case.old);
     let why = "the guard must refuse it";
-    Failure::new("demo-cheat", what, why, "this is a defect: please report it").state("the row is in the database")
+    Failure::new("demo-cheat", what, why, "this is a defect: please report it")
+        .state("the row is in the database")
 }

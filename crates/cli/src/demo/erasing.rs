@@ -51,7 +51,8 @@ pub async fn erase(stage: &Stage) -> Result<Erased> {
         let filter = WaveFilter { service: Some(service.name.as_str().to_owned()), unfinished: false };
         let waves = stage.directory.waves(&filter).await.map_err(|e| failure::of_directory(&e))?;
         for wave in waves.into_iter().filter(|w| w.state == WaveState::Moved) {
-            let (done, report) = wave::erase_wave(&opened, &wave.id).await.map_err(|e| failure::of_mover(&e))?;
+            let (done, report) =
+                wave::erase_wave(&opened, &wave.id).await.map_err(|e| failure::of_mover(&e))?;
             erased.rows += done.rows;
             erased.objects += done.objects;
             let sum = by_region.entry(report.from.clone()).or_default();

@@ -47,7 +47,13 @@ pub fn answer(stage: &Stage, told: &Told) -> Answer {
     text.push_str(&format!("\n{}\n{}", page.paint(Tone::Bold, "Try next"), commands(stage)));
     let mut answer = Answer::new(text, json_of(stage, told));
     if !told.verdict.holds() {
-        answer.text.push_str(&format!("\n\n{}\n", page.paint(Tone::Bad, "A PROOF FAILED: see `The proofs` above. This is a defect; please report it.")));
+        answer.text.push_str(&format!(
+            "\n\n{}\n",
+            page.paint(
+                Tone::Bad,
+                "A PROOF FAILED: see `The proofs` above. This is a defect; please report it."
+            )
+        ));
         answer.exit = Exit::Failed;
     }
     answer
@@ -66,7 +72,11 @@ fn table(stage: &Stage, told: &Told) -> String {
             arrow(a.bytes, b.bytes, bytes),
         ]
     });
-    paper::table(&["region", "in / run by", "people", "rows", "photos", "bytes of files"], &[2, 3, 4, 5], rows.collect())
+    paper::table(
+        &["region", "in / run by", "people", "rows", "photos", "bytes of files"],
+        &[2, 3, 4, 5],
+        rows.collect(),
+    )
 }
 
 fn numbers(page: &Page, told: &Told) -> String {
@@ -74,7 +84,9 @@ fn numbers(page: &Page, told: &Told) -> String {
     let pauses = told.erased.pauses_us();
     let at = |share: f64| {
         let last = pauses.len().saturating_sub(1);
-        pauses.get((last as f64 * share).ceil() as usize).map_or("-".to_owned(), |us| milliseconds(*us as f64 / 1000.0))
+        pauses
+            .get((last as f64 * share).ceil() as usize)
+            .map_or("-".to_owned(), |us| milliseconds(*us as f64 / 1000.0))
     };
     let moving: Duration = told.moved.iter().map(|m| m.elapsed).sum();
     let rows: u64 = told.moved.iter().map(|m| m.rows).sum();
@@ -91,7 +103,10 @@ fn numbers(page: &Page, told: &Told) -> String {
                 zero(verdict.findings.lost, "lost"),
                 zero(verdict.findings.doubled, "doubled"),
                 zero(verdict.findings.wrong() - verdict.findings.lost - verdict.findings.doubled, "wrong"),
-                zero(verdict.scan.found, &format!("left in {} of {} phone numbers:", "the old bytes", count(verdict.scan.numbers)))
+                zero(
+                    verdict.scan.found,
+                    &format!("left in {} of {} phone numbers:", "the old bytes", count(verdict.scan.numbers))
+                )
             ),
         ),
         (
@@ -117,7 +132,13 @@ fn numbers(page: &Page, told: &Told) -> String {
         ),
         (
             "receipts",
-            format!("{} of {} files verified, {} lines; the whole demo took {}", verdict.verified, verdict.receipts, count(verdict.lines), duration(told.wall)),
+            format!(
+                "{} of {} files verified, {} lines; the whole demo took {}",
+                verdict.verified,
+                verdict.receipts,
+                count(verdict.lines),
+                duration(told.wall)
+            ),
         ),
     ];
     lines.iter().map(|(label, value)| format!("  {label:<15}{value}\n")).collect()
@@ -149,7 +170,8 @@ fn commands(stage: &Stage) -> String {
 }
 
 fn json_of(stage: &Stage, told: &Told) -> Value {
-    let held = |h: &Held| json!({ "people": h.people, "rows": h.rows, "objects": h.objects, "bytes": h.bytes });
+    let held =
+        |h: &Held| json!({ "people": h.people, "rows": h.rows, "objects": h.objects, "bytes": h.bytes });
     let regions = stage.world.case.regions.iter().zip(told.before.iter().zip(&told.after));
     let regions: Vec<Value> = regions
         .map(|(place, (a, b))| json!({ "region": place.id, "before": held(a), "after": held(b) }))

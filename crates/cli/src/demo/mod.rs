@@ -165,7 +165,11 @@ pub async fn run(app: &App, args: DemoArgs) -> Result<Answer> {
 }
 
 /// Everything between the first acknowledged write and the last.
-async fn story(stage: &Stage, apps: &Applications, clock: &mut Clock) -> Result<(Vec<moving::Moved>, erasing::Erased)> {
+async fn story(
+    stage: &Stage,
+    apps: &Applications,
+    clock: &mut Clock,
+) -> Result<(Vec<moving::Moved>, erasing::Erased)> {
     let mut moved = Vec::new();
     for (at, trip) in stage.world.case.trips.iter().enumerate() {
         let (plan, file) = plans::plan_trip(stage, at + 1, trip).await?;
@@ -208,7 +212,10 @@ async fn build(app: &App, page: Page, args: &DemoArgs, case: &'static Case) -> R
     let others: Vec<&str> = case.regions.iter().map(|r| r.id).filter(|id| *id != case.old).collect();
     page.done(&format!("empty, with the same tables: {}", others.join(", ")));
     page.done("phones keep keyed hashes of their contacts' numbers, and no message holds a number");
-    page.done(&format!("a fake number is planted among the files of {}: a scan must find it in the end", case.old));
+    page.done(&format!(
+        "a fake number is planted among the files of {}: a scan must find it in the end",
+        case.old
+    ));
     page.gap();
     page.rest().await;
     Stage::set(app, page, world).await

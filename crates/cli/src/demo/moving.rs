@@ -119,7 +119,8 @@ async fn kill_in_the_middle(
 }
 
 fn worker(stage: &Stage, trip: &Trip, file: &Path) -> Result<Child> {
-    let program = std::env::current_exe().map_err(|e| failure::of_file("find the program", Path::new("domicile"), &e))?;
+    let program = std::env::current_exe()
+        .map_err(|e| failure::of_file("find the program", Path::new("domicile"), &e))?;
     let mut command = Command::new(&program);
     command.arg("--config").arg(stage.world.folder.config());
     command.args(["--service", trip.service.as_str(), "--quiet", "move"]).arg(file);
@@ -128,9 +129,15 @@ fn worker(stage: &Stage, trip: &Trip, file: &Path) -> Result<Child> {
 }
 
 fn worker_failed(child: Child) -> Box<Failure> {
-    let said = child.wait_with_output().map(|o| String::from_utf8_lossy(&o.stderr).into_owned()).unwrap_or_default();
+    let said =
+        child.wait_with_output().map(|o| String::from_utf8_lossy(&o.stderr).into_owned()).unwrap_or_default();
     let why = "the worker ended before it was to be killed";
-    Failure::new("demo-worker", format!("`domicile move` failed:\n{said}"), why, "domicile demo   # with --case and --seed as before")
+    Failure::new(
+        "demo-worker",
+        format!("`domicile move` failed:\n{said}"),
+        why,
+        "domicile demo   # with --case and --seed as before",
+    )
 }
 
 /// Waits until the last wave is in its middle; or until the child ends by itself.
@@ -178,7 +185,13 @@ async fn after_the_kill(
     page.say(&format!("{} process {pid}, in the middle of its last wave.", page.paint(Tone::Bad, "kill -9")));
     let now = stage.counts(trip.service).await?;
     let mut rows = Vec::new();
-    for region in plan.moves.iter().map(|m| &m.from).chain(plan.moves.iter().map(|m| &m.to)).collect::<std::collections::BTreeSet<_>>() {
+    for region in plan
+        .moves
+        .iter()
+        .map(|m| &m.from)
+        .chain(plan.moves.iter().map(|m| &m.to))
+        .collect::<std::collections::BTreeSet<_>>()
+    {
         let at = |counts: &BTreeMap<String, u64>| counts.get(region).copied().unwrap_or(0);
         rows.push(vec![region.clone(), count(at(before)), count(at(&now)), states(stage, trip, region)?]);
     }
@@ -199,7 +212,8 @@ async fn after_the_kill(
 fn states(stage: &Stage, trip: &Trip, region: &str) -> Result<String> {
     let read = || -> rusqlite::Result<Vec<String>> {
         let conn = world::open(&stage.world.folder, region, trip.service)?;
-        let mut statement = conn.prepare("SELECT state, count(*) FROM domicile_homes GROUP BY state ORDER BY 2 DESC")?;
+        let mut statement =
+            conn.prepare("SELECT state, count(*) FROM domicile_homes GROUP BY state ORDER BY 2 DESC")?;
         let states = statement.query_map([], |row| {
             Ok(format!("{} {}", row.get::<_, String>(0)?, count(row.get::<_, i64>(1)? as u64)))
         })?;
@@ -228,6 +242,9 @@ fn show(stage: &Stage, reports: &[WaveReport], counters: &Counters, elapsed: Dur
         &[1, 2, 3, 4, 5, 6],
         rows.collect(),
     ));
-    page.done(&format!("done in {}: copied, compared row by row, fenced, and the directory switched", duration(elapsed)));
+    page.done(&format!(
+        "done in {}: copied, compared row by row, fenced, and the directory switched",
+        duration(elapsed)
+    ));
     page.done(&of_applications(counters));
 }

@@ -54,7 +54,12 @@ impl Page {
     pub fn begin(&self, title: &str) {
         let head = format!("domicile demo · {}", self.case);
         let clear = if self.is_moving() && self.colour { BLANK } else { "\n" };
-        self.out(&format!("{clear}{}\n{}\n{}\n\n", self.paint(Tone::Faint, &head), self.paint(Tone::Bold, title), "─".repeat(WIDTH)));
+        self.out(&format!(
+            "{clear}{}\n{}\n{}\n\n",
+            self.paint(Tone::Faint, &head),
+            self.paint(Tone::Bold, title),
+            "─".repeat(WIDTH)
+        ));
     }
 
     /// A paragraph.

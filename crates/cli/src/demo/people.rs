@@ -46,13 +46,34 @@ fn number(country: &str, dice: &mut Dice) -> String {
 
 fn name(country: &str, dice: &mut Dice) -> String {
     let (first, last): (&[&str], &[&str]) = match country {
-        "CN" => (&["Wei", "Fang", "Min", "Jing", "Lei", "Yan", "Jun", "Na", "Qiang", "Hui"], &["Wang", "Li", "Zhang", "Liu", "Chen", "Yang", "Zhao", "Wu"]),
-        "HK" | "TW" | "SG" => (&["Ka-ming", "Mei-ling", "Chi-wai", "Shu-fen", "Jia Hao", "Hui Min", "Yi-chun", "Wing"], &["Chan", "Lin", "Tan", "Wong", "Huang", "Lim", "Lee", "Ho"]),
-        "IN" => (&["Aarav", "Priya", "Rohan", "Ananya", "Vikram", "Kavya", "Arjun", "Meera"], &["Sharma", "Patel", "Iyer", "Reddy", "Das", "Khan", "Nair", "Singh"]),
-        "ID" | "MY" => (&["Budi", "Siti", "Agus", "Dewi", "Ahmad", "Nurul", "Farid", "Putri"], &["Santoso", "Wijaya", "Rahman", "Lestari", "Ismail", "Hidayat"]),
-        "PH" => (&["Jose", "Maria", "Juan", "Grace", "Mark", "Angel"], &["Santos", "Reyes", "Cruz", "Garcia", "Mendoza", "Torres"]),
-        "BR" => (&["João", "Ana", "Pedro", "Beatriz", "Lucas", "Juliana"], &["Silva", "Souza", "Oliveira", "Costa", "Pereira", "Almeida"]),
-        _ => (&["Alex", "Sam", "Taylor", "Jordan", "Casey", "Robin"], &["Miller", "Johnson", "Davis", "Brown", "Moore", "Clark"]),
+        "CN" => (
+            &["Wei", "Fang", "Min", "Jing", "Lei", "Yan", "Jun", "Na", "Qiang", "Hui"],
+            &["Wang", "Li", "Zhang", "Liu", "Chen", "Yang", "Zhao", "Wu"],
+        ),
+        "HK" | "TW" | "SG" => (
+            &["Ka-ming", "Mei-ling", "Chi-wai", "Shu-fen", "Jia Hao", "Hui Min", "Yi-chun", "Wing"],
+            &["Chan", "Lin", "Tan", "Wong", "Huang", "Lim", "Lee", "Ho"],
+        ),
+        "IN" => (
+            &["Aarav", "Priya", "Rohan", "Ananya", "Vikram", "Kavya", "Arjun", "Meera"],
+            &["Sharma", "Patel", "Iyer", "Reddy", "Das", "Khan", "Nair", "Singh"],
+        ),
+        "ID" | "MY" => (
+            &["Budi", "Siti", "Agus", "Dewi", "Ahmad", "Nurul", "Farid", "Putri"],
+            &["Santoso", "Wijaya", "Rahman", "Lestari", "Ismail", "Hidayat"],
+        ),
+        "PH" => (
+            &["Jose", "Maria", "Juan", "Grace", "Mark", "Angel"],
+            &["Santos", "Reyes", "Cruz", "Garcia", "Mendoza", "Torres"],
+        ),
+        "BR" => (
+            &["João", "Ana", "Pedro", "Beatriz", "Lucas", "Juliana"],
+            &["Silva", "Souza", "Oliveira", "Costa", "Pereira", "Almeida"],
+        ),
+        _ => (
+            &["Alex", "Sam", "Taylor", "Jordan", "Casey", "Robin"],
+            &["Miller", "Johnson", "Davis", "Brown", "Moore", "Clark"],
+        ),
     };
     format!("{} {}", dice.pick(first), dice.pick(last))
 }
@@ -125,7 +146,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_people() {
-        let all = |seed| make(&REFERENCE, 500, &mut Dice::new(seed)).into_iter().map(|p| p.phone).collect::<Vec<_>>();
+        let all = |seed| {
+            make(&REFERENCE, 500, &mut Dice::new(seed)).into_iter().map(|p| p.phone).collect::<Vec<_>>()
+        };
         assert_eq!(all(1), all(1));
         assert_ne!(all(1), all(2));
     }

@@ -18,7 +18,12 @@ pub async fn plan_trip(stage: &Stage, number: usize, trip: &Trip) -> Result<(Pla
     let file = stage.world.folder.plan(number);
     page.begin(trip.title);
     page.say(&format!("{} First the plan: it changes nothing.", trip.story));
-    let args = PlanArgs { output: Some(file.clone()), from: Vec::new(), on: Some(trip.on), for_latency: trip.for_latency };
+    let args = PlanArgs {
+        output: Some(file.clone()),
+        from: Vec::new(),
+        on: Some(trip.on),
+        for_latency: trip.for_latency,
+    };
     plan::run(&stage.app(trip.service), args).await?;
     let plan = plan::read(&file)?;
     page.show(&moves(&plan));
@@ -51,7 +56,15 @@ fn moves(plan: &Plan) -> String {
         ]);
     }
     for (region, n) in &plan.stays {
-        rows.push(vec![region.clone(), "(stay)".to_owned(), String::new(), count(*n), String::new(), String::new(), String::new()]);
+        rows.push(vec![
+            region.clone(),
+            "(stay)".to_owned(),
+            String::new(),
+            count(*n),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
     }
     paper::table(&head, &[3, 4, 5, 6], rows)
 }
@@ -71,12 +84,18 @@ fn refusals(stage: &Stage, plan: &Plan) {
     page.begin("Who can't be helped by moving");
     for refusal in &plan.refusals {
         let group = &refusal.group;
-        page.show(&format!("{}   {} at {}", page.paint(Tone::Bad, &group.class), count(group.subjects), refusal.region));
+        page.show(&format!(
+            "{}   {} at {}",
+            page.paint(Tone::Bad, &group.class),
+            count(group.subjects),
+            refusal.region
+        ));
         let rows = refusal.against.iter().map(|(region, why)| vec![region.clone(), why.clone()]).collect();
         page.show(&paper::table(&["region", "refused because"], &[], rows));
     }
     let Some((flag, _)) = stage.world.case.flagged else { return };
-    let n: u64 = plan.refusals.iter().filter(|r| r.group.class.contains(flag)).map(|r| r.group.subjects).sum();
+    let n: u64 =
+        plan.refusals.iter().filter(|r| r.group.class.contains(flag)).map(|r| r.group.subjects).sum();
     page.say(&format!(
         "An air force told its people to keep their data away from operators under Chinese law. For these {} \
          moving does not help: every region of this maker is run by an operator under Chinese law, Singapore \

@@ -48,7 +48,12 @@ impl Stage {
     }
 
     /// A service as the mover sees it.
-    pub async fn service(&self, name: ServiceName, day: Date, observer: Arc<dyn Observer>) -> Result<Arc<Service>> {
+    pub async fn service(
+        &self,
+        name: ServiceName,
+        day: Date,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Service>> {
         let app = self.app(name);
         open::service_of(&app, &self.config, self.config.service(Some(name.as_str()))?, day, observer).await
     }

@@ -124,6 +124,12 @@ category = "profile"
 country = "country"
 flags = "flags"
 
+[[question]]
+id = "stores"
+text = "Do other stores hold data of these subjects: a search index, a cache, a queue, a warehouse?"
+choices = ["none", "declared"]
+answer = "none"
+
 [tables]
 "main.orders"      = { kind = "direct", subject = "customer_id", category = "purchases" }
 "main.order_lines" = { kind = "derived", parent = "main.orders", via = ["order_id"], category = "purchases" }
@@ -139,6 +145,12 @@ key = "id"
 category = "profile"
 country = "country"
 flags = "flags"
+
+[[question]]
+id = "stores"
+text = "Do other stores hold data of these subjects: a search index, a cache, a queue, a warehouse?"
+choices = ["none", "declared"]
+answer = "none"
 
 [tables]
 "main.devices"  = { kind = "direct", subject = "account_id", category = "devices" }

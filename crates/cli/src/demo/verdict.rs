@@ -47,7 +47,11 @@ async fn homes(stage: &Stage) -> Result<Homes> {
     let mut homes = Homes::new();
     for service in stage.world.case.services {
         let ids: Vec<SubjectId> = stage.world.people.iter().map(|p| SubjectId(p.id.to_string())).collect();
-        let found = stage.directory.homes(service.name.as_str(), &ids).await.map_err(|e| failure::of_directory(&e))?;
+        let found = stage
+            .directory
+            .homes(service.name.as_str(), &ids)
+            .await
+            .map_err(|e| failure::of_directory(&e))?;
         for (person, home) in stage.world.people.iter().zip(found) {
             if let Some(region) = home.and_then(|home| stage.world.case.region(&home.region)) {
                 homes.insert((service.name, person.id), region);
@@ -74,7 +78,11 @@ pub async fn prove(stage: &Stage, journal: &Journal) -> Result<Verdict> {
     objects.map_err(|e| failure::of_file("read the photos in", world.folder.path(), &e))?;
     say_rows(stage, &verdict);
     verdict.unsettled = unsettled(stage, &homes);
-    said(stage, verdict.unsettled == 0, &format!("{} people are not where the law of this case wants them", count(verdict.unsettled)));
+    said(
+        stage,
+        verdict.unsettled == 0,
+        &format!("{} people are not where the law of this case wants them", count(verdict.unsettled)),
+    );
     let began = Instant::now();
     verdict.scan = tokio::task::block_in_place(|| scan_old(stage, &homes))?;
     say_scan(stage, &verdict.scan, began);
@@ -82,7 +90,12 @@ pub async fn prove(stage: &Stage, journal: &Journal) -> Result<Verdict> {
     said(
         stage,
         verdict.receipts > 0 && verdict.receipts == verdict.verified,
-        &format!("{} of {} receipts files verified offline, {} lines", verdict.verified, verdict.receipts, count(verdict.lines)),
+        &format!(
+            "{} of {} receipts files verified offline, {} lines",
+            verdict.verified,
+            verdict.receipts,
+            count(verdict.lines)
+        ),
     );
     page.gap();
     page.rest().await;
@@ -97,18 +110,32 @@ fn said(stage: &Stage, good: bool, text: &str) {
 fn say_rows(stage: &Stage, verdict: &Verdict) {
     let found = &verdict.findings;
     let lines = [
-        (true, format!("{} rows and {} photos in all regions compared", count(found.rows), count(found.objects))),
+        (
+            true,
+            format!("{} rows and {} photos in all regions compared", count(found.rows), count(found.objects)),
+        ),
         (found.lost == 0, format!("{} lost: acknowledged and nowhere", count(found.lost))),
         (found.doubled == 0, format!("{} doubled: in two regions", count(found.doubled))),
-        (found.stale == 0, format!("{} stale: there with another value than the last one acknowledged", count(found.stale))),
+        (
+            found.stale == 0,
+            format!("{} stale: there with another value than the last one acknowledged", count(found.stale)),
+        ),
         (found.misplaced == 0, format!("{} misplaced: not at its owner's home", count(found.misplaced))),
         (
             found.resurrected + found.invented == 0,
-            format!("{} back from the dead, {} that nobody wrote", count(found.resurrected), count(found.invented)),
+            format!(
+                "{} back from the dead, {} that nobody wrote",
+                count(found.resurrected),
+                count(found.invented)
+            ),
         ),
         (
             found.objects_wrong + found.objects_left == 0,
-            format!("{} photos absent or altered, {} left behind", count(found.objects_wrong), count(found.objects_left)),
+            format!(
+                "{} photos absent or altered, {} left behind",
+                count(found.objects_wrong),
+                count(found.objects_left)
+            ),
         ),
     ];
     for (good, text) in lines {
@@ -137,7 +164,10 @@ fn say_scan(stage: &Stage, scan: &Scan, began: Instant) {
     said(
         stage,
         scan.is_trusted(),
-        &format!("control: the number planted there beforehand: {control}; people who stay: {} of {} found", scan.stayers.0, scan.stayers.1),
+        &format!(
+            "control: the number planted there beforehand: {control}; people who stay: {} of {} found",
+            scan.stayers.0, scan.stayers.1
+        ),
     );
     for place in scan.places.iter().take(3) {
         stage.page.show_line(&format!("  {}", place.display()));
@@ -148,7 +178,8 @@ fn say_scan(stage: &Stage, scan: &Scan, began: Instant) {
 fn unsettled(stage: &Stage, homes: &Homes) -> u64 {
     let case = stage.world.case;
     let belongs = |person: &Person| {
-        let named = case.settled.iter().find(|(country, _)| *country == person.country).map(|(_, region)| *region);
+        let named =
+            case.settled.iter().find(|(country, _)| *country == person.country).map(|(_, region)| *region);
         case.region(if person.flagged { case.old } else { named.unwrap_or(case.old) })
     };
     let last = case.services[case.services.len() - 1].name;
@@ -159,21 +190,32 @@ fn scan_old(stage: &Stage, homes: &Homes) -> Result<Scan> {
     let world = &stage.world;
     let old = world.case.region(world.case.old);
     let at_old = |person: &&Person| {
-        world.case.services.iter().filter(|s| homes.contains_key(&(s.name, person.id))).any(|s| homes.get(&(s.name, person.id)).copied() == old)
+        world
+            .case
+            .services
+            .iter()
+            .filter(|s| homes.contains_key(&(s.name, person.id)))
+            .any(|s| homes.get(&(s.name, person.id)).copied() == old)
     };
     let (stay, gone): (Vec<&Person>, Vec<&Person>) = world.people.iter().partition(at_old);
     let gone: Vec<&str> = gone.into_iter().map(|p| p.phone.as_str()).collect();
     let stay: Vec<&str> = stay.into_iter().take(STAYERS).map(|p| p.phone.as_str()).collect();
     scan::scan(&world.folder.region(world.case.old), &gone, &stay).map_err(|e| {
         let why = "without the scan nothing is proven of the files";
-        Failure::new("demo-scan", format!("the old region's files can't be scanned: {e}"), why, "ls -l domicile-demo")
+        Failure::new(
+            "demo-scan",
+            format!("the old region's files can't be scanned: {e}"),
+            why,
+            "ls -l domicile-demo",
+        )
     })
 }
 
 fn check_receipts(stage: &Stage, verdict: &mut Verdict) -> Result<()> {
     let trusted = keys::public(std::slice::from_ref(&stage.config.keys))?;
     let folder = &stage.config.receipts;
-    let entries = fs::read_dir(folder).map_err(|e| failure::of_file("read the folder of receipts", folder, &e))?;
+    let entries =
+        fs::read_dir(folder).map_err(|e| failure::of_file("read the folder of receipts", folder, &e))?;
     for entry in entries.filter_map(|e| e.ok()) {
         let path = entry.path();
         if path.extension().is_none_or(|e| e != "receipts") {

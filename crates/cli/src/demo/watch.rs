@@ -51,13 +51,21 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to draw. `subjects` and `rows` are what the plan expects.
-    pub fn start(page: &Page, tally: &Arc<Tally>, counters: &Arc<Counters>, subjects: u64, rows: u64) -> Self {
-        let target = if page.is_moving() { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
+    pub fn start(
+        page: &Page,
+        tally: &Arc<Tally>,
+        counters: &Arc<Counters>,
+        subjects: u64,
+        rows: u64,
+    ) -> Self {
+        let target =
+            if page.is_moving() { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let colour = if page.has_colour() { ".cyan/dim" } else { "" };
         let people = bars.add(ProgressBar::new(subjects).with_style(bar("people", colour)));
         let copied = bars.add(ProgressBar::new(rows).with_style(bar("rows  ", colour)));
-        let line = ProgressStyle::with_template("  {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let line =
+            ProgressStyle::with_template("  {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let apps = bars.add(ProgressBar::new_spinner().with_style(line));
         let (tally, counters) = (tally.clone(), counters.clone());
         let task = tokio::spawn(async move {
@@ -86,7 +94,9 @@ impl Watch {
 
 /// What the applications have come to.
 pub fn of_applications(counters: &Counters) -> String {
-    let wait = counters.wait_ms(0.5).map_or(String::new(), |ms| format!(", half of these waited under {}", milliseconds(ms)));
+    let wait = counters
+        .wait_ms(0.5)
+        .map_or(String::new(), |ms| format!(", half of these waited under {}", milliseconds(ms)));
     format!(
         "applications: {} writes acknowledged, {} refused and repeated{wait}",
         count(counters.acknowledged.load(Ordering::Relaxed)),
@@ -97,5 +107,7 @@ pub fn of_applications(counters: &Counters) -> String {
 fn bar(what: &str, colour: &str) -> ProgressStyle {
     let template = format!("  {what} {{bar:30{colour}}} {{human_pos}}/{{human_len}}  {{wide_msg}}");
     // The template is ours; a wrong one falls back to indicatif's own.
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+    ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─")
 }

@@ -100,7 +100,13 @@ fn fill_shop(case: &Case, conn: &Connection, people: &[Person], dice: &mut Dice)
     let mut line = conn.prepare("INSERT INTO order_lines VALUES (?1, ?2, ?3, ?4)")?;
     let (mut rows, mut line_id) = (0, 0);
     for person in people.iter().filter(|p| p.shops) {
-        customer.execute(params![person.id, person.phone, person.name, person.country, flags(case, person)])?;
+        customer.execute(params![
+            person.id,
+            person.phone,
+            person.name,
+            person.country,
+            flags(case, person)
+        ])?;
         rows += 1;
         for id in person.orders.clone() {
             order.execute(params![id, person.id, day(dice)])?;
@@ -119,7 +125,13 @@ fn fill_cloud(case: &Case, conn: &Connection, people: &[Person], dice: &mut Dice
     let mut account = conn.prepare("INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5, 0)")?;
     let mut rows = 0;
     for person in people {
-        account.execute(params![person.id, person.phone, person.name, person.country, flags(case, person)])?;
+        account.execute(params![
+            person.id,
+            person.phone,
+            person.name,
+            person.country,
+            flags(case, person)
+        ])?;
         rows += 1;
     }
     let mut device = conn.prepare("INSERT INTO devices VALUES (?1, ?2, ?3, ?4)")?;
@@ -136,18 +148,27 @@ fn fill_cloud(case: &Case, conn: &Connection, people: &[Person], dice: &mut Dice
         for id in person.messages.clone() {
             say(&mut message, id, person, dice.pick(people), dice)?;
         }
-        rows += (person.devices.clone().count() + person.contacts.clone().count() + person.messages.clone().count()) as u64;
+        rows += (person.devices.clone().count()
+            + person.contacts.clone().count()
+            + person.messages.clone().count()) as u64;
     }
     Ok(rows)
 }
 
-fn say(message: &mut Statement, id: i64, from: &Person, to: &Person, dice: &mut Dice) -> rusqlite::Result<()> {
+fn say(
+    message: &mut Statement,
+    id: i64,
+    from: &Person,
+    to: &Person,
+    dice: &mut Dice,
+) -> rusqlite::Result<()> {
     message.execute(params![id, from.id, to.id, *dice.pick(WORDS), day(dice)]).map(drop)
 }
 
 /// Photos hang on a person's first device; the row holds the object's key and hash.
 fn put_photos(case: &Case, folder: &Folder, people: &[Person], seed: u64, made: &mut Made) -> Result<()> {
-    let mut conn = open(folder, case.old, ServiceName::Cloud).map_err(|e| of_sqlite("open the database", &e))?;
+    let mut conn =
+        open(folder, case.old, ServiceName::Cloud).map_err(|e| of_sqlite("open the database", &e))?;
     let mut dice = Dice::new(seed ^ 0x0070_6870_746f);
     let mut write = || -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
         let tx = conn.transaction()?;
@@ -202,7 +223,8 @@ pub fn day(dice: &mut Dice) -> String {
 }
 
 /// What the shop sells.
-pub const ARTICLES: &[&str] = &["phone", "case", "power bank", "earphones", "fitness band", "router", "charger"];
+pub const ARTICLES: &[&str] =
+    &["phone", "case", "power bank", "earphones", "fitness band", "router", "charger"];
 /// Kinds of phones.
 pub const MODELS: &[&str] = &["M2", "M3", "M4", "Note", "Note 4G", "Tab"];
 /// What people write; no numbers in it.

@@ -23,22 +23,56 @@ pub struct Job {
 #[derive(Debug, Clone)]
 pub enum What {
     /// A new name, and `rev + 1`: done twice, it shows.
-    Rename { table: TableAt, name: String },
+    Rename {
+        table: TableAt,
+        name: String,
+    },
     /// Another text in one column of one row.
-    Edit { table: TableAt, id: i64, column: &'static str, text: String },
+    Edit {
+        table: TableAt,
+        id: i64,
+        column: &'static str,
+        text: String,
+    },
     /// A message, and `rev + 1` of its sender, in one transaction.
-    Message { id: i64, to: i64, text: String, day: String },
-    Contact { id: i64, name: String, hash: String },
+    Message {
+        id: i64,
+        to: i64,
+        text: String,
+        day: String,
+    },
+    Contact {
+        id: i64,
+        name: String,
+        hash: String,
+    },
     /// A device with a photo: the object first, then two rows.
-    Device { id: i64, model: String, imei: String, photo: i64, bytes: Vec<u8> },
+    Device {
+        id: i64,
+        model: String,
+        imei: String,
+        photo: i64,
+        bytes: Vec<u8>,
+    },
     /// A device goes, its photos by cascade, then their objects.
-    DropDevice { id: i64 },
+    DropDevice {
+        id: i64,
+    },
     /// An order and its lines.
-    Order { id: i64, day: String, lines: Vec<(i64, String, i64)> },
+    Order {
+        id: i64,
+        day: String,
+        lines: Vec<(i64, String, i64)>,
+    },
     /// An order goes, its lines by cascade.
-    DropOrder { id: i64 },
+    DropOrder {
+        id: i64,
+    },
     /// A row without children goes.
-    Delete { table: TableAt, id: i64 },
+    Delete {
+        table: TableAt,
+        id: i64,
+    },
 }
 
 impl Job {
@@ -60,7 +94,9 @@ impl Job {
     pub fn words(&self) -> String {
         let verb = match &self.what {
             What::Rename { .. } | What::Edit { .. } => "an update",
-            What::Message { .. } | What::Contact { .. } | What::Device { .. } | What::Order { .. } => "an insert",
+            What::Message { .. } | What::Contact { .. } | What::Device { .. } | What::Order { .. } => {
+                "an insert"
+            }
             What::DropDevice { .. } | What::DropOrder { .. } | What::Delete { .. } => "a delete",
         };
         format!("{verb} in {}", tables::ALL[usize::from(self.table())].name)
@@ -132,7 +168,9 @@ impl Desk {
     fn order(&mut self) -> What {
         let id = self.id();
         let lines = (0..self.dice.between(1, 3))
-            .map(|_| (self.id(), (*self.dice.pick(world::ARTICLES)).to_owned(), self.dice.between(1, 4) as i64))
+            .map(|_| {
+                (self.id(), (*self.dice.pick(world::ARTICLES)).to_owned(), self.dice.between(1, 4) as i64)
+            })
             .collect();
         What::Order { id, day: world::day(&mut self.dice), lines }
     }
@@ -151,16 +189,22 @@ impl Desk {
                 column: "body",
                 text: format!("edited {}", self.dice.digits(6)),
             },
-            12..14 => {
-                What::Delete { table: tables::MESSAGES, id: self.standing(tables::MESSAGES, person.messages.clone())? }
-            }
+            12..14 => What::Delete {
+                table: tables::MESSAGES,
+                id: self.standing(tables::MESSAGES, person.messages.clone())?,
+            },
             14..16 => {
                 let other = self.dice.pick(people);
-                What::Contact { id: self.id(), name: other.name.clone(), hash: world::number_hash(&other.phone) }
+                What::Contact {
+                    id: self.id(),
+                    name: other.name.clone(),
+                    hash: world::number_hash(&other.phone),
+                }
             }
-            16 => {
-                What::Delete { table: tables::CONTACTS, id: self.standing(tables::CONTACTS, person.contacts.clone())? }
-            }
+            16 => What::Delete {
+                table: tables::CONTACTS,
+                id: self.standing(tables::CONTACTS, person.contacts.clone())?,
+            },
             17..19 => What::Device {
                 id: self.id(),
                 model: (*self.dice.pick(world::MODELS)).to_owned(),

@@ -96,7 +96,9 @@ fn remove(path: &Path) -> Result<(), String> {
 
 fn judged(error: &rusqlite::Error) -> Result<Outcome, String> {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SchemaChanged) => Ok(Outcome::Busy),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SchemaChanged) => {
+            Ok(Outcome::Busy)
+        }
         _ if error.to_string().contains("RS001") => Ok(Outcome::Refused),
         _ => Err(error.to_string()),
     }
@@ -133,9 +135,18 @@ fn act(conn: &Connection, job: &Job) -> Result<Done, Stop> {
             hand.write(*table, &sql, vec![(*id).into(), text.clone().into()])?;
         }
         What::Message { id, to, text, day } => {
-            let values = vec![(*id).into(), me.clone(), (*to).into(), text.clone().into(), day.clone().into()];
-            hand.write(tables::MESSAGES, "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5) RETURNING *", values)?;
-            hand.write(tables::ACCOUNTS, "UPDATE accounts SET rev = rev + 1 WHERE id = ?1 RETURNING *", vec![me])?;
+            let values =
+                vec![(*id).into(), me.clone(), (*to).into(), text.clone().into(), day.clone().into()];
+            hand.write(
+                tables::MESSAGES,
+                "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5) RETURNING *",
+                values,
+            )?;
+            hand.write(
+                tables::ACCOUNTS,
+                "UPDATE accounts SET rev = rev + 1 WHERE id = ?1 RETURNING *",
+                vec![me],
+            )?;
         }
         What::Contact { id, name, hash } => {
             let values = vec![(*id).into(), me, name.clone().into(), hash.clone().into()];
@@ -155,10 +166,18 @@ fn act(conn: &Connection, job: &Job) -> Result<Done, Stop> {
         }
         What::Order { id, day, lines } => {
             let values = vec![(*id).into(), me, day.clone().into()];
-            hand.write(tables::ORDERS, "INSERT INTO orders VALUES (?1, ?2, ?3, 'placed') RETURNING *", values)?;
+            hand.write(
+                tables::ORDERS,
+                "INSERT INTO orders VALUES (?1, ?2, ?3, 'placed') RETURNING *",
+                values,
+            )?;
             for (line, article, quantity) in lines {
                 let values = vec![(*line).into(), (*id).into(), article.clone().into(), (*quantity).into()];
-                hand.write(tables::ORDER_LINES, "INSERT INTO order_lines VALUES (?1, ?2, ?3, ?4) RETURNING *", values)?;
+                hand.write(
+                    tables::ORDER_LINES,
+                    "INSERT INTO order_lines VALUES (?1, ?2, ?3, ?4) RETURNING *",
+                    values,
+                )?;
             }
         }
         What::DropOrder { id } => {
@@ -207,7 +226,11 @@ impl Hand<'_> {
     fn cascade(&mut self, table: TableAt, sql: &str, id: i64) -> Result<(), Stop> {
         let mut statement = self.conn.prepare_cached(sql)?;
         let ids: Vec<i64> = statement.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        self.entries.extend(ids.into_iter().map(|id| Entry { row: (table, id), subject: self.subject, value: None }));
+        self.entries.extend(ids.into_iter().map(|id| Entry {
+            row: (table, id),
+            subject: self.subject,
+            value: None,
+        }));
         Ok(())
     }
 

@@ -159,7 +159,9 @@ fn init_overwrites_nothing_and_says_what_it_needs() {
     assert_snapshot!("init_root", typed(&["--country", "US", "--root", "custmer"]));
     let url = |url: &str| shop.run(&["init", "--country", "US", "--dir", "new", "--from", url]).whole();
     assert_snapshot!("init_password", url("postgres://a:hunter2@h/d"));
-    assert_snapshot!("init_no_file", url("sqlite:nothing.db"));
+    let bare = Shop::bare(0);
+    let nothing = bare.run(&["init", "--country", "US", "--from", "sqlite:nothing.db"]);
+    assert_snapshot!("init_no_file", nothing.whole());
     assert_snapshot!("init_no_server", url("postgres://a@127.0.0.1:1/d"));
     assert!(!shop.path("new/domicile.toml").exists());
     let into = shop.ok(&[

@@ -18,7 +18,7 @@ pub async fn adopt(stage: &Stage) -> Result<()> {
     for service in stage.world.case.services {
         guard::run(&stage.app(service.name), GuardCommand::Install(all())).await?;
     }
-    page.done("guard install    the triggers are there and only count");
+    page.done("guard install: the triggers are there and only count");
     for service in stage.world.case.services {
         guard::run(&stage.app(service.name), GuardCommand::Backfill(all())).await?;
     }
@@ -26,11 +26,11 @@ pub async fn adopt(stage: &Stage) -> Result<()> {
     for service in stage.world.case.services {
         homes += stage.counts(service.name).await?.values().sum::<u64>();
     }
-    page.done(&format!("guard backfill   {} accounts and customers have their home", count(homes)));
+    page.done(&format!("guard backfill: {} accounts and customers have their home", count(homes)));
     for service in stage.world.case.services {
         guard::run(&stage.app(service.name), GuardCommand::Enforce(all())).await?;
     }
-    page.done("guard enforce    from here on a write in the wrong place is refused");
+    page.done("guard enforce: from here on a write in the wrong place is refused");
     page.gap();
     page.say(
         "The directory knows each account's one home. It holds no personal data: whoever reads it without its \

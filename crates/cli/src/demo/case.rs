@@ -24,6 +24,8 @@ pub struct Case {
     pub policy: (&'static str, &'static str),
     /// What moves when.
     pub trips: &'static [Trip],
+    /// Number of the trip whose plan is asked who can't be helped.
+    pub refusals_at: usize,
     /// Where each country's people live in the end, if not where they were: the case's own expectation, which
     /// no policy was asked for.
     pub settled: &'static [(&'static str, &'static str)],
@@ -158,6 +160,7 @@ pub const REFERENCE: Case = Case {
             killed: false,
         },
     ],
+    refusals_at: 2,
     settled: &[
         ("HK", "singapore"),
         ("TW", "singapore"),
@@ -199,6 +202,7 @@ pub const MIRROR: Case = Case {
         for_latency: false,
         killed: true,
     }],
+    refusals_at: 1,
     settled: &[("CN", "guizhou")],
     cheat: ("CN", "China"),
 };

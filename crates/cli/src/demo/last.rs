@@ -28,10 +28,10 @@ pub struct Told {
 }
 
 const NOT_PROVEN: &[&str] = &[
-    "where the regions really stand: their countries are declared, here they are folders",
+    "where regions really stand: countries are declared; here they are folders",
     "what lies below the file system: freed blocks, snapshots, backups",
-    "that nobody copied data before it moved, or holds all the keys: here one person does",
-    "numbers in other writings than the one stored; other people's address books keep keyed hashes of them",
+    "that nobody copied data before; and here one person holds all the keys",
+    "numbers written otherwise: contacts of those who stay keep keyed hashes",
 ];
 
 /// The answer of the command.
@@ -39,7 +39,7 @@ pub fn answer(stage: &Stage, told: &Told) -> Answer {
     let page = &stage.page;
     page.begin(if told.verdict.holds() { "Before and after" } else { "A PROOF FAILED" });
     let mut text = format!("{}\n\n", paper::indented("  ", &table(stage, told)));
-    text.push_str(&numbers(page, told));
+    text.push_str(&numbers(stage, page, told));
     text.push_str(&format!("\n{}\n", page.paint(Tone::Bold, "What is not proven")));
     for line in NOT_PROVEN {
         text.push_str(&format!("{}\n", paper::wrapped("  · ", line)));
@@ -65,21 +65,21 @@ fn table(stage: &Stage, told: &Told) -> String {
     let rows = rows.map(|(place, (a, b))| {
         vec![
             place.id.to_owned(),
-            format!("{} / {}", place.country, place.operator),
+            format!("{}/{}", place.country, place.operator),
             arrow(a.people, b.people, count),
             arrow(a.rows, b.rows, count),
             arrow(a.objects, b.objects, count),
-            arrow(a.bytes, b.bytes, bytes),
+            bytes(b.bytes),
         ]
     });
     paper::table(
-        &["region", "in / run by", "people", "rows", "photos", "bytes of files"],
+        &["region", "in/by", "people", "rows", "photos", "files"],
         &[2, 3, 4, 5],
         rows.collect(),
     )
 }
 
-fn numbers(page: &Page, told: &Told) -> String {
+fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
     let verdict = &told.verdict;
     let pauses = told.erased.pauses_us();
     let at = |share: f64| {
@@ -99,23 +99,23 @@ fn numbers(page: &Page, told: &Told) -> String {
         (
             "proven",
             format!(
-                "{}, {}, {}, {}",
+                "{}, {}, {}, {} of {} phone numbers in the bytes of {}",
                 zero(verdict.findings.lost, "lost"),
                 zero(verdict.findings.doubled, "doubled"),
                 zero(verdict.findings.wrong() - verdict.findings.lost - verdict.findings.doubled, "wrong"),
-                zero(
-                    verdict.scan.found,
-                    &format!("left in {} of {} phone numbers:", "the old bytes", count(verdict.scan.numbers))
-                )
+                zero(verdict.scan.found, "left"),
+                count(verdict.scan.numbers),
+                stage.world.case.old
             ),
         ),
         (
             "applications",
             format!(
-                "{} row writes acknowledged, {} refused and repeated, longest wait {}",
+                "{} rows written, {} writes refused and repeated, longest wait {}{}",
                 count(verdict.acknowledged),
                 count(told.refused),
-                told.wait_ms_max.map_or("-".to_owned(), milliseconds)
+                told.wait_ms_max.map_or("-".to_owned(), milliseconds),
+                if told.moved.iter().any(|m| m.killed) { " (behind the dead worker)" } else { "" }
             ),
         ),
         ("pause a person", format!("p50 {}, p99 {}, longest {}", at(0.5), at(0.99), at(1.0))),
@@ -159,10 +159,11 @@ fn commands(stage: &Stage) -> String {
     lines.push(format!("export DOMICILE_CONFIG={}", config.display()));
     lines.push(format!("domicile locate {someone}{flag}"));
     lines.push(format!("domicile policy explain {someone}{flag}"));
-    lines.push(format!("domicile receipt extract {someone}{flag} -o {someone}.receipt && domicile receipt verify {someone}.receipt"));
+    lines.push(format!("domicile receipt extract {someone}{flag} -o {someone}.receipt"));
+    lines.push(format!("domicile receipt verify {someone}.receipt"));
     lines.push(format!("domicile status{flag} && domicile verify{flag}"));
     lines.push(format!(
-        "sqlite3 {} \"INSERT INTO accounts VALUES (9, '+1', 'X', '{}', '', 0)\"   # if installed",
+        "sqlite3 {} \"UPDATE accounts SET country='{}'\"",
         world.folder.database(case.old, super::case::ServiceName::Cloud).display(),
         case.cheat.0
     ));

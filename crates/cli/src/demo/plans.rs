@@ -9,7 +9,6 @@ use crate::failure::Result;
 use crate::figures::{bytes, count};
 use crate::paper;
 use domicile_mover::Plan;
-use domicile_mover::plan::Group;
 use std::path::PathBuf;
 
 /// Makes the plan of a trip by the command's own function, and shows it.
@@ -27,13 +26,15 @@ pub async fn plan_trip(stage: &Stage, number: usize, trip: &Trip) -> Result<(Pla
     plan::run(&stage.app(trip.service), args).await?;
     let plan = plan::read(&file)?;
     page.show(&moves(&plan));
-    for planned in &plan.moves {
-        page.show(&reasons(&planned.to, &planned.groups));
-    }
+    page.show(&reasons(&plan));
     page.rest().await;
-    if !plan.refusals.is_empty() {
+    // The same people are refused by every plan: one screen for them is enough.
+    if number == stage.world.case.refusals_at {
         refusals(stage, &plan);
         page.rest().await;
+    } else if !plan.refusals.is_empty() {
+        let n: u64 = plan.refusals.iter().map(|r| r.group.subjects).sum();
+        page.say(&format!("{} are refused any region of this maker: more of them on a later screen.", count(n)));
     }
     Ok((plan, file))
 }
@@ -69,13 +70,22 @@ fn moves(plan: &Plan) -> String {
     paper::table(&head, &[3, 4, 5, 6], rows)
 }
 
-/// The laws that decide, each once, and one sentence why.
-fn reasons(to: &str, groups: &[Group]) -> String {
-    let mut largest: Vec<&Group> = groups.iter().collect();
-    largest.sort_by_key(|g| std::cmp::Reverse(g.subjects));
-    let Some(first) = largest.first() else { return String::new() };
-    let why = paper::wrapped(&format!("{} to {to}: ", first.class), &first.why);
-    format!("{why}\n  law: {}", first.law)
+/// Each law that decides, once: what it is called, and why the largest class goes where it goes.
+fn reasons(plan: &Plan) -> String {
+    let mut laws: Vec<&str> = Vec::new();
+    let mut text = String::new();
+    for planned in &plan.moves {
+        let Some(first) = planned.groups.iter().max_by_key(|g| g.subjects) else { continue };
+        if !laws.contains(&first.law.as_str()) {
+            laws.push(&first.law);
+            let must = first.why.split(';').next().unwrap_or_default();
+            text.push_str(&format!("{}\n", paper::wrapped("why   ", must)));
+        }
+        let where_to = first.why.split(';').find(|part| part.contains("goes to")).unwrap_or_default().trim();
+        let where_to = where_to.split(": goes to").last().unwrap_or_default().trim_start_matches("goes to").trim();
+        text.push_str(&format!("{}\n", paper::wrapped("where ", &format!("{}: {where_to}", first.class))));
+    }
+    text
 }
 
 /// Those who must leave and may go nowhere: the plan says it, and so does the demo, in plain words.
@@ -90,8 +100,14 @@ fn refusals(stage: &Stage, plan: &Plan) {
             count(group.subjects),
             refusal.region
         ));
-        let rows = refusal.against.iter().map(|(region, why)| vec![region.clone(), why.clone()]).collect();
-        page.show(&paper::table(&["region", "refused because"], &[], rows));
+        let mut told: Vec<&str> = Vec::new();
+        for (_, why) in &refusal.against {
+            if !told.contains(&why.as_str()) {
+                told.push(why);
+                let alike = refusal.against.iter().filter(|(_, w)| w == why).map(|(r, _)| r.as_str());
+                page.show(&format!("{}\n{}", alike.collect::<Vec<_>>().join(", "), paper::wrapped("  no: ", why)));
+            }
+        }
     }
     let Some((flag, _)) = stage.world.case.flagged else { return };
     let n: u64 =

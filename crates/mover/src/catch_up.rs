@@ -4,10 +4,12 @@ use crate::batch::{Batch, Traveller, ids, merge, minus};
 use crate::copy::Copied;
 use crate::error::{At, Error, Result};
 use crate::objects::{self, Bound};
+use crate::pace;
 use crate::progress::Event;
 use crate::route::Prints;
 use domicile_stores::records::{Change, KeySet, Pick, SubjectId};
 use domicile_stores::{Snapshot, Writing};
+use std::collections::BTreeSet;
 
 /// Differences between the sides are only the newest.
 pub(crate) struct CaughtUp {
@@ -45,13 +47,16 @@ pub(crate) async fn catch_up(batch: &Batch<'_>, copied: Copied) -> Result<Caught
 pub(crate) async fn until_few(batch: &Batch<'_>, travellers: &[Traveller]) -> Result<KeySet> {
     let subjects = ids(travellers);
     let mut touched = KeySet::new();
-    for _ in 0..batch.limits().verify_rounds {
+    for number in 0..batch.limits().verify_rounds {
         let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
         let round = round(batch, snapshot.as_mut(), &subjects, Bound::None).await?;
         snapshot.close().await.at(batch.source)?;
         merge(&mut touched, round.keys);
         if round.changes <= batch.limits().catch_up_enough && round.applied {
             break;
+        }
+        if !round.applied {
+            pace::back_off(number + 3).await;
         }
     }
     Ok(touched)
@@ -87,6 +92,13 @@ pub(crate) async fn round(
             // CRASH: the entries stay and are applied once more; applying is idempotent.
             batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
             Ok(Round::applied(changes.len(), keys))
+        }
+        // Two batches that hand rows to each other may deadlock at the target; the next round tries again.
+        Err(error) if error.is_again() && bound == Bound::None => {
+            let why = format!("its writers and another batch kept getting in the way ({error})");
+            let subjects = changes.iter().map(|c| c.subject.clone()).collect();
+            let keys = snapshot.expand(&changes).await.at(batch.source)?;
+            Ok(Round { changes: changes.len(), keys, applied: false, why: Some(why), subjects })
         }
         Err(error) if error.in_the_way().is_some() && bound == Bound::None => {
             // Finding 7: somebody else's row still holds a key. What left the batch goes, so that
@@ -125,6 +137,7 @@ async fn apply(
     let mut writing = batch.target.records.begin(&batch.target_lease).await.at(batch.target)?;
     merge(&mut keys, writing.expand(changes).await.at(batch.target)?);
     let present = snapshot.owned(&keys, subjects).await.at(batch.source)?;
+    drop_objects(batch, snapshot, writing.as_mut(), subjects, &keys).await?;
     if way != Way::OnlyGone {
         let refs = snapshot.objects(subjects, Some(&present)).await.at(batch.source)?;
         objects::bring(batch, &refs, bound).await?;
@@ -142,6 +155,32 @@ async fn apply(
     // CRASH: all or nothing at the target; the entries at the source are still there.
     writing.commit().await.at(batch.target)?;
     Ok(keys)
+}
+
+/// Removes objects from the target that rows there name and no row at the source does any more: with a
+/// row that was deleted during the move its object would stay behind, and no later move would find it.
+///
+/// CRASH: the target's rows, `arriving` still, name absent objects; the entries are there and the next round
+/// takes the rows away.
+async fn drop_objects(
+    batch: &Batch<'_>,
+    snapshot: &mut dyn Snapshot,
+    writing: &mut dyn Writing,
+    subjects: &[SubjectId],
+    keys: &KeySet,
+) -> Result<()> {
+    if batch.service.layout.objects.is_empty() {
+        return Ok(());
+    }
+    let there = writing.objects(subjects, Some(keys)).await.at(batch.target)?;
+    if there.is_empty() {
+        return Ok(());
+    }
+    // All of the subjects' rows are asked: an unchanged one may name the same object.
+    let named = snapshot.objects(subjects, None).await.at(batch.source)?;
+    let named: BTreeSet<&str> = named.iter().map(|r| r.key.as_str()).collect();
+    let gone = there.into_iter().map(|r| r.key).filter(|key| !named.contains(key.as_str()));
+    objects::forget(batch, &gone.collect::<Vec<_>>()).await
 }
 
 async fn write_rows(

@@ -10,6 +10,7 @@ use crate::progress::Event;
 use crate::record::{Outcome, Reached};
 use domicile_stores::records::{State, SubjectId};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
 /// What one batch's erase removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +31,13 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
         return Ok(Erased::default());
     }
     check_grace(batch, now).await?;
+    // CRASH: homes already dropped were read back empty before; they only have to be written down.
+    let (moved, done) = still_away(batch, moved).await?;
+    note(batch, &done, 0, 0).await?;
+    if moved.is_empty() {
+        batch.reached(Reached::Erased).await?;
+        return Ok(Erased::default());
+    }
     // Before a fail-over could forget the move, the old copy must not be gone.
     batch.source.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.source)?;
     let objects = erase_objects(batch, &moved).await?;
@@ -48,6 +56,14 @@ async fn moved(batch: &Batch<'_>) -> Vec<Traveller> {
     let record = batch.record.lock().await;
     let moved = record.subjects.iter().filter(|(_, n)| n.outcome == Outcome::Moved && n.erased_at.is_none());
     moved.map(|(s, n)| Traveller { subject: s.clone(), epoch: n.epoch, attempt: 0 }).collect()
+}
+
+/// Splits the moved subjects into those the guard still has as `away` and those already dropped.
+async fn still_away(batch: &Batch<'_>, moved: Vec<Traveller>) -> Result<(Vec<Traveller>, Vec<Traveller>)> {
+    let subjects: Vec<_> = moved.iter().map(|t| t.subject.clone()).collect();
+    let homes = batch.source.records.homes(&subjects).await.at(batch.source)?;
+    let known: BTreeSet<SubjectId> = homes.into_iter().map(|row| row.subject).collect();
+    Ok(moved.into_iter().partition(|t| known.contains(&t.subject)))
 }
 
 /// Finding 9: an UPDATE through a stale route finds no row and commits happily, and no trigger can

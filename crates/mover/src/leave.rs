@@ -5,7 +5,7 @@ use crate::error::{At, Result};
 use crate::objects;
 use crate::progress::Event;
 use crate::record::LeftCode;
-use domicile_stores::records::State;
+use domicile_stores::records::{State, SubjectId};
 
 /// Subjects that could not even be marked: nothing was copied.
 pub(crate) async fn unmarked(
@@ -38,7 +38,23 @@ pub(crate) async fn moving(
     objects::withdraw(batch, &subjects).await?;
     target.drop_homes(lease, &subjects, State::Arriving).await.at(batch.target)?;
     batch.change(travellers, plain(&[State::Moving], State::Home)).await?;
+    forget_changes(batch, &subjects).await?;
     said(batch, travellers, code, why).await
+}
+
+/// Removes what was recorded for subjects that are `home` again. A writer still in flight may add an
+/// entry afterwards; the next mark removes those.
+async fn forget_changes(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
+    loop {
+        let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
+        let changes = snapshot.changes(subjects, batch.limits().catch_up_changes).await.at(batch.source)?;
+        snapshot.close().await.at(batch.source)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let entries: Vec<i64> = changes.iter().map(|c| c.id).collect();
+        batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
+    }
 }
 
 async fn said(batch: &Batch<'_>, travellers: &[Traveller], code: LeftCode, why: &str) -> Result<()> {

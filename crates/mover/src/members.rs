@@ -157,14 +157,16 @@ pub(crate) async fn record(from: &Region, wave: &str, batch: &str) -> Result<Rec
     serde_json::from_value(row.record).map_err(json)
 }
 
-/// Opens the batches of subjects that left theirs because of busy writers once more, and says how many they are.
+/// Opens the batches of subjects that left theirs because of busy writers once more, and says how many
+/// they are. A value taken at the target is tried again, too: where it stood in another batch's copy of a
+/// row that was re-owned, that batch has removed it by now.
 pub(crate) async fn regroup_stragglers(from: &Region, wave: &str) -> Result<u64> {
     let mut again = 0;
     for row in from.records.batches(wave).await.at(from)? {
         let mut record: Record = serde_json::from_value(row.record).map_err(json)?;
         let mut here = 0;
         for note in record.subjects.values_mut() {
-            if matches!(&note.outcome, Outcome::Left { code: LeftCode::Busy, .. }) {
+            if matches!(&note.outcome, Outcome::Left { code: LeftCode::Busy | LeftCode::Taken, .. }) {
                 *note = SubjectNote::default();
                 here += 1;
             }

@@ -174,6 +174,14 @@ pub(crate) async fn withdraw(batch: &Batch<'_>, subjects: &[SubjectId]) -> Resul
     Ok(())
 }
 
+/// Removes single objects from the target: the rows that named them are gone.
+pub(crate) async fn forget(batch: &Batch<'_>, keys: &[String]) -> Result<()> {
+    let Some((_, target)) = stores(batch).filter(|_| !keys.is_empty()) else { return Ok(()) };
+    target.erase(keys).await.at(batch.target)?;
+    batch.objects.lock().await.retain(|key, _| !keys.contains(key));
+    Ok(())
+}
+
 /// Forwards what arrived at the old home after the cutover (a pre-signed upload, say), unless the
 /// new home has changed the object meanwhile. Returns all keys of the subjects at the old home.
 ///

@@ -14,7 +14,7 @@ pub(crate) async fn back_off(round: u32) {
     let base = Duration::from_millis(2).saturating_mul(1 << round.min(10)).min(LONGEST);
     // Jitter from the clock's own noise: two movers must not step in time, nothing more is asked of it.
     let noise = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos() % 1000);
-    tokio::time::sleep(base / 2 + base * noise / 2000).await;
+    tokio::time::sleep(base / 2 + base * noise / 1000).await;
 }
 
 /// Waits as long as `rows` may take at the user's ceiling.

@@ -11,6 +11,8 @@ pub async fn preflight(service: &Service, from: &Region, to: &Region) -> Result<
         for (what, grant) in region.records.missing_privileges().await.at(region)? {
             problems.push(format!("{}: no privilege for {what}; run: {grant}", region.id));
         }
+        let hazards = region.records.hazards().await.at(region)?;
+        problems.extend(hazards.into_iter().map(|hazard| format!("{}: {hazard}", region.id)));
         let status = region.records.status(false).await.at(region)?;
         problems.extend(guard_problems(service, region, &status));
         let catalogue = region.records.catalogue().await.at(region)?;

@@ -5,7 +5,7 @@
 //! stage takes the record of the one before, so a wrong order does not compile.
 
 use crate::activate::activate;
-use crate::batch::{Batch, Traveller, ids, only, plain, without};
+use crate::batch::{Batch, Traveller, ids, only, plain};
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::copy::{Copied, Planned, copy};
 use crate::cutover::{self, CutOver, cutover};
@@ -161,8 +161,9 @@ async fn finish_moved(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
     batch.save().await
 }
 
-/// Gives up a batch before its cutovers: every subject that has not moved goes back.
-pub(crate) async fn abort(batch: &Batch<'_>) -> Result<usize> {
+/// Gives up a batch before its cutovers: every subject that has not moved goes back, noted with that
+/// code and those words.
+pub(crate) async fn give_up(batch: &Batch<'_>, code: LeftCode, why: &str) -> Result<()> {
     let standing = stand(batch).await?;
     finish_moved(batch, &standing.moved).await?;
     let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
@@ -170,9 +171,13 @@ pub(crate) async fn abort(batch: &Batch<'_>) -> Result<usize> {
     batch.change(&standing.open, plain(&[State::Fencing, State::Fenced], State::Moving)).await?;
     batch.change(&standing.open, plain(&[State::Marking], State::Home)).await?;
     let travellers: Vec<_> = standing.open.into_iter().chain(back).collect();
-    crate::leave::moving(batch, &travellers, LeftCode::Aborted, "the wave was aborted").await?;
-    batch.reached(Reached::Activated).await?;
-    Ok(without(&travellers, &moved).len())
+    crate::leave::moving(batch, &travellers, code, why).await?;
+    batch.reached(Reached::Activated).await
+}
+
+/// [`give_up`] because somebody asked for it.
+pub(crate) async fn abort(batch: &Batch<'_>) -> Result<()> {
+    give_up(batch, LeftCode::Aborted, "the wave was aborted").await
 }
 
 /// Fingerprints of the mapped tables at both sides, taken when the batch was marked.

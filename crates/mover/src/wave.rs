@@ -9,7 +9,7 @@ use crate::pace;
 use crate::plan::{Plan, PlannedMove};
 use crate::preflight::preflight;
 use crate::progress::Event;
-use crate::record::{Reached, Record};
+use crate::record::{LeftCode, Reached, Record};
 use crate::report::WaveReport;
 use crate::route::{self, Until};
 use crate::service::{Region, Service};
@@ -160,11 +160,12 @@ async fn drive_with_turn(
         resumed,
     });
     let skipped = members::open_batches(service, from, wave, note).await?;
-    for _ in 0..=service.limits.straggler_rounds {
-        run_batches(service, from, to, wave, Until::Activated).await?;
+    run_batches(service, from, to, wave, Until::Activated).await?;
+    for _ in 0..service.limits.straggler_rounds {
         if members::regroup_stragglers(from, wave).await? == 0 {
             break;
         }
+        run_batches(service, from, to, wave, Until::Activated).await?;
     }
     let batches = from.records.batches(wave).await.at(from)?;
     let mut report = WaveReport::gather(service, wave, note, &batches, started.elapsed())?;
@@ -229,7 +230,7 @@ async fn run_batch(service: &Service, from: &Region, to: &Region, row: BatchRow,
         let attempt = async {
             let batch = Batch::take(service, &row.wave, &row.batch, from, to, record.clone()).await?;
             route::run(&batch, until).await?;
-            if until == Until::Verified { route::abort(&batch).await.map(|_| ()) } else { Ok(()) }
+            if until == Until::Verified { route::abort(&batch).await } else { Ok(()) }
         };
         match attempt.await {
             Err(error) if error.may_pass() && round < service.limits.tries => {
@@ -240,6 +241,12 @@ async fn run_batch(service: &Service, from: &Region, to: &Region, row: BatchRow,
                 if let Ok(journalled) = members::record(from, &row.wave, &row.batch).await {
                     record = journalled;
                 }
+            }
+            Err(error) if error.is_again() => {
+                // Nothing is wrong with the data: the subjects go back and with a later batch.
+                let batch = Batch::take(service, &row.wave, &row.batch, from, to, record).await?;
+                let why = "its writers kept getting in the way";
+                return route::give_up(&batch, LeftCode::Busy, why).await;
             }
             other => return other,
         }
@@ -350,6 +357,8 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     close_all(service, &from, &to, batches).await?;
     from.records.drop_list(&note.planned.list).await.at(&from)?;
     report.scrubbed = Some(from.records.scrub().await.at(&from)?);
+    // While somebody was `away` the triggers of `guard = "wave"` had to stay armed.
+    arm(&from, &to, false).await?;
     turn.give_back().await;
     Ok((total, report))
 }

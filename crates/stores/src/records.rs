@@ -256,6 +256,9 @@ pub trait Records: Send + Sync {
     async fn catalogue(&self) -> Result<Catalogue>;
     /// What the mover may not do here, each with the GRANT that mends it; empty: all is well.
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>>;
+    /// What the guard cannot hold against, in words: prepared transactions, subscriptions that apply
+    /// into mapped tables, row security that hides rows from us.
+    async fn hazards(&self) -> Result<Vec<String>>;
 
     // ---- adoption -------------------------------------------------------------------------------
 

@@ -96,6 +96,7 @@ macro_rules! pass {
 pass! {
     identity() -> String;
     catalogue() -> Catalogue;
+    hazards() -> Vec<String>;
     missing_privileges() -> Vec<(String, String)>;
     install(spec: &GuardSpec) -> ();
     set_mode(mode: Mode) -> ();

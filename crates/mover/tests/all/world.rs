@@ -354,9 +354,10 @@ impl App {
     /// Rows affected, or the refusal's words.
     pub async fn exec(&self, sql: &str) -> Result<u64, String> {
         match self {
-            App::Sqlite(db) => {
+            // In place: waiting for the file's lock must not hold up the mover's own tasks.
+            App::Sqlite(db) => tokio::task::block_in_place(|| {
                 db.lock().unwrap().execute(sql, []).map(|n| n as u64).map_err(|e| e.to_string())
-            }
+            }),
             App::Postgres(client) => client.execute(sql, &[]).await.map_err(|e| match e.as_db_error() {
                 Some(db) => format!("{}: {}", db.code().code(), db.message()),
                 None => e.to_string(),

@@ -32,6 +32,9 @@ impl Records for Postgres {
         self.read_catalogue().await
     }
 
+    async fn hazards(&self) -> Result<Vec<String>> {
+        Postgres::hazards(self).await
+    }
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
         Postgres::missing_privileges(self).await
     }

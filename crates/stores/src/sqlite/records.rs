@@ -33,6 +33,10 @@ impl Records for Sqlite {
         self.read("read the catalogue", catalogue::read).await
     }
 
+    async fn hazards(&self) -> Result<Vec<String>> {
+        // A file has no subscriptions, no row security, and nothing prepared that outlives its connection.
+        Ok(Vec::new())
+    }
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
         Sqlite::missing_privileges(self).await
     }

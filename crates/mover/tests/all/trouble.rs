@@ -1,1 +1,204 @@
-//! later
+//! What goes wrong in the middle of a wave: caught, named, and nothing lost.
+
+use crate::world::{Engine, World, ask};
+use domicile_mover::plan::{self, Plan};
+use domicile_mover::progress::{Event, Observer};
+use domicile_mover::wave::{self, Options};
+use domicile_mover::{Error, Service};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Does something once, when a batch enters a stage.
+struct At {
+    stage: &'static str,
+    done: AtomicBool,
+    act: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Observer for At {
+    fn event(&self, event: Event) {
+        if let Event::Stage { stage, .. } = event
+            && stage == self.stage
+            && !self.done.swap(true, Ordering::SeqCst)
+        {
+            (self.act)();
+        }
+    }
+}
+
+async fn planned(service: &Service) -> Plan {
+    let mut planned = plan::plan(service, &ask()).await.unwrap();
+    planned.store(service).await.unwrap();
+    planned.plan
+}
+
+async fn service_that(
+    world: &World,
+    stage: &'static str,
+    act: impl Fn() + Send + Sync + 'static,
+) -> Arc<Service> {
+    let service = world.service().await;
+    let mut service = Arc::into_inner(service).unwrap();
+    service.observer = Arc::new(At { stage, done: AtomicBool::new(false), act: Box::new(act) });
+    Arc::new(service)
+}
+
+/// A row changed at the target before it is compared: the subject stays home, and the table is named.
+async fn a_corrupted_row_is_caught(engine: Engine) {
+    let world = Arc::new(World::new(engine, 4).await);
+    let tampering = world.clone();
+    let service = service_that(&world, "verify", move || {
+        let tampering = tampering.clone();
+        std::thread::spawn(move || tampering.tamper("new", "UPDATE items SET version = 77 WHERE id = 100"))
+            .join()
+            .unwrap();
+    })
+    .await;
+    let plan = planned(&service).await;
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    assert_eq!(report.subjects, 3);
+    let why = report.left.keys().next().unwrap();
+    assert!(why.contains("items") && why.contains("differ"), "{why}");
+    assert_eq!(world.dump("new").await["accounts"].len(), 3, "the target is empty of it");
+    let app = world.app("old").await;
+    assert_eq!(
+        app.exec("UPDATE items SET version = 1 WHERE id = 100").await,
+        Ok(1),
+        "it is writable at home"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupted_row_is_caught_on_sqlite() {
+    a_corrupted_row_is_caught(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupted_row_is_caught_on_postgres() {
+    a_corrupted_row_is_caught(Engine::Postgres).await;
+}
+
+/// An object changed at the target before it is compared.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupted_object_is_caught() {
+    let world = World::new(Engine::Sqlite, 3).await;
+    let file = world.dir.path().join("new-objects/photos/2.jpg");
+    let service =
+        service_that(&world, "catch up", move || std::fs::write(&file, "picture of X").unwrap()).await;
+    let plan = planned(&service).await;
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    assert_eq!(report.subjects, 2);
+    assert!(report.left.keys().next().unwrap().contains("object"), "{:?}", report.left);
+}
+
+/// An upload that replaces an object in every stage: the new home has the last bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_in_any_stage_arrives() {
+    for stage in ["copy", "catch up", "verify", "fence", "cutover", "activate", "activated"] {
+        let world = World::new(Engine::Sqlite, 2).await;
+        let file = world.dir.path().join("old-objects/photos/2.jpg");
+        let service = service_that(&world, stage, move || {
+            let draft = file.with_extension("draft");
+            std::fs::write(&draft, "the last picture of 2").unwrap();
+            std::fs::rename(&draft, &file).unwrap();
+        })
+        .await;
+        let plan = planned(&service).await;
+        let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+        assert_eq!(report.subjects, 2, "{stage}: {:?}", report.left);
+        wave::erase_wave(&service, &report.wave).await.unwrap();
+        let there = std::fs::read_to_string(world.dir.path().join("new-objects/photos/2.jpg")).unwrap();
+        assert_eq!(there, "the last picture of 2", "{stage}");
+        assert!(!world.dir.path().join("old-objects/photos/2.jpg").exists(), "{stage}");
+    }
+}
+
+/// A unique value of one subject is taken at the target: that one stays, the others move.
+async fn a_taken_value_keeps_one_subject(engine: Engine) {
+    let world = World::new(engine, 5).await;
+    world.tamper("new", "INSERT INTO accounts VALUES (900, 'IN', 'a3@example', 0)");
+    let service = world.service().await;
+    let plan = planned(&service).await;
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    assert_eq!(report.subjects, 4);
+    assert!(report.left.keys().next().unwrap().contains("accounts"), "{:?}", report.left);
+    let app = world.app("old").await;
+    assert_eq!(app.exec("UPDATE accounts SET version = 1 WHERE id = 3").await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_value_keeps_one_subject_on_sqlite() {
+    a_taken_value_keeps_one_subject(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_value_keeps_one_subject_on_postgres() {
+    a_taken_value_keeps_one_subject(Engine::Postgres).await;
+}
+
+/// A mapped table is altered, or its guard switched off, while a wave is open: the wave stops.
+async fn a_changed_schema_stops_the_wave(engine: Engine) {
+    let world = Arc::new(World::new(engine, 3).await);
+    let altering = world.clone();
+    let service = service_that(&world, "verify", move || {
+        let altering = altering.clone();
+        let alter = move || match engine {
+            Engine::Sqlite => altering.tamper("old", "ALTER TABLE items ADD COLUMN note TEXT"),
+            Engine::Postgres => altering.owner("old", "ALTER TABLE items DISABLE TRIGGER \"00_domicile\""),
+        };
+        std::thread::spawn(alter).join().unwrap();
+    })
+    .await;
+    let plan = planned(&service).await;
+    let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::SchemaChanged(_)), "{error}");
+    assert!(error.to_string().contains("old"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_schema_stops_the_wave_on_sqlite() {
+    a_changed_schema_stops_the_wave(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_schema_stops_the_wave_on_postgres() {
+    a_changed_schema_stops_the_wave(Engine::Postgres).await;
+}
+
+/// A plan made before the policies or the list changed is refused, and one wave runs once at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn stale_plans_and_second_workers_are_refused() {
+    let world = World::new(Engine::Sqlite, 3).await;
+    let service = world.service().await;
+    let plan = planned(&service).await;
+    let other = Plan { policy_hash: "0".repeat(64), ..plan.clone() };
+    let error = wave::run_plan(&service, &other, &Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Stale(_)), "{error}");
+    let records = &service.regions["old"].records;
+    records.put_list(&plan.moves[0].list, &[domicile_stores::records::SubjectId("1".into())]).await.unwrap();
+    let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Stale(_)), "{error}");
+
+    let plan = planned(&service).await;
+    // The first worker is in the middle, with its lease renewed, when the second comes.
+    let slow = service_that(&world, "verify", || std::thread::sleep(std::time::Duration::from_secs(2))).await;
+    let (first_plan, second) = (plan.clone(), world.service().await);
+    let first = tokio::spawn(async move { wave::run_plan(&slow, &first_plan, &Options::default()).await });
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    let error = wave::run_plan(&second, &plan, &Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Directory(domicile_directory::Error::Held { .. })), "{error}");
+    assert_eq!(first.await.unwrap().unwrap().remove(0).subjects, 3);
+}
+
+/// Grace: nothing is erased before every stale route has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_erased_before_the_grace_ends() {
+    let world = World::new(Engine::Sqlite, 2).await;
+    let service = world.service_with(None, |l| l.grace = std::time::Duration::from_secs(3600)).await;
+    let plan = planned(&service).await;
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let before = world.dump("old").await;
+    let error = wave::erase_wave(&service, &report.wave).await.unwrap_err();
+    assert!(error.to_string().contains("grace"), "{error}");
+    assert_eq!(world.dump("old").await, before);
+}

@@ -105,6 +105,31 @@ impl Seaweed {
         assert!(asked.contains("Enabled"), "versions of bucket {name}: {told}{asked}");
     }
 
+    /// Puts an object into a bucket without versions.
+    ///
+    /// # Panics
+    /// Where the server refuses.
+    pub fn put(&self, bucket: &str, key: &str, body: &[u8]) {
+        let path = format!("/buckets/{bucket}/{key}");
+        let answer = exchange(self.ports.filer[0], "PUT", &path, body).unwrap_or_default();
+        assert!(answer.starts_with(b"HTTP/1.1 201"), "{path}: {}", String::from_utf8_lossy(&answer));
+    }
+
+    /// An object of a bucket without versions; `None`: there is none.
+    ///
+    /// # Panics
+    /// Where the server answers neither.
+    pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let path = format!("/buckets/{bucket}/{key}");
+        let answer = exchange(self.ports.filer[0], "GET", &path, &[]).unwrap_or_default();
+        if answer.starts_with(b"HTTP/1.1 404") {
+            return None;
+        }
+        let body = answer.windows(4).position(|w| w == b"\r\n\r\n").map(|head| answer[head + 4..].to_vec());
+        assert!(answer.starts_with(b"HTTP/1.1 200") && body.is_some(), "{path}: no object and no 404");
+        body
+    }
+
     fn shell(&self, line: &str) -> String {
         let [master, filer] =
             [self.ports.master, self.ports.filer].map(|[a, b]| format!("127.0.0.1:{a}.{b}"));
@@ -180,16 +205,23 @@ fn launch(weed: &Path, dir: &Path, ports: &Ports) -> Result<(), String> {
     silent.map(drop).map_err(|e| format!("weed: {e}"))
 }
 
-/// One request without a body; the head of the answer.
+/// One request without a body; the answer as text.
 fn http(port: u16, method: &str, path: &str) -> std::io::Result<String> {
+    exchange(port, method, path, &[]).map(|answer| String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// One request; the whole answer.
+fn exchange(port: u16, method: &str, path: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
     );
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    stream.write_all(body)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
     Ok(answer)
 }
 

@@ -10,7 +10,13 @@ use places::{HOME, PLACES, POLICY};
 use proof::Before;
 use shop::Shop;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// How long a wave may take to begin.
+const BEGIN_MAX: Duration = Duration::from_secs(120);
+/// From a wave's beginning to the kill.
+const KILL_AFTER: Duration = Duration::from_millis(700);
 
 /// What was asked for.
 struct Asked {
@@ -127,27 +133,39 @@ fn move_all(walk: &Walk, shop: &Shop, load: bool) -> Result<load::Wrote> {
     Ok(wrote)
 }
 
+/// Kills `move`, then `resume`, each a while after its wave began, and goes on to the end.
 fn kill_twice_and_go_on(walk: &Walk) -> Result<()> {
-    let mut kills = 0;
-    for (n, wait) in [1500, 2500].into_iter().enumerate() {
-        let args: &[&str] = if n == 0 { &["move", "plan.json"] } else { &["resume"] };
+    for (n, args) in [&["move", "plan.json"][..], &["resume"]].into_iter().enumerate() {
         let log = format!("killed-{n}.log");
         let mut child = walk.start(args, &log)?;
-        std::thread::sleep(Duration::from_millis(wait));
-        if child.try_wait().map_err(|e| e.to_string())?.is_none() {
-            child.kill().map_err(|e| e.to_string())?;
-            kills += 1;
-            println!("(killed with SIGKILL after {wait} ms)");
-        }
+        let killed = kill_in_the_middle(walk, &mut child, &log);
+        let _ = child.kill();
         child.wait().map_err(|e| e.to_string())?;
         print!("{}", walk.read(&log)?);
+        println!("(killed with SIGKILL)");
+        killed?;
         walk.wants(&[0, 3], &["status"])?;
     }
-    println!("\n# killed {kills} times; now to the end");
     walk.ok(&["resume"])?;
     // `resume` ends the waves that had begun; the plan's other moves begin with the same command.
     walk.ok(&["move", "plan.json"])?;
     Ok(())
+}
+
+/// A wave has begun where a line says so. A killed worker's turn is waited for, a few seconds, first.
+fn kill_in_the_middle(walk: &Walk, child: &mut Child, log: &str) -> Result<()> {
+    let until = Instant::now() + BEGIN_MAX;
+    while !walk.read(log)?.lines().any(|l| l.contains(" begins: ") || l.contains(" goes on: ")) {
+        if Instant::now() > until {
+            return Err(format!("no wave began within {BEGIN_MAX:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(KILL_AFTER);
+    match child.try_wait().map_err(|e| e.to_string())? {
+        None => Ok(()),
+        Some(status) => Err(format!("it had ended ({status}) before it was killed: try a larger --times")),
+    }
 }
 
 /// What comes after a move: look, wait, erase, prove.

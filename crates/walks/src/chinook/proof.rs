@@ -60,7 +60,7 @@ pub fn check(walk: &Walk, shop: &Shop, before: &Before, wrote: &Wrote) -> Result
     a_foreigner_is_refused(shop)?;
     every_write_is_there_once(shop, wrote)?;
     let plan = walk.json(&["plan"])?;
-    let moves = plan["moves"].as_array().map_or(usize::MAX, Vec::len);
+    let moves = plan["plan"]["moves"].as_array().map_or(usize::MAX, Vec::len);
     if moves != 0 {
         return Err(format!("a new plan would still move somebody: {moves} moves"));
     }

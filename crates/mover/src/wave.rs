@@ -57,7 +57,7 @@ pub struct WaveNote {
 /// Runs every move of a plan, one wave after the other.
 pub async fn run_plan(service: &Arc<Service>, plan: &Plan, options: &Options) -> Result<Vec<WaveReport>> {
     plan.check_fresh(service)?;
-    let mut reports = Vec::new();
+    let (mut reports, mut over) = (Vec::new(), None);
     for planned in &plan.moves {
         let note = WaveNote {
             planned: planned.clone(),
@@ -70,12 +70,29 @@ pub async fn run_plan(service: &Arc<Service>, plan: &Plan, options: &Options) ->
             opened_at: Timestamp::now(),
             first: options.first,
         };
-        reports.push(start(service, note, options.rehearse).await?);
+        match start(service, note, options.rehearse).await? {
+            Started::Ran(report) => reports.push(*report),
+            Started::Over(wave, state) => over = Some((wave, state)),
+        }
     }
-    Ok(reports)
+    match over {
+        // Nothing of the plan is left to do: that is the answer.
+        Some((wave, state)) if reports.is_empty() => {
+            Err(Error::Wave { wave, why: format!("this plan's wave is {state} already") })
+        }
+        _ => Ok(reports),
+    }
 }
 
-async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result<WaveReport> {
+/// What became of one move of a plan.
+enum Started {
+    /// It ran to its end.
+    Ran(Box<WaveReport>),
+    /// An earlier run, or `resume`, ended it: the plan's other moves go on behind it.
+    Over(String, WaveState),
+}
+
+async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result<Started> {
     let (from, to) = (service.region(&note.planned.from)?, service.region(&note.planned.to)?);
     let problems = preflight(service, from, to).await?;
     if !problems.is_empty() {
@@ -83,7 +100,7 @@ async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result
     }
     members::check_list(service, from, &note.planned).await?;
     if rehearse {
-        return rehearsal(service, note).await;
+        return Ok(Started::Ran(Box::new(rehearsal(service, note).await?)));
     }
     let new = NewWave {
         service: service.name.clone(),
@@ -97,7 +114,13 @@ async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result
     // CRASH: an open wave without batches; resume lists its subjects and goes on.
     let wave = service.directory.open_wave(&new).await?;
     match wave.state {
-        WaveState::Open => drive(service, &wave.id, note, wave.note != new.note).await,
+        WaveState::Open => {
+            let report = drive(service, &wave.id, note, wave.note != new.note).await?;
+            Ok(Started::Ran(Box::new(report)))
+        }
+        state @ (WaveState::Moved | WaveState::Erased) => {
+            Ok(Started::Over(wave.id, state))
+        }
         state => Err(Error::Wave { wave: wave.id, why: format!("this plan's wave is {state} already") }),
     }
 }

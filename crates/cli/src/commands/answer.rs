@@ -74,7 +74,7 @@ fn open(questions: Vec<&Question>) -> Answer {
         text.push_str(&format!("\n{}\n", question.ask));
         text.push_str(&format!("{}\n", paper::wrapped("  ", &question.text)));
         let choices =
-            if question.choices.is_empty() { "TEXT".to_owned() } else { question.choices.join("|") };
+            if question.choices.is_empty() { "TEXT".to_owned() } else { choices(question) };
         text.push_str(&format!("  domicile answer {} {choices}\n", quoted(&question.ask.to_string())));
     }
     let list: Vec<_> = questions
@@ -84,6 +84,11 @@ fn open(questions: Vec<&Question>) -> Answer {
     let mut answer = Answer::new(text, json!({ "questions": list }));
     answer.exit = Exit::No;
     answer
+}
+
+/// A path such as `city->country` would be a redirection in a shell, were it not quoted.
+fn choices(question: &Question) -> String {
+    question.choices.iter().map(|choice| quoted(choice)).collect::<Vec<_>>().join("|")
 }
 
 /// As it can be pasted into a shell.

@@ -24,7 +24,7 @@ pub(crate) struct Copied {
 
 pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> {
     let travellers = mark(batch, planned.travellers).await?;
-    let prints = Prints::take(batch).await?;
+    let prints = Prints::of_a_whole_guard(batch).await?;
     let subjects = ids(&travellers);
     if !subjects.is_empty() {
         let arriving: Vec<_> = travellers.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();

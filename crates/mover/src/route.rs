@@ -101,7 +101,7 @@ async fn begin(batch: &Batch<'_>) -> Result<Stage> {
     let reached = batch.record.lock().await.reached;
     let all_copied = reached >= Reached::Copied && only(&travellers, &moving).len() == travellers.len();
     if all_copied && !travellers.is_empty() {
-        return Ok(Stage::Copied(Copied { travellers, prints: Prints::take(batch).await? }));
+        return Ok(Stage::Copied(Copied { travellers, prints: Prints::of_a_whole_guard(batch).await? }));
     }
     if travellers.is_empty() && reached >= Reached::Copied {
         return Ok(Stage::Activated);
@@ -188,7 +188,20 @@ pub(crate) struct Prints {
 }
 
 impl Prints {
-    pub async fn take(batch: &Batch<'_>) -> Result<Self> {
+    /// Takes the fingerprints after making sure that the guard is whole: a wave that goes on beside a
+    /// disabled trigger would not hear of writes.
+    pub async fn of_a_whole_guard(batch: &Batch<'_>) -> Result<Self> {
+        let prints = Self::take(batch).await?;
+        for region in [batch.source, batch.target] {
+            let status = region.records.status(false).await.at(region)?;
+            if let Some(fault) = status.faults.first() {
+                return Err(Error::SchemaChanged(format!("{fault} (region {})", region.id)));
+            }
+        }
+        Ok(prints)
+    }
+
+    async fn take(batch: &Batch<'_>) -> Result<Self> {
         let (source, target) =
             tokio::join!(batch.source.records.fingerprint(), batch.target.records.fingerprint());
         Ok(Self { source: source.at(batch.source)?, target: target.at(batch.target)? })

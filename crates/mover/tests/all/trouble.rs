@@ -202,3 +202,28 @@ async fn nothing_is_erased_before_the_grace_ends() {
     assert!(error.to_string().contains("grace"), "{error}");
     assert_eq!(world.dump("old").await, before);
 }
+
+/// The guard's trigger is switched off for a moment, a row is written unseen, and it is switched on again,
+/// all between the comparison and the fence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_off_and_on_again_stops_the_wave() {
+    let world = Arc::new(World::new(Engine::Postgres, 3).await);
+    let sneaking = world.clone();
+    let service = service_that(&world, "fence", move || {
+        let sneaking = sneaking.clone();
+        let sql = "ALTER TABLE items DISABLE TRIGGER \"00_domicile\"; UPDATE items SET version = 5 WHERE id = 100; \
+                   ALTER TABLE items ENABLE ALWAYS TRIGGER \"00_domicile\"";
+        std::thread::spawn(move || sneaking.owner("old", sql)).join().unwrap();
+    })
+    .await;
+    let plan = planned(&service).await;
+    let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::SchemaChanged(_)), "{error}");
+    // Resume compares everything again, so the row written unseen goes along or its subject stays.
+    let service = world.service().await;
+    let report = wave::resume(&service, "w1").await.unwrap();
+    let (old, new) = (world.dump("old").await, world.dump("new").await);
+    let here = |side: &std::collections::BTreeMap<String, Vec<String>>| side["items"].contains(&"100|10|1|5".to_owned());
+    assert!(here(&old), "not erased yet");
+    assert_eq!(here(&new), report.left.is_empty(), "{:?}", report.left);
+}

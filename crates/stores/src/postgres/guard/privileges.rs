@@ -190,7 +190,7 @@ pub(in crate::postgres) async fn faults(conn: &Conn, layout: &Layout, role: &str
 }
 
 /// Describes every mapped table and leaf as one text: file node, columns, triggers with how they
-/// fire, our function's text, inheritance, row security (finding 5). Parameter `$1`: names quoted.
+/// fire and who changed ours last (so that one switched off and on again shows), our function's text, inheritance, row security (finding 5). Parameter `$1`: names quoted.
 pub(in crate::postgres) const FINGERPRINT: &str = "select x.name, coalesce(( \
      select concat_ws(E'\\n', \
        concat('file ', c.relfilenode, ' kind ', c.relkind, ' security ', c.relrowsecurity, c.relforcerowsecurity), \
@@ -198,7 +198,7 @@ pub(in crate::postgres) const FINGERPRINT: &str = "select x.name, coalesce(( \
            case when a.attnotnull then ' not null' end, case when a.attisdropped then ' dropped' end, \
            ' ', a.attgenerated, a.attidentity), E'\\n' order by a.attnum) \
          from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), \
-       (select string_agg(concat('trigger ', g.tgenabled, ' ', \
+       (select string_agg(concat('trigger ', g.tgenabled, ' ', case when g.tgname like '00_domicile%' then g.xmin end, ' ', \
            case when g.tgisinternal then concat(g.tgname, ' ', g.tgtype, ' ', g.tgfoid::regproc) else pg_get_triggerdef(g.oid) end, \
            ' ', case when f.pronamespace = to_regnamespace('domicile') then concat(md5(f.prosrc), f.prosecdef, f.proconfig, f.proowner) end), \
            E'\\n' order by g.tgname) \

@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test | tidy | chinook | bench`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
+mod chinook;
 mod test;
 mod tidy;
 
@@ -11,6 +12,11 @@ cargo xtask <chore>
 
   test             installs what the tests need and is missing (it says what), then runs all of them
   test --no-setup  the same without installing anything
+  chinook [--times N] [--sqlite] [--keep DIR] [--release]
+                   walks through docs/move-your-own-database.md with the real binary: Chinook moves from
+                   one database to six. --times 60: 60 times the rows, applications that write meanwhile,
+                   and two kills. --keep: leaves the folder (configuration, plan, receipts)
+  odd [--keep DIR] the same with a database of an odd shape, and photos in an S3 server
   tidy             checks what the compiler can't: layers between crates, lengths of files
 ";
 
@@ -19,6 +25,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("test") => test::run(&args[1..]),
         Some("tidy") => tidy::run(),
+        Some(walk @ ("chinook" | "odd")) => chinook::run(walk, &args[1..]),
         _ => {
             print!("{HELP}");
             return ExitCode::from(if args.is_empty() { 0 } else { 2 });

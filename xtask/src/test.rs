@@ -19,7 +19,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     say("running the tests of all crates (a quarter of an hour or so on two cores)");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--workspace", "--quiet"]).args(rest);
-    step(&mut cargo)
+    step(&mut cargo)?;
+    crate::chinook::all()
 }
 
 /// PostgreSQL's server programs, 15 or later. Debian's package also starts a cluster of its own, which

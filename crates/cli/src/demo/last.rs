@@ -163,7 +163,7 @@ fn commands(stage: &Stage) -> String {
     lines.push(format!("domicile receipt verify {someone}.receipt"));
     lines.push(format!("domicile status{flag} && domicile verify{flag}"));
     lines.push(format!(
-        "sqlite3 {} \"UPDATE accounts SET country='{}'\"",
+        "sqlite3 {} \"INSERT INTO accounts VALUES(0,'+1','X','{}','',0)\"",
         world.folder.database(case.old, super::case::ServiceName::Cloud).display(),
         case.cheat.0
     ));

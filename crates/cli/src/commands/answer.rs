@@ -73,8 +73,7 @@ fn open(questions: Vec<&Question>) -> Answer {
     for question in &questions {
         text.push_str(&format!("\n{}\n", question.ask));
         text.push_str(&format!("{}\n", paper::wrapped("  ", &question.text)));
-        let choices =
-            if question.choices.is_empty() { "TEXT".to_owned() } else { choices(question) };
+        let choices = if question.choices.is_empty() { "TEXT".to_owned() } else { choices(question) };
         text.push_str(&format!("  domicile answer {} {choices}\n", quoted(&question.ask.to_string())));
     }
     let list: Vec<_> = questions

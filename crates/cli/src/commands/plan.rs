@@ -127,44 +127,74 @@ fn one_move(planned: &PlannedMove, limits: &Limits) -> String {
     text
 }
 
-/// Who and why; classes with the same reason stand together.
+/// Who and why; classes whose reasons differ only by their country stand together.
 fn groups(groups: &[Group]) -> String {
     let mut text = String::new();
-    let mut done: Vec<&str> = Vec::new();
+    let mut done: Vec<String> = Vec::new();
     for group in groups {
-        if done.contains(&group.why.as_str()) {
+        let shared = shared_why(group);
+        if done.contains(&shared) {
             continue;
         }
-        done.push(&group.why);
-        let alike: Vec<String> = groups
-            .iter()
-            .filter(|g| g.why == group.why)
-            .map(|g| format!("{} ({})", g.class, count(g.subjects)))
-            .collect();
-        text.push_str(&format!("{}\n", paper::wrapped("    who: ", &alike.join("; "))));
-        text.push_str(&format!("{}\n", paper::wrapped("    why: ", &group.why)));
+        let alike: Vec<&Group> = groups.iter().filter(|g| shared_why(g) == shared).collect();
+        let who: Vec<String> = alike.iter().map(|g| format!("{} ({})", g.class, count(g.subjects))).collect();
+        let why = if alike.len() == 1 { &group.why } else { &shared };
+        text.push_str(&format!("{}\n", paper::wrapped("    who: ", &who.join("; "))));
+        text.push_str(&format!("{}\n", paper::wrapped("    why: ", why)));
         text.push_str(&format!("{}\n\n", paper::wrapped("    law: ", &group.law)));
+        done.push(shared);
     }
     text
 }
 
+/// The sentence with the class's own country left out of it.
+fn shared_why(group: &Group) -> String {
+    without_country(&group.why, &group.class)
+}
+
+fn without_country(said: &str, class: &str) -> String {
+    let country = class.split(',').next().unwrap_or_default();
+    let mut said = said.to_owned();
+    for before in ["residents of ", "known for ", "region for "] {
+        for after in [" ", ":", ")", ";"] {
+            said = said.replace(&format!("{before}{country}{after}"), &format!("{before}these{after}"));
+        }
+    }
+    said
+}
+
+/// Refusals of one region whose reasons differ only by the country stand together, too.
 fn refusals(refusals: &[Refusal]) -> String {
     if refusals.is_empty() {
         return String::new();
     }
     let mut text = String::from("\nrefused: these must leave and have nowhere to go, so they stay for now\n");
+    let mut done: Vec<(&str, String)> = Vec::new();
     for refusal in refusals {
-        let group = &refusal.group;
-        text.push_str(&format!(
-            "\n  {} at {}, {}\n",
-            group.class,
-            refusal.region,
-            counted(group.subjects, "subject")
-        ));
-        text.push_str(&format!("{}\n", paper::wrapped("    why: ", &group.why)));
-        for (region, reason) in &refusal.against {
-            text.push_str(&format!("{}\n", paper::wrapped(&format!("    {region}: "), reason)));
+        let key = (refusal.region.as_str(), shared_why(&refusal.group));
+        if done.contains(&key) {
+            continue;
         }
+        let alike: Vec<&Refusal> =
+            refusals.iter().filter(|r| r.region == key.0 && shared_why(&r.group) == key.1).collect();
+        text.push_str(&refused(&alike));
+        done.push(key);
+    }
+    text
+}
+
+fn refused(alike: &[&Refusal]) -> String {
+    let Some(first) = alike.first() else { return String::new() };
+    let words = |said: &str| match alike {
+        [_] => said.to_owned(),
+        _ => without_country(said, &first.group.class),
+    };
+    let who: Vec<String> =
+        alike.iter().map(|r| format!("{} ({})", r.group.class, count(r.group.subjects))).collect();
+    let mut text = format!("\n{}\n", paper::wrapped(&format!("  at {}: ", first.region), &who.join("; ")));
+    text.push_str(&format!("{}\n", paper::wrapped("    why: ", &words(&first.group.why))));
+    for (region, reason) in &first.against {
+        text.push_str(&format!("{}\n", paper::wrapped(&format!("    {region}: "), &words(reason))));
     }
     text
 }

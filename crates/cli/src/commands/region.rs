@@ -86,10 +86,25 @@ async fn prepare(
         counted(total, "shared row"),
         counted(rows.len() as u64, "shared table"),
     );
+    let text = format!("{text}{}", owner_note(&mapped, target));
     Ok(Answer::new(
         text,
         json!({ "region": id, "from": source.id(), "tables": tables, "shared_rows": total, "schema": "copied" }),
     ))
+}
+
+/// PostgreSQL: owners and privileges are not part of the schema that is copied.
+fn owner_note(mapped: &Mapped<'_>, target: &Region) -> String {
+    if mapped.layout.engine == domicile_datamap::Engine::Sqlite {
+        return String::new();
+    }
+    let role = target.records.role().unwrap_or("the role of its URL");
+    let note = format!(
+        "The tables at {} belong to `{role}`. Grant your application's own role there what it has at the \
+         other regions; it must not be `{role}`, which the guard lets pass.",
+        target.id()
+    );
+    format!("\n\n{}", paper::wrapped("", &note))
 }
 
 /// A SQLite file's folder is made with it.

@@ -49,6 +49,7 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     let mut text = format!("service {}\n\n", service.name);
     text.push_str(&waves_text(&waves, service));
     text.push_str(&regions_text(&regions, &homes, deep));
+    text.push_str(&holders_text(&waves));
     text.push_str(&sealed_text(&regions));
     let json = json!({
         "service": service.name,
@@ -83,7 +84,6 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
 fn state_words(w: &WaveFacts) -> String {
     match (w.state, w.asked) {
         (WaveState::Open, Asked::Pause) => "paused".to_owned(),
-        (WaveState::Open, _) if w.holder.is_some() => "under way".to_owned(),
         (state, _) => state.to_string(),
     }
 }
@@ -137,6 +137,17 @@ fn regions_text(
     text
 }
 
+/// Who holds a wave. A worker that was killed never gave it back, so this is no proof that one runs.
+fn holders_text(waves: &[WaveFacts]) -> String {
+    let open = waves.iter().filter(|w| matches!(w.state, WaveState::Open | WaveState::Aborting));
+    let held = open.filter_map(|w| w.holder.as_ref().map(|holder| (w, holder)));
+    held.map(|(w, holder)| {
+        let said = format!("worked on by {holder}; if that process is gone: domicile resume {}", w.id);
+        format!("\n{}\n", paper::wrapped(&format!("{}: ", w.id), &said))
+    })
+    .collect()
+}
+
 /// Sealed subjects are the ones a nervous person asks about: nobody can write them.
 fn sealed_text(regions: &[(&str, GuardStatus)]) -> String {
     let mut text = String::new();
@@ -144,16 +155,17 @@ fn sealed_text(regions: &[(&str, GuardStatus)]) -> String {
         let sealed = status.subjects.get(&State::Sealed).copied().unwrap_or(0);
         if sealed > 0 {
             let said = format!(
-                "{} at {id} sealed: the directory is being asked for their new home, and nobody can write them \
-                 until it has answered. No clock ends this; `domicile resume` does.",
-                if sealed == 1 {
-                    "1 subject is".to_owned()
-                } else {
-                    format!("{} are", counted(sealed, "subject"))
-                }
+                "{} at {id} sealed: the directory is asked for their new home, and nobody can write them until \
+                 it has answered. While a worker runs this lasts a moment; without one no clock ends it, and \
+                 `domicile resume` does.",
+                are(sealed)
             );
             text.push_str(&format!("\n{}\n", paper::wrapped("", &said)));
         }
     }
     text
+}
+
+fn are(n: u64) -> String {
+    if n == 1 { "1 subject is".to_owned() } else { format!("{} are", counted(n, "subject")) }
 }

@@ -64,6 +64,13 @@ impl Address {
         split(&self.text).map(|parts| parts.user).filter(|user| !user.is_empty())
     }
 
+    /// The database in a PostgreSQL URL.
+    pub fn database(&self) -> Option<&str> {
+        let parts = split(&self.text)?;
+        let path = parts.rest.split(['?', '#']).next()?.split_once('/')?.1;
+        Some(path).filter(|p| !p.is_empty() && !p.contains("${"))
+    }
+
     /// What tells two addresses of different stores apart: without user and settings.
     pub fn place(&self, base: &Path) -> String {
         if let Some(path) = self.text.strip_prefix("sqlite:") {
@@ -242,6 +249,14 @@ mod tests {
         assert_eq!(place("sqlite:a/../b.db"), place("sqlite:/etc/shop/./b.db"));
         assert_eq!(place("postgres://a@h/d?x=1"), place("postgresql://b@h/d"));
         assert_ne!(place("postgres://a@h/d"), place("postgres://a@h/e"));
+    }
+
+    #[test]
+    fn role_and_database_are_read_from_the_url() {
+        let address = Address::new("postgres://ann:${X}@h:1/shop?sslmode=require", None, POSTGRES).unwrap();
+        assert_eq!((address.role(), address.database()), (Some("ann"), Some("shop")));
+        let address = Address::new("postgres://ann@h", None, POSTGRES).unwrap();
+        assert_eq!(address.database(), None);
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
     let (mut text, mut list) = (String::new(), Vec::new());
     for region in regions {
         let role = region.records.role().unwrap_or("domicile").to_owned();
-        let mut statements = statements(mapped, &role);
+        let known = statements(mapped, region, &role);
+        let mut statements = known.clone();
         let mut note = "as the owner of the database; the role must be a member of the tables' owner";
         if mapped.prepared().any(|r| r.id() == region.id()) {
             let missing = mapped.records(region).await?.missing_privileges().await.map_err(at(region))?;
@@ -28,13 +29,9 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
             } else {
                 note
             };
-            // What the live database asks for comes with the owner's real name.
-            for (_, grant) in missing {
-                let grant = format!("{};", grant.trim_end_matches(';'));
-                if !statements.contains(&grant) {
-                    statements.push(grant);
-                }
-            }
+            // The owner's name is known to the live database alone; the rest is said above already.
+            let more = missing.into_iter().map(|(_, grant)| format!("{};", grant.trim_end_matches(';')));
+            statements.extend(more.filter(|g| !g.contains(" ON ") && !statements_say(&known, g)));
         }
         text.push_str(&format!("-- region {}: {note}\n{}\n\n", region.id(), statements.join("\n")));
         list.push(json!({ "region": region.id(), "role": role, "statements": statements }));
@@ -42,25 +39,23 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
     Ok(Answer::new(text, json!({ "regions": list })))
 }
 
+fn statements_say(known: &[String], grant: &str) -> bool {
+    known.iter().any(|k| k.replace('"', "") == grant.replace('"', ""))
+}
+
 /// What the data map says is needed, whatever the role has already.
-fn statements(mapped: &Mapped<'_>, role: &str) -> Vec<String> {
-    let role = quoted(role);
-    let layout = &mapped.layout;
+fn statements(mapped: &Mapped<'_>, region: &Region, role: &str) -> Vec<String> {
+    let (role, layout) = (quoted(role), &mapped.layout);
     let tables: Vec<&TableName> =
         layout.tables.iter().map(|t| &t.name).chain(layout.references.iter().map(|r| &r.name)).collect();
     let schemas: BTreeSet<&str> = tables.iter().map(|t| t.schema.as_str()).collect();
-    let mut all = vec![
-        "-- the database's name stands where it says DATABASE_NAME".to_owned(),
-        format!("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE DATABASE_NAME TO {role};"),
-    ];
+    let address = region.records.of(&mapped.service.name);
+    let database = address.database().map_or("DATABASE".to_owned(), quoted);
+    let mut all = vec![format!("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {role};")];
     all.extend(schemas.iter().map(|s| format!("GRANT USAGE ON SCHEMA {} TO {role};", quoted(s))));
-    all.extend(tables.iter().map(|t| {
-        format!(
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON {}.{} TO {role};",
-            quoted(&t.schema),
-            quoted(&t.name)
-        )
-    }));
+    let names: Vec<String> =
+        tables.iter().map(|t| format!("{}.{}", quoted(&t.schema), quoted(&t.name))).collect();
+    all.push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON\n  {}\n  TO {role};", names.join(",\n  ")));
     all
 }
 

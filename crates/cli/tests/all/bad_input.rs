@@ -93,7 +93,7 @@ fn a_subject_without_a_country() {
     let shop = planned();
     let plan = shop.ok(&["plan"]);
     assert!(plan.stdout.contains("no known country"), "{}", plan.stdout);
-    assert!(plan.stdout.contains("IN at us, 2 subjects"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("at us: IN (2)"), "{}", plan.stdout);
 }
 
 #[test]

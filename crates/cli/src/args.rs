@@ -56,6 +56,9 @@ pub enum Command {
     /// Read a database and write the first data map, policies, keys and configuration
     #[command(after_help = INIT)]
     Init(InitArgs),
+    /// Print the guide "move your own database"
+    #[command(after_help = "Example:\n  domicile guide | less")]
+    Guide,
     /// Show the data map's open questions, or answer one
     #[command(after_help = "Examples:\n  domicile answer\n  domicile answer personal:public.employee stub")]
     Answer(AnswerArgs),

@@ -33,6 +33,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
     match command {
         Command::Demo(args) => crate::demo::run(app, args).await,
         Command::Init(args) => init::run(app, args).await,
+        Command::Guide => Ok(welcome::guide()),
         Command::Answer(args) => answer::run(app, args),
         Command::Check => check::run(app).await,
         Command::Guard(command) => guard::run(app, command).await,

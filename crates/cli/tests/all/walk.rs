@@ -11,6 +11,7 @@ fn the_first_words() {
     assert_snapshot!("help", shop.ok(&["--help"]).whole());
     assert_snapshot!("help_move", shop.ok(&["move", "--help"]).whole());
     assert!(shop.ok(&["completions", "bash"]).stdout.contains("domicile"));
+    assert!(shop.ok(&["guide"]).stdout.starts_with("# Move your own database"));
     assert!(shop.ok(&["man"]).stdout.contains(".TH"));
     shop.ok(&["man", "pages"]);
     assert!(shop.path("pages/domicile.1").exists() && shop.path("pages/domicile-guard-install.1").exists());

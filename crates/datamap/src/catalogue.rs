@@ -32,6 +32,14 @@ impl TableName {
     }
 }
 
+impl TableName {
+    /// As a statement of SQL that a person pastes needs it: both parts in quotes.
+    pub fn in_sql(&self) -> String {
+        let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+        format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+    }
+}
+
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", crate::name::part(&self.schema), crate::name::part(&self.name))

@@ -18,8 +18,9 @@ pub async fn preflight(service: &Service, from: &Region, to: &Region) -> Result<
         let catalogue = region.records.catalogue().await.at(region)?;
         for (table, key) in domicile_datamap::dropped_but_present(&service.layout, &catalogue) {
             problems.push(format!(
-                "{}: foreign key `{key}` of {table} is answered `keep-id` and must not exist; run: ALTER TABLE {table} DROP CONSTRAINT \"{key}\"",
-                region.id
+                "{}: foreign key `{key}` of {table} is answered `keep-id` and must not exist; run: ALTER TABLE {} DROP CONSTRAINT \"{key}\"",
+                region.id,
+                table.in_sql()
             ));
         }
     }

@@ -155,7 +155,7 @@ fn check_schema(
     for (table, key) in domicile_datamap::dropped_but_present(&mapped.layout, catalogue) {
         let what =
             format!("foreign key `{key}` of {table} is answered `keep-id` and must not exist at any region");
-        let drop = format!("ALTER TABLE {table} DROP CONSTRAINT \"{key}\";");
+        let drop = format!("ALTER TABLE {} DROP CONSTRAINT \"{key}\";", table.in_sql());
         all.wrong(area, "foreign-key-present", what, drop);
     }
     let Some((from, source)) = source.and_then(|s| s.catalogue.as_ref().map(|c| (s.region.id(), c))) else {

@@ -129,8 +129,19 @@ impl Postgres {
         let mut conn = self.conn().await?;
         // As pg_dump's own script has it: names are qualified, and a function may name a later table.
         conn.begin("BEGIN; SET LOCAL search_path = ''; SET LOCAL check_function_bodies = off").await?;
-        conn.batch(what, &body).await?;
+        conn.batch(what, &body).await.map_err(asking_for_create)?;
         conn.commit().await
+    }
+}
+
+/// The server says no more than that the schema was denied; to make tables in it USAGE is not enough.
+fn asking_for_create(error: Error) -> Error {
+    match error {
+        Error::Denied { store, what, grant } => {
+            let grant = grant.replace("GRANT USAGE ON SCHEMA", "GRANT USAGE, CREATE ON SCHEMA");
+            Error::Denied { store, what, grant }
+        }
+        other => other,
     }
 }
 

@@ -112,10 +112,12 @@ fn answer(walk: &Walk, club: &Club) -> Result<()> {
 /// Grants, the other regions, and the guard everywhere.
 fn open_regions(walk: &Walk, club: &Club) -> Result<()> {
     let grants = walk.ok(&["guard", "grants"])?;
-    club.clusters[0].sql("club", &grants.replace("DATABASE_NAME", "club"));
-    walk.wants(&[3], &["check"])?;
-    say("letters keep the reader's id (`keep-id`), so that foreign key is dropped, as `check` says");
-    club.clusters[0].sql("club", r#"ALTER TABLE "Camera Club".letter DROP CONSTRAINT letter_reader_fkey"#);
+    club.clusters[0].sql("club", &grants);
+    let found = walk.wants(&[3], &["check"])?;
+    say("letters keep the reader's id (`keep-id`): the owner drops that foreign key, as `check` says");
+    let fix = found.lines().find_map(|line| line.trim().strip_prefix("fix: ALTER TABLE "));
+    let fix = fix.ok_or("check did not say which foreign key must go")?;
+    club.clusters[0].sql("club", &format!("ALTER TABLE {fix}"));
     for (at, (id, country, _)) in REGIONS.iter().enumerate().skip(1) {
         let url = club.clusters[at].url("domicile", "club");
         let bucket = club.bucket(id);

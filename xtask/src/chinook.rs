@@ -27,7 +27,7 @@ pub fn run(walk: &str, args: &[String]) -> Result<(), String> {
 pub fn all() -> Result<(), String> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     for (walk, args) in
-        [("chinook", ""), ("chinook", "--times 60"), ("chinook", "--sqlite --times 60"), ("odd", "")]
+        [("chinook", ""), ("chinook", "--times 60"), ("chinook", "--sqlite --times 30"), ("odd", "")]
     {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;

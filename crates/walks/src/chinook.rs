@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a wave may take to begin.
 const BEGIN_MAX: Duration = Duration::from_secs(120);
+/// Ceiling on rows a second while the mover is going to be killed, for each time of `--times`.
+const ROWS_PER_S: u32 = 60;
 /// From a wave's beginning to the kill.
 const KILL_AFTER: Duration = Duration::from_millis(700);
 
@@ -38,7 +40,7 @@ pub fn run(args: &[String]) -> Result<()> {
     println!("{before}");
     adopt(&walk, &shop)?;
     open_regions(&walk, &shop)?;
-    let wrote = move_all(&walk, &shop, asked.times > 1)?;
+    let wrote = move_all(&walk, &shop, asked.times)?;
     after(&walk, &before)?;
     proof::check(&walk, &shop, &before, &wrote)
 }
@@ -115,18 +117,19 @@ fn open_regions(walk: &Walk, shop: &Shop) -> Result<()> {
     Ok(())
 }
 
-/// Plan and move; with `load` while applications write and the mover is killed twice.
-fn move_all(walk: &Walk, shop: &Shop, load: bool) -> Result<load::Wrote> {
+/// Plan and move; where there is more than Chinook itself, applications write meanwhile and the mover is
+/// killed twice.
+fn move_all(walk: &Walk, shop: &Shop, times: u32) -> Result<load::Wrote> {
     walk.ok(&["plan", "-o", "plan.json"])?;
     say("Chinook has no objects, so this walk has no object store; `cargo xtask odd` has one");
-    if !load {
+    if times == 1 {
         walk.ok(&["move", "--rehearse", "plan.json"])?;
         walk.ok(&["move", "--first", "1", "plan.json"])?;
         walk.ok(&["move", "plan.json"])?;
         return Ok(load::Wrote::default());
     }
     let applications = load::Applications::start(shop, 3)?;
-    let moved = kill_twice_and_go_on(walk);
+    let moved = kill_twice_and_go_on(walk, times);
     let wrote = applications.stop()?;
     moved?;
     println!("\n{wrote}");
@@ -134,7 +137,10 @@ fn move_all(walk: &Walk, shop: &Shop, load: bool) -> Result<load::Wrote> {
 }
 
 /// Kills `move`, then `resume`, each a while after its wave began, and goes on to the end.
-fn kill_twice_and_go_on(walk: &Walk) -> Result<()> {
+fn kill_twice_and_go_on(walk: &Walk, times: u32) -> Result<()> {
+    // The first wave has 368 rows of Chinook's own: so it lasts some seconds on any machine.
+    let slowly = format!("\n[limits]\nrows_per_s = {}\n", ROWS_PER_S * times);
+    walk.append("domicile.toml", &slowly)?;
     for (n, args) in [&["move", "plan.json"][..], &["resume"]].into_iter().enumerate() {
         let log = format!("killed-{n}.log");
         let mut child = walk.start(args, &log)?;
@@ -146,6 +152,8 @@ fn kill_twice_and_go_on(walk: &Walk) -> Result<()> {
         killed?;
         walk.wants(&[0, 3], &["status"])?;
     }
+    let config = walk.read("domicile.toml")?;
+    walk.write("domicile.toml", &config.replace(&slowly, ""))?;
     walk.ok(&["resume"])?;
     // `resume` ends the waves that had begun; the plan's other moves begin with the same command.
     walk.ok(&["move", "plan.json"])?;

@@ -27,7 +27,9 @@ pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
     };
     let regions = config.chosen(service, chosen.region.as_deref())?;
     let mapped = open::mapped(&config, service).await?;
+    // What a region needs before it is prepared is asked for by `grants`.
     if chosen.region.is_some()
+        && !matches!(command, GuardCommand::Grants(_))
         && let Some(region) = mapped.unprepared().find(|r| regions.iter().any(|c| c.id() == r.id()))
     {
         return Err(open::unprepared(region.id()));

@@ -19,6 +19,15 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
     let (mut text, mut list) = (String::new(), Vec::new());
     for region in regions {
         let role = region.records.role().unwrap_or("domicile").to_owned();
+        if !mapped.prepared().any(|r| r.id() == region.id()) {
+            let (id, statements) = (region.id(), at_an_empty_region(mapped, region, &role));
+            text.push_str(&format!(
+                "-- region {id}: as the owner of the database, before: domicile region prepare {id}\n{}\n\n",
+                statements.join("\n")
+            ));
+            list.push(json!({ "region": id, "role": role, "statements": statements }));
+            continue;
+        }
         let known = statements(mapped, region, &role);
         let mut statements = known.clone();
         let mut note = "as the owner of the database; the role must be a member of the tables' owner";
@@ -41,6 +50,19 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
 
 fn statements_say(known: &[String], grant: &str) -> bool {
     known.iter().any(|k| k.replace('"', "") == grant.replace('"', ""))
+}
+
+/// What `region prepare` needs: it makes the tables, which then belong to the role. Schema `public` is there
+/// already, and since PostgreSQL 15 nobody but its owner may create in it.
+fn at_an_empty_region(mapped: &Mapped<'_>, region: &Region, role: &str) -> Vec<String> {
+    let (to, layout) = (quoted(role), &mapped.layout);
+    let mut names = layout.tables.iter().map(|t| &t.name).chain(layout.references.iter().map(|r| &r.name));
+    let mut all = statements(mapped, region, role);
+    all.truncate(1);
+    if names.any(|name| name.schema == "public") {
+        all.push(format!("GRANT USAGE, CREATE ON SCHEMA public TO {to};"));
+    }
+    all
 }
 
 /// What the data map says is needed, whatever the role has already.

@@ -106,6 +106,7 @@ fn open_regions(walk: &Walk, shop: &Shop) -> Result<()> {
         walk.append("domicile.toml", &text)?;
     }
     for (at, place) in PLACES.iter().enumerate().skip(1) {
+        grant(walk, shop, at)?;
         walk.ok(&["region", "prepare", place.id])?;
         shop.let_the_application_in(at)?;
     }

@@ -126,7 +126,9 @@ fn open_regions(walk: &Walk, club: &Club) -> Result<()> {
             &format!("\n[[region]]\nid = \"{id}\"\ncountry = \"{country}\"\nrecords = \"{url}\"\nobjects = \"{bucket}\"\n"),
         )?;
     }
-    for (id, ..) in &REGIONS[1..] {
+    for (at, (id, ..)) in REGIONS.iter().enumerate().skip(1) {
+        let grants = walk.ok(&["guard", "grants", "--region", id])?;
+        club.clusters[at].sql("club", &grants);
         walk.ok(&["region", "prepare", id])?;
     }
     for step in ["install", "backfill", "enforce"] {
@@ -145,7 +147,6 @@ impl Club {
             cluster.sql("postgres", "CREATE ROLE club LOGIN");
             cluster.sql("postgres", "CREATE ROLE domicile LOGIN");
             cluster.sql("postgres", "CREATE DATABASE club OWNER club");
-            cluster.sql("club", "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE club TO domicile");
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/odd");
         for file in ["schema.sql", "data.sql"] {

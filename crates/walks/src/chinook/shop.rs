@@ -19,25 +19,17 @@ pub enum Shop {
     Sqlite(Vec<PathBuf>),
 }
 
-/// What the database's owner gives Domicile's role at an empty region, before `region prepare`.
-const AT_A_NEW_REGION: &str = "\
-GRANT CONNECT, CREATE, TEMPORARY ON DATABASE chinook TO domicile;
-GRANT CREATE, USAGE ON SCHEMA public TO domicile;";
-
 impl Shop {
     /// Chinook in the first of six clusters; the others are empty. Three roles: `chinook` owns it, `app`
     /// is the application's, `domicile` is a plain role that may do nothing yet.
     pub fn postgres() -> Result<Self> {
         say("six PostgreSQL clusters: Chinook in the first, the others are empty");
         let clusters: Vec<Cluster> = PLACES.iter().map(|_| Cluster::start()).collect();
-        for (at, cluster) in clusters.iter().enumerate() {
+        for cluster in &clusters {
             for role in ["chinook", "app", "domicile"] {
                 cluster.sql("postgres", &format!("CREATE ROLE {role} LOGIN"));
             }
             cluster.sql("postgres", "CREATE DATABASE chinook OWNER chinook");
-            if at != HOME {
-                cluster.sql("chinook", AT_A_NEW_REGION);
-            }
         }
         let sql = load(&fixture("chinook_postgresql.sql"))?;
         // The script makes a database of its own; here it is there already, and has an owner.

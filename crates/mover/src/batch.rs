@@ -2,10 +2,12 @@
 
 use crate::error::{At, Error, Result};
 use crate::limits::Limits;
+use crate::prints::Prints;
 use crate::record::{LeftCode, ObjectNote, Outcome, Reached, Record};
 use crate::service::{Region, Service};
 use domicile_stores::records::{Key, KeySet, Lease, SubjectId, Transition};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -33,6 +35,8 @@ pub(crate) struct Batch<'a> {
     pub target: &'a Region,
     pub source_lease: Lease,
     pub target_lease: Lease,
+    /// Fingerprints of the mapped tables, taken when the wave began or was resumed.
+    pub prints: Arc<Prints>,
     pub record: Mutex<Record>,
     /// Objects copied so far, by key, with whose they are.
     pub objects: Mutex<BTreeMap<String, (SubjectId, ObjectNote)>>,
@@ -47,6 +51,7 @@ impl<'a> Batch<'a> {
         source: &'a Region,
         target: &'a Region,
         record: Record,
+        prints: Arc<Prints>,
     ) -> Result<Self> {
         let source_lease = source.records.take_lease(id).await.at(source)?;
         let target_lease = target.records.take_lease(id).await.at(target)?;
@@ -60,6 +65,7 @@ impl<'a> Batch<'a> {
             target,
             source_lease,
             target_lease,
+            prints,
             record: Mutex::new(record),
             objects: Mutex::new(objects),
         })

@@ -6,7 +6,6 @@ use crate::error::{At, Error, Result};
 use crate::objects::{self, Bound};
 use crate::pace;
 use crate::progress::Event;
-use crate::route::Prints;
 use domicile_stores::records::{Change, KeySet, Pick, SubjectId};
 use domicile_stores::{Snapshot, Writing};
 use std::collections::BTreeSet;
@@ -14,7 +13,6 @@ use std::collections::BTreeSet;
 /// Differences between the sides are only the newest.
 pub(crate) struct CaughtUp {
     pub travellers: Vec<Traveller>,
-    pub prints: Prints,
 }
 
 /// What one round found.
@@ -40,7 +38,7 @@ impl Round {
 
 pub(crate) async fn catch_up(batch: &Batch<'_>, copied: Copied) -> Result<CaughtUp> {
     until_few(batch, &copied.travellers).await?;
-    Ok(CaughtUp { travellers: copied.travellers, prints: copied.prints })
+    Ok(CaughtUp { travellers: copied.travellers })
 }
 
 /// Rounds until one saw few changes. Returns all keys touched: they must be compared again.

@@ -4,7 +4,6 @@ use crate::batch::{Batch, Traveller, ids, plain, without};
 use crate::error::{At, Result};
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
-use crate::route::Prints;
 use crate::{leave, objects, pace};
 use domicile_stores::records::{Pick, State, Transition};
 use domicile_stores::{Snapshot, Writing};
@@ -18,13 +17,10 @@ pub(crate) struct Planned {
 /// The target holds a copy as `arriving`; the source records what changes.
 pub(crate) struct Copied {
     pub travellers: Vec<Traveller>,
-    /// Fingerprints of the mapped tables, taken before the snapshot.
-    pub prints: Prints,
 }
 
 pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> {
     let travellers = mark(batch, planned.travellers).await?;
-    let prints = Prints::of_a_whole_guard(batch).await?;
     let subjects = ids(&travellers);
     if !subjects.is_empty() {
         let arriving: Vec<_> = travellers.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();
@@ -35,7 +31,7 @@ pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> 
     let travellers = copy_what_fits(batch, travellers).await?;
     // CRASH: before this, the copy is cleared and made again; after it, catch-up goes on from it.
     batch.reached(Reached::Copied).await?;
-    Ok(Copied { travellers, prints })
+    Ok(Copied { travellers })
 }
 
 /// Two steps, like the fence, so that no writer with an older snapshot passes unrecorded.

@@ -123,7 +123,7 @@ async fn equal_now(batch: &Batch<'_>, verified: &mut Verified, group: &[Travelle
         (here.at(batch.source)?, there.at(batch.target)?);
     source.close().await.at(batch.source)?;
     target.close().await.at(batch.target)?;
-    verified.prints.compare(batch).await?;
+    batch.prints.compare(batch.source, batch.target).await?;
     if rows_here != rows_there {
         return Ok(Equal::No("a row that changed since the comparison differs at the target".into()));
     }

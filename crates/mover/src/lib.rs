@@ -21,6 +21,7 @@ mod objects;
 mod pace;
 pub mod plan;
 mod preflight;
+mod prints;
 pub mod progress;
 mod record;
 mod report;

@@ -50,6 +50,7 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
         let source = domicile_stores::Error::Again { store, what: "copying objects".into(), why };
         return Err(Error::Region { region: batch.source.id.clone(), source });
     }
+    begin(batch, &needed).await?;
     let copies = needed.into_iter().map(|(wanted, _)| async move {
         match source.copy_to(target, &wanted.key).await {
             Ok(copied) => Ok(Some((wanted, copied))),
@@ -74,6 +75,38 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
     Ok(())
 }
 
+/// Writes down which objects are about to be copied.
+async fn begin(batch: &Batch<'_>, needed: &[(ObjectRef, u64)]) -> Result<()> {
+    let mut new = false;
+    let mut record = batch.record.lock().await;
+    for (wanted, _) in needed {
+        new |= record.subjects.entry(wanted.subject.clone()).or_default().begun.insert(wanted.key.clone());
+    }
+    drop(record);
+    if new { batch.save().await } else { Ok(()) }
+}
+
+/// Removes from the target what was copied for the subjects, by this worker or one before, and no row
+/// names any more.
+async fn drop_unnamed(batch: &Batch<'_>, subjects: &[SubjectId], present: &BTreeSet<String>) -> Result<()> {
+    let gone: Vec<String> = begun(batch, subjects).await.difference(present).cloned().collect();
+    forget(batch, &gone).await?;
+    let mut record = batch.record.lock().await;
+    for subject in subjects {
+        if let Some(note) = record.subjects.get_mut(subject) {
+            note.begun.retain(|key| present.contains(key));
+        }
+    }
+    Ok(())
+}
+
+/// All keys that a copy was begun of for these subjects.
+async fn begun(batch: &Batch<'_>, subjects: &[SubjectId]) -> BTreeSet<String> {
+    let record = batch.record.lock().await;
+    let notes = subjects.iter().filter_map(|s| record.subjects.get(s));
+    notes.flat_map(|note| note.begun.iter().chain(note.objects.iter().map(|o| &o.key))).cloned().collect()
+}
+
 /// Runs object requests, a bounded number at once; the first error ends the others.
 async fn side_by_side<T>(batch: &Batch<'_>, work: Vec<BoxFuture<'_, Result<T>>>) -> Result<Vec<T>> {
     futures::stream::iter(work).buffer_unordered(batch.limits().objects_in_flight).try_collect().await
@@ -95,12 +128,13 @@ async fn needed(batch: &Batch<'_>, source: &Objects, refs: &[ObjectRef]) -> Resu
 }
 
 /// Lists the subjects' prefixes at the source: `sweep` brings what no row names, `deny` refuses it.
+/// Returns the keys listed.
 pub(crate) async fn bring_listed(
     batch: &Batch<'_>,
     subjects: &[SubjectId],
     named: &[ObjectRef],
-) -> Result<()> {
-    let Some((source, _)) = stores(batch) else { return Ok(()) };
+) -> Result<Vec<String>> {
+    let Some((source, _)) = stores(batch) else { return Ok(Vec::new()) };
     let listed = listed(batch, source, subjects).await?;
     let named: BTreeSet<&str> = named.iter().map(|r| r.key.as_str()).collect();
     for (wanted, without_row) in &listed {
@@ -112,7 +146,8 @@ pub(crate) async fn bring_listed(
         }
     }
     let refs: Vec<_> = listed.into_iter().map(|(wanted, _)| wanted).collect();
-    bring(batch, &refs, Bound::None).await
+    bring(batch, &refs, Bound::None).await?;
+    Ok(refs.into_iter().map(|r| r.key).collect())
 }
 
 /// Objects below the subjects' prefixes, for every rule that has one.
@@ -144,7 +179,9 @@ pub(crate) async fn differing(
 ) -> Result<Vec<(SubjectId, String)>> {
     let Some((_, target)) = stores(batch) else { return Ok(Vec::new()) };
     bring(batch, named, Bound::None).await?;
-    bring_listed(batch, subjects, named).await?;
+    let listed = bring_listed(batch, subjects, named).await?;
+    let present = named.iter().map(|r| r.key.clone()).chain(listed).collect();
+    drop_unnamed(batch, subjects, &present).await?;
     let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
     let known = batch.objects.lock().await.clone();
     let mine = known.into_values().filter(|(subject, _)| wanted.contains(subject));
@@ -166,9 +203,10 @@ pub(crate) async fn differing(
 pub(crate) async fn withdraw(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
     let Some((_, target)) = stores(batch) else { return Ok(()) };
     let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
+    let begun = begun(batch, subjects).await;
     let mut known = batch.objects.lock().await;
-    let keys: Vec<String> =
-        known.iter().filter(|(_, (s, _))| wanted.contains(s)).map(|(key, _)| key.clone()).collect();
+    let copied = known.iter().filter(|(_, (s, _))| wanted.contains(s)).map(|(key, _)| key.clone());
+    let keys: Vec<String> = begun.into_iter().chain(copied).collect();
     target.erase(&keys).await.at(batch.target)?;
     known.retain(|_, (subject, _)| !wanted.contains(subject));
     Ok(())

@@ -217,6 +217,9 @@ fn words(class: &Class) -> String {
     words.join(", ")
 }
 
+/// Country, citizenship and flags as the database has them.
+type Attributes = (Option<String>, Option<String>, Vec<String>);
+
 /// Subjects sorted by what happens to them, while regions are read.
 struct Draft<'a> {
     placer: Placer<'a>,
@@ -233,7 +236,7 @@ impl<'a> Draft<'a> {
     async fn read(&mut self, region: &Region, index: usize) -> Result<()> {
         let mut after: Option<SubjectId> = None;
         // Countries repeat: parse each spelling once.
-        let mut classes: HashMap<(Option<String>, Option<String>, Vec<String>), ClassId> = HashMap::new();
+        let mut classes: HashMap<Attributes, ClassId> = HashMap::new();
         loop {
             let page = region.records.subjects(after.as_ref(), PAGE).await.at(region)?;
             let Some(last) = page.last() else { return Ok(()) };

@@ -6,7 +6,7 @@
 use domicile_stores::records::{SubjectId, TableDigest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a batch has come, durably. Stages under the fence are not written down: they are read
 /// from the states in the region's own database, which can't be older than the truth.
@@ -46,6 +46,10 @@ pub struct SubjectNote {
     pub rechecked: u64,
     /// Its objects.
     pub objects: Vec<ObjectNote>,
+    /// Keys of objects that a copy was begun of, written before the first byte: what a dead worker left at
+    /// the target and no row names any more is found by these.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub begun: BTreeSet<String>,
     /// When the first write was refused.
     pub fenced_at: Option<Timestamp>,
     /// From the first refused to the first accepted write, in microseconds; `None` where the worker

@@ -9,7 +9,7 @@ use crate::batch::{Batch, Traveller, ids, only, plain};
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::copy::{Copied, Planned, copy};
 use crate::cutover::{self, CutOver, cutover};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Result};
 use crate::fence::{Attempt, Fenced, fence};
 use crate::progress::Event;
 use crate::record::{LeftCode, Outcome, Reached};
@@ -59,9 +59,7 @@ pub(crate) async fn run(batch: &Batch<'_>, until: Until) -> Result<()> {
                 match fence(batch, verified).await? {
                     Attempt::Fenced(fenced) => Stage::Fenced(fenced),
                     Attempt::Later(verified) => Stage::Verified(verified),
-                    Attempt::CompareAgain(v) => {
-                        Stage::CaughtUp(CaughtUp { travellers: v.travellers, prints: v.prints })
-                    }
+                    Attempt::CompareAgain(v) => Stage::CaughtUp(CaughtUp { travellers: v.travellers }),
                 }
             }
             Stage::Fenced(fenced) => Stage::CutOver(cutover(batch, fenced).await?),
@@ -88,6 +86,7 @@ impl Stage {
 /// Brings every subject to a state from which the loop can go on, whatever happened before, and
 /// says which stage that is. For a new batch all subjects are `home` and this changes nothing.
 async fn begin(batch: &Batch<'_>) -> Result<Stage> {
+    batch.prints.compare(batch.source, batch.target).await?;
     let standing = stand(batch).await?;
     finish_moved(batch, &standing.moved).await?;
     // Sealed subjects: only the directory knows. What moved is activated, what did not is `moving`.
@@ -101,7 +100,7 @@ async fn begin(batch: &Batch<'_>) -> Result<Stage> {
     let reached = batch.record.lock().await.reached;
     let all_copied = reached >= Reached::Copied && only(&travellers, &moving).len() == travellers.len();
     if all_copied && !travellers.is_empty() {
-        return Ok(Stage::Copied(Copied { travellers, prints: Prints::of_a_whole_guard(batch).await? }));
+        return Ok(Stage::Copied(Copied { travellers }));
     }
     if travellers.is_empty() && reached >= Reached::Copied {
         return Ok(Stage::Activated);
@@ -178,47 +177,4 @@ pub(crate) async fn give_up(batch: &Batch<'_>, code: LeftCode, why: &str) -> Res
 /// [`give_up`] because somebody asked for it.
 pub(crate) async fn abort(batch: &Batch<'_>) -> Result<()> {
     give_up(batch, LeftCode::Aborted, "the wave was aborted").await
-}
-
-/// Fingerprints of the mapped tables at both sides, taken when the batch was marked.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Prints {
-    source: BTreeMap<String, String>,
-    target: BTreeMap<String, String>,
-}
-
-impl Prints {
-    /// Takes the fingerprints after making sure that the guard is whole: a wave that goes on beside a
-    /// disabled trigger would not hear of writes.
-    pub async fn of_a_whole_guard(batch: &Batch<'_>) -> Result<Self> {
-        let prints = Self::take(batch).await?;
-        for region in [batch.source, batch.target] {
-            let status = region.records.status(false).await.at(region)?;
-            if let Some(fault) = status.faults.first() {
-                return Err(Error::SchemaChanged(format!("{fault} (region {})", region.id)));
-            }
-        }
-        Ok(prints)
-    }
-
-    async fn take(batch: &Batch<'_>) -> Result<Self> {
-        let (source, target) =
-            tokio::join!(batch.source.records.fingerprint(), batch.target.records.fingerprint());
-        Ok(Self { source: source.at(batch.source)?, target: target.at(batch.target)? })
-    }
-
-    /// [`Error::SchemaChanged`] where a table is not what it was: a trigger that did not fire means
-    /// a write that nobody recorded (finding 5).
-    pub async fn compare(&self, batch: &Batch<'_>) -> Result<()> {
-        let now = Self::take(batch).await?;
-        let sides = [(batch.source, &self.source, &now.source), (batch.target, &self.target, &now.target)];
-        for (region, before, after) in sides {
-            let names = before.keys().chain(after.keys());
-            let changed = names.filter(|name| before.get(*name) != after.get(*name));
-            if let Some(table) = changed.min() {
-                return Err(Error::SchemaChanged(format!("{table} in region {}", region.id)));
-            }
-        }
-        Ok(())
-    }
 }

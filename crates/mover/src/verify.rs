@@ -9,7 +9,6 @@ use crate::error::{At, Result};
 use crate::objects::{self, Bound};
 use crate::progress::Event;
 use crate::record::LeftCode;
-use crate::route::Prints;
 use crate::{leave, pace};
 use domicile_stores::records::{KeySet, SubjectId, TableDigest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Both sides were equal at a snapshot; `dirty` is what changed since.
 pub(crate) struct Verified {
     pub travellers: Vec<Traveller>,
-    pub prints: Prints,
     pub dirty: KeySet,
     /// Failed fences by subject.
     pub tries: BTreeMap<SubjectId, u32>,
@@ -38,7 +36,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
         match found {
             Found::Equal(digests) => {
                 note(batch, &travellers, digests).await?;
-                return Ok(Verified::new(travellers, caught_up.prints));
+                return Ok(Verified::new(travellers));
             }
             Found::Behind { blocked, why } => {
                 if round + 1 == batch.limits().verify_rounds {
@@ -63,17 +61,17 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
     }
     // The rounds are used up with subjects left that never stood still: they stay at their old home.
     leave::moving(batch, &travellers, LeftCode::Busy, "it changed faster than it could be compared").await?;
-    Ok(Verified::new(Vec::new(), caught_up.prints))
+    Ok(Verified::new(Vec::new()))
 }
 
 impl Verified {
     /// For subjects that an earlier worker verified and cut over.
     pub(crate) fn nothing_left() -> Self {
-        Self::new(Vec::new(), Prints::default())
+        Self::new(Vec::new())
     }
 
-    fn new(travellers: Vec<Traveller>, prints: Prints) -> Self {
-        Self { travellers, prints, dirty: KeySet::new(), tries: BTreeMap::new() }
+    fn new(travellers: Vec<Traveller>) -> Self {
+        Self { travellers, dirty: KeySet::new(), tries: BTreeMap::new() }
     }
 }
 

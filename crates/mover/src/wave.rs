@@ -8,6 +8,7 @@ use crate::members;
 use crate::pace;
 use crate::plan::{Plan, PlannedMove};
 use crate::preflight::preflight;
+use crate::prints::Prints;
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached, Record};
 use crate::report::WaveReport;
@@ -21,6 +22,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Tries to scrub; each waits for the engine's own busy time-out.
+const SCRUB_TRIES: u32 = 8;
 
 /// How to run a plan.
 #[derive(Debug, Clone, Default)]
@@ -118,9 +122,7 @@ async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result
             let report = drive(service, &wave.id, note, wave.note != new.note).await?;
             Ok(Started::Ran(Box::new(report)))
         }
-        state @ (WaveState::Moved | WaveState::Erased) => {
-            Ok(Started::Over(wave.id, state))
-        }
+        state @ (WaveState::Moved | WaveState::Erased) => Ok(Started::Over(wave.id, state)),
         state => Err(Error::Wave { wave: wave.id, why: format!("this plan's wave is {state} already") }),
     }
 }
@@ -170,10 +172,19 @@ async fn drive_with_turn(
     turn: &Turn,
 ) -> Result<WaveReport> {
     let started = Instant::now();
+    if note.map_hash != service.layout.hash {
+        let why = "the data map or the mapped tables changed since its plan: abort it and plan again".into();
+        return Err(Error::Wave { wave: wave.to_owned(), why });
+    }
+    let problems = preflight(service, from, to).await?;
+    if !problems.is_empty() {
+        return Err(Error::Preflight(problems));
+    }
     // `--first` of this run is kept, so that resume does not go on beyond it.
     let kept = serde_json::to_value(note).map_err(json)?;
     set_state(service, turn, &[WaveState::Open], WaveState::Open, Some(&kept)).await?;
     arm(from, to, true).await?;
+    let prints = Arc::new(Prints::of_a_whole_guard(from, to).await?);
     service.observer.event(Event::Wave {
         wave: wave.to_owned(),
         from: from.id.clone(),
@@ -183,12 +194,12 @@ async fn drive_with_turn(
         resumed,
     });
     let skipped = members::open_batches(service, from, wave, note).await?;
-    run_batches(service, from, to, wave, Until::Activated).await?;
+    run_batches(service, from, to, wave, Until::Activated, &prints).await?;
     for _ in 0..service.limits.straggler_rounds {
         if members::regroup_stragglers(from, wave).await? == 0 {
             break;
         }
-        run_batches(service, from, to, wave, Until::Activated).await?;
+        run_batches(service, from, to, wave, Until::Activated, &prints).await?;
     }
     let batches = from.records.batches(wave).await.at(from)?;
     let mut report = WaveReport::gather(service, wave, note, &batches, started.elapsed())?;
@@ -225,12 +236,13 @@ async fn run_batches(
     to: &Arc<Region>,
     wave: &str,
     until: Until,
+    prints: &Arc<Prints>,
 ) -> Result<()> {
     let rows = from.records.batches(wave).await.at(from)?;
     let tasks = rows.into_iter().map(|row| {
-        let (service, from, to) = (service.clone(), from.clone(), to.clone());
+        let (service, from, to, prints) = (service.clone(), from.clone(), to.clone(), prints.clone());
         async move {
-            let task = tokio::spawn(async move { run_batch(&service, &from, &to, row, until).await });
+            let task = tokio::spawn(async move { run_batch(&service, &from, &to, row, until, prints).await });
             task.await.unwrap_or_else(|gone| Err(Error::Setting(format!("a batch's task ended: {gone}"))))
         }
     });
@@ -242,7 +254,14 @@ async fn run_batches(
 }
 
 /// Runs one batch; what has to be tried again, or lost its connection, begins again at [`route::run`].
-async fn run_batch(service: &Service, from: &Region, to: &Region, row: BatchRow, until: Until) -> Result<()> {
+async fn run_batch(
+    service: &Service,
+    from: &Region,
+    to: &Region,
+    row: BatchRow,
+    until: Until,
+    prints: Arc<Prints>,
+) -> Result<()> {
     let mut record: Record = serde_json::from_value(row.record).map_err(json)?;
     if record.reached >= Reached::Activated {
         return Ok(());
@@ -251,7 +270,8 @@ async fn run_batch(service: &Service, from: &Region, to: &Region, row: BatchRow,
     loop {
         wait_while_paused(service, &row.wave).await?;
         let attempt = async {
-            let batch = Batch::take(service, &row.wave, &row.batch, from, to, record.clone()).await?;
+            let batch =
+                Batch::take(service, &row.wave, &row.batch, from, to, record.clone(), prints.clone()).await?;
             route::run(&batch, until).await?;
             if until == Until::Verified { route::abort(&batch).await } else { Ok(()) }
         };
@@ -267,7 +287,7 @@ async fn run_batch(service: &Service, from: &Region, to: &Region, row: BatchRow,
             }
             Err(error) if error.is_again() => {
                 // Nothing is wrong with the data: the subjects go back and with a later batch.
-                let batch = Batch::take(service, &row.wave, &row.batch, from, to, record).await?;
+                let batch = Batch::take(service, &row.wave, &row.batch, from, to, record, prints).await?;
                 let why = "its writers kept getting in the way";
                 return route::give_up(&batch, LeftCode::Busy, why).await;
             }
@@ -302,8 +322,9 @@ async fn rehearsal(service: &Arc<Service>, note: WaveNote) -> Result<WaveReport>
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
     let started = Instant::now();
     arm(&from, &to, true).await?;
+    let prints = Arc::new(Prints::of_a_whole_guard(&from, &to).await?);
     members::open_batches(service, &from, &wave, &note).await?;
-    let ran = run_batches(service, &from, &to, &wave, Until::Verified).await;
+    let ran = run_batches(service, &from, &to, &wave, Until::Verified, &prints).await;
     let batches = from.records.batches(&wave).await.at(&from)?;
     let report = WaveReport::gather(service, &wave, &note, &batches, started.elapsed())?;
     for row in batches {
@@ -372,6 +393,8 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     let batches = from.records.batches(wave).await.at(&from)?;
     let mut report = WaveReport::gather(service, wave, &note, &batches, started.elapsed())?;
     if !closing {
+        // Before the receipts, since they say that it was done.
+        scrub(&from).await?;
         report.receipts = evidence::write(service, wave, &note, &batches).await?;
         set_state(service, &turn, &[WaveState::Moved], WaveState::Erased, None).await?;
     }
@@ -379,14 +402,27 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     // erase is asked for the wave again.
     close_all(service, &from, &to, batches).await?;
     from.records.drop_list(&note.planned.list).await.at(&from)?;
-    report.scrubbed = Some(from.records.scrub().await.at(&from)?);
+    // Once more, since the journal named subjects, too.
+    report.scrubbed = Some(scrub(&from).await?);
     // While somebody was `away` the triggers of `guard = "wave"` had to stay armed.
     arm(&from, &to, false).await?;
     turn.give_back().await;
     Ok((total, report))
 }
 
-/// Takes a batch of the journal as its row says.
+/// Scrubs the old home, waiting for readers to make room.
+async fn scrub(from: &Region) -> Result<String> {
+    let mut round = 0;
+    loop {
+        match from.records.scrub().await {
+            Err(error) if error.is_again() && round < SCRUB_TRIES => pace::back_off(round + 5).await,
+            other => return other.at(from),
+        }
+        round += 1;
+    }
+}
+
+/// Takes a batch of the journal as its row says, to undo, erase or close it: nothing is fenced.
 async fn take<'a>(
     service: &'a Service,
     from: &'a Region,
@@ -394,7 +430,7 @@ async fn take<'a>(
     row: BatchRow,
 ) -> Result<Batch<'a>> {
     let record: Record = serde_json::from_value(row.record).map_err(json)?;
-    Batch::take(service, &row.wave, &row.batch, from, to, record).await
+    Batch::take(service, &row.wave, &row.batch, from, to, record, Arc::default()).await
 }
 
 async fn close_all(service: &Service, from: &Region, to: &Region, batches: Vec<BatchRow>) -> Result<()> {

@@ -223,7 +223,63 @@ async fn a_trigger_off_and_on_again_stops_the_wave() {
     let service = world.service().await;
     let report = wave::resume(&service, "w1").await.unwrap();
     let (old, new) = (world.dump("old").await, world.dump("new").await);
-    let here = |side: &std::collections::BTreeMap<String, Vec<String>>| side["items"].contains(&"100|10|1|5".to_owned());
+    let here = |side: &std::collections::BTreeMap<String, Vec<String>>| {
+        side["items"].contains(&"100|10|1|5".to_owned())
+    };
     assert!(here(&old), "not erased yet");
     assert_eq!(here(&new), report.left.is_empty(), "{:?}", report.left);
+}
+
+/// A worker dies after it copied an object and before the row that names it arrived; the application
+/// deletes that row meanwhile. Nothing of it stays at the target.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_a_deleted_row_leaves_nothing_behind() {
+    use crate::fuse::{Dies, Fuse};
+    let mut deaths_with_an_object = 0;
+    for at in (0..140).step_by(4) {
+        let world = World::new(Engine::Sqlite, 2).await;
+        let doomed = world.service_with(Some(Fuse::new(at, Dies::BeforeDone)), |_| {}).await;
+        let ran = async {
+            let mut planned = plan::plan(&doomed, &ask()).await?;
+            planned.store(&doomed).await?;
+            wave::run_plan(&doomed, &planned.plan, &Options::default()).await
+        };
+        if ran.await.is_ok() {
+            break;
+        }
+        let copied = world.dir.path().join("new-objects/photos/2.jpg");
+        let app = world.app("old").await;
+        if app.exec("DELETE FROM photos WHERE id = 2").await != Ok(1) {
+            continue;
+        }
+        deaths_with_an_object += u32::from(copied.exists());
+        let service = world.service().await;
+        let waves = service.directory.waves(&domicile_directory::WaveFilter::default()).await.unwrap();
+        let Some(w) = waves.first() else { continue };
+        wave::resume(&service, &w.id).await.unwrap();
+        assert!(!copied.exists(), "death at call {at}");
+    }
+    assert!(deaths_with_an_object > 0, "the sweep met the case");
+}
+
+/// A column is added at both sides between two batches: the data map does not know it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_altered_between_batches_stops_the_wave() {
+    let world = Arc::new(World::new(Engine::Postgres, 9).await);
+    let altering = world.clone();
+    let service = world.service_with(None, |l| l.batches_in_flight = 1).await;
+    let mut service = Arc::into_inner(service).unwrap();
+    let act = move || {
+        let altering = altering.clone();
+        let alter =
+            move || ["old", "new"].map(|r| altering.owner(r, "ALTER TABLE orders ADD COLUMN note text"));
+        std::thread::spawn(alter).join().unwrap();
+    };
+    service.observer = Arc::new(At { stage: "activated", done: AtomicBool::new(false), act: Box::new(act) });
+    let service = Arc::new(service);
+    let plan = planned(&service).await;
+    let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::SchemaChanged(_)), "{error}");
+    let error = wave::resume(&world.service().await, "w1").await.unwrap_err();
+    assert!(error.to_string().contains("map"), "{error}");
 }

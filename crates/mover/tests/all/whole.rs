@@ -36,7 +36,8 @@ async fn moves_whole(engine: Engine) {
         let mut both: Vec<_> = left[table].iter().chain(&arrived[table]).cloned().collect();
         both.iter_mut().for_each(|row| *row = row.replace("10|1|1", "10|1|0"));
         let mut wanted = before[table].clone();
-        (both.sort(), wanted.sort());
+        both.sort();
+        wanted.sort();
         assert_eq!(both, wanted, "{table}");
     }
     assert!(world.object_store("old").await.head("photos/3.jpg").await.unwrap().is_none());

@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test | tidy | chinook | bench`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
+mod bench;
 mod chinook;
 mod test;
 mod tidy;
@@ -17,6 +18,9 @@ cargo xtask <chore>
                    one database to six. --times 60: 60 times the rows, applications that write meanwhile,
                    and two kills. --keep: leaves the folder (configuration, plan, receipts)
   odd [--keep DIR] the same with a database of an odd shape, and photos in an S3 server
+  bench move [--quick] [--only whole,pause,guard,memory] ...
+                   measures the move against the raw COPY pipe, the pause under load, the guard's cost and
+                   the mover's memory; Markdown on stdout (docs/benchmarks.md keeps what was measured)
   tidy             checks what the compiler can't: layers between crates, lengths of files
 ";
 
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.first().map(String::as_str) {
         Some("test") => test::run(&args[1..]),
+        Some("bench") => bench::run(&args[1..]),
         Some("tidy") => tidy::run(),
         Some(walk @ ("chinook" | "odd")) => chinook::run(walk, &args[1..]),
         _ => {

@@ -203,7 +203,10 @@ async fn write_rows(
 
 /// The constraint a conflict named, for words to the user.
 pub(crate) fn conflict(error: &Error) -> Option<String> {
-    error.in_the_way().map(|(table, constraint)| {
-        format!("constraint `{constraint}` of {table} stands in the way at the target")
+    let (table, constraint) = error.in_the_way()?;
+    Some(if error.is_referred() {
+        format!("rows at the target still refer to a row of {table} by `{constraint}`")
+    } else {
+        format!("a value of unique constraint `{constraint}` of {table} is taken at the target")
     })
 }

@@ -77,6 +77,11 @@ impl Error {
         }
     }
 
+    /// A row at the target can't go, since others refer to it.
+    pub(crate) fn is_referred(&self) -> bool {
+        matches!(self, Error::Region { source: stores::Error::Referred { .. }, .. })
+    }
+
     /// A row at the target is in the way: a unique value is taken, or a row is still referred to. The
     /// constraint's table and name.
     pub fn in_the_way(&self) -> Option<(&str, &str)> {

@@ -10,9 +10,11 @@ use crate::error::{At, Error, Result};
 use crate::objects::Bound;
 use crate::progress::Event;
 use crate::record::LeftCode;
-use crate::verify::{Verified, soil};
+use crate::verify::{self, Verified, soil};
 use crate::{leave, pace};
-use domicile_stores::records::{State, SubjectId, Transition};
+use domicile_datamap::layout::TableIx;
+use domicile_stores::Snapshot;
+use domicile_stores::records::{Key, KeySet, State, SubjectId, Transition};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -105,32 +107,41 @@ async fn equal_now(batch: &Batch<'_>, verified: &mut Verified, group: &[Travelle
     soil(verified, round.keys);
     let mut target = batch.target.records.snapshot().await.at(batch.target)?;
     let dirty = &verified.dirty;
-    let (here, there) = tokio::join!(
-        async {
-            Ok::<_, domicile_stores::Error>((
-                source.row_digests(dirty, &subjects).await?,
-                source.counts(&subjects).await?,
-            ))
-        },
-        async {
-            Ok::<_, domicile_stores::Error>((
-                target.row_digests(dirty, &subjects).await?,
-                target.counts(&subjects).await?,
-            ))
-        },
+    let few: Vec<SubjectId> = subjects.iter().filter(|s| verified.counted.contains(s)).cloned().collect();
+    let (here, there, generations) = tokio::join!(
+        look(source.as_mut(), dirty, &subjects, &few),
+        look(target.as_mut(), dirty, &subjects, &few),
+        verify::generations(batch, &subjects),
     );
-    let ((rows_here, counts_here), (rows_there, counts_there)) =
-        (here.at(batch.source)?, there.at(batch.target)?);
+    let (here, there, generations) = (here.at(batch.source)?, there.at(batch.target)?, generations?);
     source.close().await.at(batch.source)?;
     target.close().await.at(batch.target)?;
     batch.prints.compare(batch.source, batch.target).await?;
-    if rows_here != rows_there {
+    if here.rows != there.rows {
         return Ok(Equal::No("a row that changed since the comparison differs at the target".into()));
     }
-    if counts_here != counts_there {
+    if generations.iter().any(|(subject, now)| verified.generations.get(subject) != Some(now)) {
+        return Ok(Equal::No("another batch pushed a row aside at the target".into()));
+    }
+    if here.counts != there.counts {
         return Ok(Equal::No("the numbers of rows differ".into()));
     }
-    Ok(Equal::Yes { rechecked: rows_here.len() as u64 })
+    Ok(Equal::Yes { rechecked: here.rows.len() as u64 })
+}
+
+/// What is compared under the fence, read at one side.
+struct Look {
+    rows: BTreeMap<(TableIx, Key), String>,
+    counts: BTreeMap<(SubjectId, TableIx), u64>,
+}
+
+async fn look(
+    snapshot: &mut dyn Snapshot,
+    dirty: &KeySet,
+    subjects: &[SubjectId],
+    few: &[SubjectId],
+) -> domicile_stores::Result<Look> {
+    Ok(Look { rows: snapshot.row_digests(dirty, subjects).await?, counts: snapshot.counts(few).await? })
 }
 
 /// Back to `moving`: writes pass again and are recorded.

@@ -17,6 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Verified {
     pub travellers: Vec<Traveller>,
     pub dirty: KeySet,
+    /// Generations of the subjects' rows in the target's guard, read before the comparison: another batch that
+    /// pushes a row of theirs aside afterwards bumps them.
+    pub generations: BTreeMap<SubjectId, i64>,
+    /// Subjects with few enough rows to count them under the fence, too.
+    pub counted: BTreeSet<SubjectId>,
     /// Failed fences by subject.
     pub tries: BTreeMap<SubjectId, u32>,
 }
@@ -34,9 +39,10 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
         }
         let found = compare_once(batch, &travellers).await?;
         match found {
-            Found::Equal(digests) => {
+            Found::Equal { digests, generations } => {
+                let counted = few_rows(&travellers, &digests);
                 note(batch, &travellers, digests).await?;
-                return Ok(Verified::new(travellers));
+                return Ok(Verified { generations, counted, ..Verified::new(travellers) });
             }
             Found::Behind { blocked, why } => {
                 if round + 1 == batch.limits().verify_rounds {
@@ -71,12 +77,21 @@ impl Verified {
     }
 
     fn new(travellers: Vec<Traveller>) -> Self {
-        Self { travellers, dirty: KeySet::new(), tries: BTreeMap::new() }
+        Self {
+            travellers,
+            dirty: KeySet::new(),
+            generations: BTreeMap::new(),
+            counted: BTreeSet::new(),
+            tries: BTreeMap::new(),
+        }
     }
 }
 
 enum Found {
-    Equal(Vec<TableDigest>),
+    Equal {
+        digests: Vec<TableDigest>,
+        generations: BTreeMap<SubjectId, i64>,
+    },
     /// The target is not yet at the snapshot: too many changes, or rows it can't take.
     Behind {
         blocked: Vec<SubjectId>,
@@ -101,6 +116,7 @@ async fn compare_once(batch: &Batch<'_>, travellers: &[Traveller]) -> Result<Fou
         let why = round.why.unwrap_or_else(|| "changes arrive faster than they are brought over".into());
         return Ok(Found::Behind { blocked: round.subjects, why });
     }
+    let generations = generations(batch, &subjects).await?;
     let mut arrived = batch.target.records.snapshot().await.at(batch.target)?;
     let (source, target) = tokio::join!(snapshot.digests(&subjects), arrived.digests(&subjects));
     let (source, target) = (source.at(batch.source)?, target.at(batch.target)?);
@@ -114,7 +130,36 @@ async fn compare_once(batch: &Batch<'_>, travellers: &[Traveller]) -> Result<Fou
             .into_iter()
             .map(|(subject, what)| Difference { subject, what }),
     );
-    if differences.is_empty() { Ok(Found::Equal(source)) } else { Ok(Found::Differ(differences)) }
+    if differences.is_empty() {
+        Ok(Found::Equal { digests: source, generations })
+    } else {
+        Ok(Found::Differ(differences))
+    }
+}
+
+/// The generations of the subjects in the target's guard.
+pub(crate) async fn generations(
+    batch: &Batch<'_>,
+    subjects: &[SubjectId],
+) -> Result<BTreeMap<SubjectId, i64>> {
+    let homes = batch.target.records.homes(subjects).await.at(batch.target)?;
+    Ok(homes.into_iter().map(|row| (row.subject, row.generation)).collect())
+}
+
+/// Counting every row of a large subject would make its pause grow with its size, so only those up to
+/// this many rows are counted under the fence; for all of them the generations tell.
+const COUNTED_ROWS_MAX: u64 = 10_000;
+
+fn few_rows(travellers: &[Traveller], digests: &[TableDigest]) -> BTreeSet<SubjectId> {
+    let mut rows: BTreeMap<&SubjectId, u64> = BTreeMap::new();
+    for digest in digests {
+        *rows.entry(&digest.subject).or_default() += digest.rows;
+    }
+    let few = travellers
+        .iter()
+        .map(|t| &t.subject)
+        .filter(|s| rows.get(s).copied().unwrap_or(0) <= COUNTED_ROWS_MAX);
+    few.cloned().collect()
 }
 
 fn differing_rows(

@@ -422,7 +422,8 @@ pub trait Writing: Snapshot {
     /// only hit rows that are in `keys`, too.
     async fn delete(&mut self, keys: &KeySet, subjects: &[SubjectId]) -> Result<u64>;
     /// Deletes those of the keys whose row here belongs to a subject that is `arriving` or `away`
-    /// and not in `subjects` (finding 7): they were re-owned. Returns whose rows were pushed aside.
+    /// and not in `subjects` (finding 7): they were re-owned. Bumps the generation of those whose rows were
+    /// pushed aside, so that their own batch sees it, and returns them.
     async fn push_aside(&mut self, keys: &KeySet, subjects: &[SubjectId]) -> Result<Vec<SubjectId>>;
     /// Commits.
     async fn commit(self: Box<Self>) -> Result<()>;

@@ -120,6 +120,16 @@ impl Writing for Transaction {
             .collect();
         let answers = self.conn.query_all("pushing rows aside", &calls).await?;
         let whose: BTreeSet<_> = answers.iter().flatten().map(|row| SubjectId(row.get(0))).collect();
+        if !whose.is_empty() {
+            let whose: Vec<SubjectId> = whose.iter().cloned().collect();
+            let bump = format!(
+                "UPDATE domicile.home SET gen = gen + 1 \
+                 WHERE subject = ANY($1::text[]::{}[]) AND state IN ('a', 'w') RETURNING gen",
+                paths::subject_type(&self.layout)
+            );
+            let whose = texts(&whose);
+            self.conn.query_all("marking whose rows were pushed aside", &[(bump, params(&[&whose]))]).await?;
+        }
         Ok(whose.into_iter().collect())
     }
 

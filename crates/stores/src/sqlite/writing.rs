@@ -162,6 +162,12 @@ fn push_aside(
     for (&ix, keys) in pushed.iter().rev() {
         deleting::remove(conn, layout, ix, keys, Scope::DeadBut(subjects))?;
     }
+    for subject in &whose {
+        conn.execute(
+            "UPDATE domicile_home SET gen = gen + 1 WHERE subject = ?1 AND state IN ('a', 'w')",
+            [&subject.0],
+        )?;
+    }
     Ok(whose.into_iter().collect())
 }
 

@@ -38,7 +38,7 @@ pub fn rows(subjects: u64, each: u64) -> String {
          INSERT INTO accounts VALUES (0, 'DE', 'stays@example', 0);
          INSERT INTO orders SELECT (s - 1) * {orders} + o, s, timestamptz '2026-01-01' + o * interval '1 hour', 'order ' || o || ' of account ' || s
            FROM generate_series(1, {subjects}) s, generate_series(1, {orders}) o;
-         INSERT INTO items SELECT (s - 1) * {items} + i, (s - 1) * {orders} + 1 + (i - 1) % {orders}, 1 + i % 1000, 0, i % 90 + 0.99, md5((s * 1000003 + i)::text) || ' as chosen on the page'
+         INSERT INTO items SELECT (s - 1) * {items} + i, (s - 1) * {orders} + 1 + (i - 1) % {orders}, 1 + i % 1000, 0, i % 90 + 0.99, md5((s::bigint * 1000003 + i)::text) || ' as chosen on the page'
            FROM generate_series(1, {subjects}) s, generate_series(1, {items}) i;"
     )
 }

@@ -8,7 +8,7 @@ use crate::stages::Stages;
 use crate::{Asked, Fallible};
 use domicile_stores::records::SubjectId;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls, Statement};
@@ -25,9 +25,10 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// What the writers saw.
 #[derive(Default)]
 struct Seen {
-    /// First refusal of a subject that has not been accepted since.
-    refused: HashMap<u64, Instant>,
-    /// Milliseconds from there to an acceptance at the new home.
+    /// First refusal of a subject that has not been accepted since, and whether each home refused it.
+    refused: HashMap<u64, (Instant, [bool; 2])>,
+    /// Milliseconds from there to an acceptance at the new home, where both homes had refused it (a
+    /// writer that only did not know of a move is no pause).
     pauses: Vec<f64>,
     /// The same where it was accepted at the old home (marking, or a fence given up).
     marks: Vec<f64>,
@@ -125,10 +126,11 @@ async fn one(ground: &Ground, name: &str, subjects: u64, each: u64) -> Fallible<
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicBool::new(false)),
     );
+    let homes: Arc<Vec<AtomicUsize>> = Arc::new((0..=subjects).map(|_| AtomicUsize::new(0)).collect());
     let mut writers = Vec::new();
     for number in 0..WRITERS {
         let urls = [ground.old.url("app", &site.database), ground.new.url("app", &site.database)];
-        let writer = Writer::connect(urls, number, subjects, items, seen.clone()).await?;
+        let writer = Writer::connect(urls, number, subjects, items, homes.clone(), seen.clone()).await?;
         writers.push(tokio::spawn(writer.run(stop.clone(), wave.clone())));
     }
     tokio::time::sleep(BEFORE).await;
@@ -153,7 +155,8 @@ async fn one(ground: &Ground, name: &str, subjects: u64, each: u64) -> Fallible<
 
 struct Writer {
     clients: [(Client, Statement); 2],
-    homes: HashMap<u64, usize>,
+    /// Where each subject was last accepted, known to all writers.
+    homes: Arc<Vec<AtomicUsize>>,
     subjects: u64,
     items: u64,
     dice: u64,
@@ -166,6 +169,7 @@ impl Writer {
         number: u64,
         subjects: u64,
         items: u64,
+        homes: Arc<Vec<AtomicUsize>>,
         seen: Arc<Mutex<Seen>>,
     ) -> Fallible<Self> {
         let mut clients = Vec::new();
@@ -176,7 +180,7 @@ impl Writer {
             clients.push((client, statement));
         }
         let clients = clients.try_into().map_err(|_| "two regions")?;
-        Ok(Self { clients, homes: HashMap::new(), subjects, items, dice: 7 + number * 1_000_003, seen })
+        Ok(Self { clients, homes, subjects, items, dice: 7 + number * 1_000_003, seen })
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
@@ -197,11 +201,12 @@ impl Writer {
     /// Writes until it is accepted, at the home it last knew first.
     async fn write(&mut self, subject: u64, item: i64, wave: &AtomicBool) -> Fallible<()> {
         let began = Instant::now();
+        let mut at = self.homes[subject as usize].load(Ordering::Relaxed);
         for round in 0..20_000 {
-            let at = self.homes.get(&subject).copied().unwrap_or(0);
             let (client, statement) = &self.clients[at];
             match client.execute(statement, &[&item]).await {
                 Ok(1) => {
+                    self.homes[subject as usize].store(at, Ordering::Relaxed);
                     self.accepted(subject, at, began, round == 0 && !wave.load(Ordering::Relaxed));
                     return Ok(());
                 }
@@ -209,11 +214,11 @@ impl Writer {
                 Ok(_) => {}
                 Err(e) if e.code().is_some_and(|c| ["RS001", "40001", "40P01"].contains(&c.code())) => {
                     let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    seen.refused.entry(subject).or_insert_with(Instant::now);
+                    seen.refused.entry(subject).or_insert_with(|| (Instant::now(), [false; 2])).1[at] = true;
                 }
                 Err(e) => return Err(format!("a writer: {e}").into()),
             }
-            self.homes.insert(subject, 1 - at);
+            at = 1 - at;
             // One try at each home a round: an application asks the directory instead.
             if round % 2 == 1 {
                 tokio::time::sleep(RETRY).await;
@@ -227,9 +232,13 @@ impl Writer {
         if quiet {
             seen.writes.push(began.elapsed().as_secs_f64() * 1000.0);
         }
-        if let Some(since) = seen.refused.remove(&subject) {
+        if let Some((since, by)) = seen.refused.remove(&subject) {
             let pause = since.elapsed().as_secs_f64() * 1000.0;
-            if at == 1 { seen.pauses.push(pause) } else { seen.marks.push(pause) }
+            match (at, by) {
+                (0, _) => seen.marks.push(pause),
+                (_, [true, true]) => seen.pauses.push(pause),
+                _ => {}
+            }
         }
     }
 }

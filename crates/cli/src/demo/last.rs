@@ -102,11 +102,11 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "applications",
             format!(
-                "{} rows written, {} refused and repeated, longest wait {}{}",
+                "{} writes, {} refused and repeated, longest wait {}{}",
                 count(verdict.acknowledged),
                 count(told.refused),
                 told.wait_ms_max.map_or("-".to_owned(), milliseconds),
-                if told.moved.iter().any(|m| m.killed) { " (a worker was killed)" } else { "" }
+                if told.moved.iter().any(|m| m.killed) { " (the kill)" } else { "" }
             ),
         ),
         ("pause a person", format!("p50 {}, p99 {}, longest {}", at(0.5), at(0.99), at(1.0))),
@@ -124,7 +124,7 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "receipts",
             format!(
-                "{} of {} files verified, {} lines; the whole demo took {}",
+                "{} of {} files verified, {} lines; the whole demo: {}",
                 verdict.verified,
                 verdict.receipts,
                 count(verdict.lines),

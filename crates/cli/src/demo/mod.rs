@@ -35,7 +35,7 @@ mod tests;
 
 use crate::app::App;
 use crate::failure::{self, Failure, Result};
-use crate::figures::{bytes, count, duration};
+use crate::figures::{bytes, count};
 use crate::screen::Answer;
 use applications::Applications;
 use case::Case;
@@ -196,18 +196,16 @@ async fn build(app: &App, page: Page, args: &DemoArgs, case: &'static Case) -> R
     page.begin(case.title);
     page.say(case.story);
     let folder = Folder::make(&args.dir)?;
-    let began = Instant::now();
     let (world, made) = tokio::task::block_in_place(|| World::make(case, folder, args.accounts, args.seed))?;
     let planted = scan::plant(&world.folder.region(case.old));
     planted.map_err(|e| failure::of_file("plant the control in", &world.folder.region(case.old), &e))?;
     page.done(&format!(
-        "{} accounts in {}: {} rows, {} photos ({}), made in {}",
+        "{} accounts in {}: {} rows, {} photos ({})",
         count(args.accounts as u64),
         case.old,
         count(made.rows),
         count(made.objects),
-        bytes(made.object_bytes),
-        duration(began.elapsed())
+        bytes(made.object_bytes)
     ));
     let others: Vec<&str> = case.regions.iter().map(|r| r.id).filter(|id| *id != case.old).collect();
     page.done(&format!("empty, with the same tables: {}", others.join(", ")));

@@ -113,8 +113,6 @@ async fn kill_in_the_middle(
     let killed = child.kill().and_then(|()| child.wait());
     killed.map_err(|e| failure::of_file("kill the worker", file, &e))?;
     after_the_kill(stage, trip, plan, &before, pid, counters).await?;
-    // The bars begin where the dead worker left them.
-    tally.rows.store(0, Ordering::Relaxed);
     Ok(true)
 }
 
@@ -195,7 +193,7 @@ async fn after_the_kill(
         let at = |counts: &BTreeMap<String, u64>| counts.get(region).copied().unwrap_or(0);
         rows.push(vec![region.clone(), count(at(before)), count(at(&now)), states(stage, trip, region)?]);
     }
-    page.show(&paper::table(&["region", "homes before", "homes now", "by its guard"], &[1, 2], rows));
+    page.show(&paper::table(&["region", "before", "now", "by its guard"], &[1, 2], rows));
     let written = counters.acknowledged.load(Ordering::Relaxed);
     tokio::time::sleep(ALONE).await;
     let alone = counters.acknowledged.load(Ordering::Relaxed) - written;

@@ -73,6 +73,11 @@ impl Page {
         self.out(&format!("{}\n\n", paper::indented("  ", text)));
     }
 
+    /// Lines that were wrapped with their margin.
+    pub fn show_wrapped(&self, text: &str) {
+        self.out(&format!("{}\n\n", text.trim_end()));
+    }
+
     /// One line, two spaces in.
     pub fn show_line(&self, line: &str) {
         self.out(&format!("  {line}\n"));

@@ -26,7 +26,7 @@ pub async fn plan_trip(stage: &Stage, number: usize, trip: &Trip) -> Result<(Pla
     plan::run(&stage.app(trip.service), args).await?;
     let plan = plan::read(&file)?;
     page.show(&moves(&plan));
-    page.show(&reasons(&plan));
+    page.show_wrapped(&reasons(&plan));
     page.rest().await;
     // The same people are refused by every plan: one screen for them is enough.
     if number == stage.world.case.refusals_at {
@@ -82,12 +82,12 @@ fn reasons(plan: &Plan) -> String {
         if !laws.contains(&first.law.as_str()) {
             laws.push(&first.law);
             let must = first.why.split(';').next().unwrap_or_default();
-            text.push_str(&format!("{}\n", paper::wrapped("why   ", must)));
+            text.push_str(&format!("{}\n", paper::wrapped("  why   ", must)));
         }
         let where_to = first.why.split(';').find(|part| part.contains("goes to")).unwrap_or_default().trim();
         let where_to =
             where_to.split(": goes to").last().unwrap_or_default().trim_start_matches("goes to").trim();
-        text.push_str(&format!("{}\n", paper::wrapped("where ", &format!("{}: {where_to}", first.class))));
+        text.push_str(&format!("{}\n", paper::wrapped("  where ", &format!("{}: {where_to}", first.class))));
     }
     text
 }
@@ -109,11 +109,8 @@ fn refusals(stage: &Stage, plan: &Plan) {
             if !told.contains(&why.as_str()) {
                 told.push(why);
                 let alike = refusal.against.iter().filter(|(_, w)| w == why).map(|(r, _)| r.as_str());
-                page.show(&format!(
-                    "{}\n{}",
-                    alike.collect::<Vec<_>>().join(", "),
-                    paper::wrapped("  no: ", why)
-                ));
+                let alike = alike.collect::<Vec<_>>().join(", ");
+                page.show_wrapped(&format!("  {alike}\n{}", paper::wrapped("    no: ", why)));
             }
         }
     }

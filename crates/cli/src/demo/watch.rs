@@ -2,7 +2,7 @@
 
 use super::applications::Counters;
 use super::page::Page;
-use crate::figures::{bytes, count, milliseconds};
+use crate::figures::{bytes, count};
 use domicile_mover::progress::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,8 @@ impl Watch {
         let (tally, counters) = (tally.clone(), counters.clone());
         let task = tokio::spawn(async move {
             loop {
-                people.set_position(tally.moved.load(Ordering::Relaxed));
+                // A worker that goes on tells again of the batch that the dead one was in.
+                people.set_position(tally.moved.load(Ordering::Relaxed).min(subjects));
                 people.set_message(*tally.stage.lock().unwrap_or_else(PoisonError::into_inner));
                 copied.set_position(tally.rows.load(Ordering::Relaxed).min(rows));
                 let objects = tally.objects.load(Ordering::Relaxed);
@@ -94,11 +95,8 @@ impl Watch {
 
 /// What the applications have come to.
 pub fn of_applications(counters: &Counters) -> String {
-    let wait = counters
-        .wait_ms(0.5)
-        .map_or(String::new(), |ms| format!(", half of these waited under {}", milliseconds(ms)));
     format!(
-        "applications: {} writes acknowledged, {} refused and repeated{wait}",
+        "applications: {} writes acknowledged, {} refused and repeated",
         count(counters.acknowledged.load(Ordering::Relaxed)),
         count(counters.refused.load(Ordering::Relaxed))
     )

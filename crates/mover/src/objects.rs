@@ -199,6 +199,13 @@ pub(crate) async fn differing(
     Ok(compared.into_iter().flatten().collect())
 }
 
+/// The object store of the region where the subject lives now: it may have moved on since this wave.
+async fn store_at_home(batch: &Batch<'_>, subject: &SubjectId) -> Result<Option<Arc<Objects>>> {
+    let home = batch.service.directory.home(&batch.service.name, subject).await?;
+    let region = home.and_then(|home| batch.service.regions.get(&home.region));
+    Ok(region.filter(|region| region.id != batch.source.id).and_then(|region| region.objects.clone()))
+}
+
 /// Removes from the target what was copied for subjects that leave the batch.
 pub(crate) async fn withdraw(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
     let Some((_, target)) = stores(batch) else { return Ok(()) };
@@ -230,12 +237,13 @@ pub(crate) async fn sweep(
     named: &[ObjectRef],
 ) -> Result<BTreeMap<SubjectId, BTreeSet<String>>> {
     let mut keys: BTreeMap<SubjectId, BTreeSet<String>> = BTreeMap::new();
-    let Some((source, target)) = stores(batch) else { return Ok(keys) };
+    let Some((source, _)) = stores(batch) else { return Ok(keys) };
     let listed = listed(batch, source, subjects).await?.into_iter().map(|(wanted, _)| wanted);
     let all: Vec<ObjectRef> = named.iter().cloned().chain(listed).collect();
     let late = needed(batch, source, &all).await?;
     let begun = begun(batch, subjects).await;
     for (wanted, _) in late {
+        let Some(target) = store_at_home(batch, &wanted.subject).await? else { continue };
         let known = batch.objects.lock().await.get(&wanted.key).map(|(_, note)| note.sha256.clone());
         let there = target.digest(&wanted.key).await;
         let untouched = match (&there, &known) {
@@ -247,7 +255,7 @@ pub(crate) async fn sweep(
             (Err(_), _) => return Err(there.map(|_| ()).unwrap_err()).at(batch.target),
         };
         if untouched {
-            let copied = source.copy_to(target, &wanted.key).await.at(batch.source)?;
+            let copied = source.copy_to(&target, &wanted.key).await.at(batch.source)?;
             let note = ObjectNote {
                 key: wanted.key.clone(),
                 size: copied.size,

@@ -102,7 +102,7 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "applications",
             format!(
-                "{} writes, {} refused and repeated, longest wait {}{}",
+                "{} writes, {} repeated, longest wait {}{}",
                 count(verdict.acknowledged),
                 count(told.refused),
                 told.wait_ms_max.map_or("-".to_owned(), milliseconds),

@@ -178,7 +178,7 @@ async fn deletes_touch_only_rows_whose_owner_here_is_in_the_batch() {
 async fn only_dead_rows_of_others_are_pushed_aside() {
     let region = Region::with(&format!(
         "{FEW} INSERT INTO users VALUES (4, 'US', NULL, NULL); INSERT INTO orders VALUES (104, 4, NULL, 'X', NULL);
-         INSERT INTO domicile_home VALUES (1, 'a', 2, 'w1/2'), (2, 'w', 1, NULL), (3, 'h', 1, NULL), (4, 'm', 1, 'w2/1')"
+         INSERT INTO domicile_home(subject, state, epoch, batch) VALUES (1, 'a', 2, 'w1/2'), (2, 'w', 1, NULL), (3, 'h', 1, NULL), (4, 'm', 1, 'w2/1')"
     ))
     .await;
     let wanted = keys(&[(ORDERS, &["[100]", "[102]", "[103]", "[104]"])]);
@@ -198,7 +198,11 @@ async fn an_upsert_replaces_only_rows_of_the_batch() {
     let (from, to) = both("").await;
     let subjects = ids(&["1"]);
     for (whose, table) in [("'h', 2, NULL", ORDERS), ("'a', 2, 'w1/7'", ITEMS), ("'a', 2, 'w1/1'", USERS)] {
-        to.app().execute_batch(&format!("INSERT OR REPLACE INTO domicile_home VALUES (1, {whose})")).unwrap();
+        to.app()
+            .execute_batch(&format!(
+                "INSERT OR REPLACE INTO domicile_home(subject, state, epoch, batch) VALUES (1, {whose})"
+            ))
+            .unwrap();
         let (mut source, mut target) = (from.snapshot().await, to.writing().await);
         let rows = source.rows(table, Pick::Subjects(&subjects), false).await.unwrap();
         let done = target.upsert(table, rows).await;

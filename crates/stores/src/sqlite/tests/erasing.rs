@@ -15,7 +15,7 @@ fn people() -> String {
         INSERT INTO "item ""s"""(order_id, line, val) VALUES (100, '{MARK}', 'x'), (103, 1, 'w');
         INSERT INTO notes VALUES ('{MARK}', 100, '{MARK}', NULL);
         INSERT INTO photos VALUES (5, 1, 'o/{MARK}');
-        INSERT INTO domicile_home VALUES (1, 'w', 2, NULL), (2, 'w', 2, NULL), (3, 'h', 1, NULL);
+        INSERT INTO domicile_home(subject, state, epoch, batch) VALUES (1, 'w', 2, NULL), (2, 'w', 2, NULL), (3, 'h', 1, NULL);
         UPDATE users SET avatar = 5 WHERE id = 1;
         UPDATE messages SET recipient = 2 WHERE id = 2;
         CREATE INDEX bodies ON messages(body);"#

@@ -52,7 +52,7 @@ PRAGMA user_version = 7;
 
 /// The guard's tables that the mover's reads and writes touch.
 const GUARD: &str = "
-CREATE TABLE domicile_home(subject INTEGER PRIMARY KEY, state TEXT NOT NULL, epoch INTEGER NOT NULL, batch TEXT);
+CREATE TABLE domicile_home(subject INTEGER PRIMARY KEY, state TEXT NOT NULL, epoch INTEGER NOT NULL, batch TEXT, gen INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE domicile_changed(id INTEGER PRIMARY KEY, subject INTEGER NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL, sub INTEGER NOT NULL);
 CREATE TABLE domicile_lease(batch TEXT PRIMARY KEY, token INTEGER NOT NULL);
 CREATE TABLE domicile_exempt(one INTEGER NOT NULL);
@@ -133,7 +133,8 @@ fn keys(all: &[(usize, &[&str])]) -> KeySet {
 /// Gives the subjects into the hands of the batch at the target, as `arrive` does.
 fn arrive(to: &Region, subjects: &[SubjectId]) {
     for subject in subjects {
-        let sql = "INSERT OR REPLACE INTO domicile_home VALUES (?1, 'a', 2, 'w1/1')";
+        let sql =
+            "INSERT OR REPLACE INTO domicile_home(subject, state, epoch, batch) VALUES (?1, 'a', 2, 'w1/1')";
         to.app().execute(sql, [&subject.0]).unwrap();
     }
 }

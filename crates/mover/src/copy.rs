@@ -49,15 +49,24 @@ async fn mark(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result<Vec<Trave
             break;
         }
         pace::back_off(round).await;
-        let step1 =
-            Transition { deadline: Some(limits.fence_deadline), ..plain(&[State::Home], State::Marking) };
-        let begun = batch.change(&rest, step1).await?;
-        let step2 = plain(&[State::Marking], State::Moving);
-        marked.extend(batch.change_waiting(&begun, step2, limits.writer_wait).await?);
-        batch.change(&without(&begun, &marked), plain(&[State::Marking], State::Home)).await?;
+        // A few at a time, as under the fence: a group's writers are refused until its slowest is marked.
+        for group in rest.chunks(limits.fence_subjects.max(1)) {
+            marked.extend(mark_group(batch, group).await?);
+        }
     }
     let rest = without(&travellers, &marked);
     leave::unmarked(batch, &rest, LeftCode::Busy, "its writers did not pause long enough to mark it").await?;
+    Ok(marked)
+}
+
+/// One try to mark a group. Returns those marked; the others are as they were.
+async fn mark_group(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Traveller>> {
+    let limits = batch.limits();
+    let step1 = Transition { deadline: Some(limits.fence_deadline), ..plain(&[State::Home], State::Marking) };
+    let begun = batch.change(group, step1).await?;
+    let step2 = plain(&[State::Marking], State::Moving);
+    let marked = batch.change_waiting(&begun, step2, limits.writer_wait).await?;
+    batch.change(&without(&begun, &marked), plain(&[State::Marking], State::Home)).await?;
     Ok(marked)
 }
 

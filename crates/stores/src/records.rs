@@ -240,6 +240,18 @@ pub struct Transition<'a> {
     pub before_deadline: bool,
 }
 
+impl Transition<'_> {
+    /// Whether a crash of the database may forget it: into or out of a state that ends by its deadline.
+    /// The mark and the fence are trusted only as far as the next durable step finds them (the seal
+    /// demands `fenced`, the fence demands `moving`), and whatever made that step durable made what stood
+    /// before it in the log durable, too. So their commits need not wait for the disk.
+    pub fn may_be_forgotten(&self) -> bool {
+        let ends_by_itself = |s: &State| matches!(s, State::Marking | State::Fencing | State::Fenced);
+        let stays_behind = !matches!(self.to, State::Sealed | State::Away | State::Arriving);
+        stays_behind && (ends_by_itself(&self.to) || self.from.iter().all(ends_by_itself))
+    }
+}
+
 /// A region's record database, opened for one service with its layout.
 ///
 /// Implemented by [`crate::postgres`] and [`crate::sqlite`]; a fault double may wrap it.

@@ -86,8 +86,9 @@ impl Postgres {
                where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {ELIGIBLE} \
                for no key update of h skip locked), \
              u as (update domicile.home h set {SET} from p where h.subject = p.subject returning h.subject::text), \
-             c as (delete from domicile.changed c using p where $5::text = 'k' and c.subject = p.subject) \
-             select exists (select from held), array(select u.subject from u)"
+             c as (delete from domicile.changed c using p where $5::text = 'k' and c.subject = p.subject), \
+             {COMMIT} \
+             select exists (select from held), array(select u.subject from u), (select s from commits)"
         );
         let to = To::of(change);
         let conn = self.conn().await?;
@@ -114,8 +115,9 @@ impl Postgres {
         let (_, _, ty) = root(&self.layout);
         let sql = format!(
             "with {HELD}, u as (update domicile.home h set gen = h.gen + 1, {SET} where h.subject = $3::text::{ty} \
-               and exists (select from held) and {ELIGIBLE} returning h.subject) \
-             select exists (select from held), exists (select from u)"
+               and exists (select from held) and {ELIGIBLE} returning h.subject), \
+             {COMMIT} \
+             select exists (select from held), exists (select from u), (select s from commits)"
         );
         let to = To::of(change);
         let conn = self.conn().await?;
@@ -217,9 +219,12 @@ impl Postgres {
 
     pub(super) async fn forget(&self, lease: &Lease, entries: &[i64]) -> Result<()> {
         let sql = format!(
-            "with {HELD}, d as (delete from domicile.changed c where c.id = any ($3::bigint[]) and exists (select from held)) \
-             select exists (select from held)"
+            "with {HELD}, d as (delete from domicile.changed c where c.id = any ($3::bigint[]) and exists (select from held)), \
+             commits as materialized (select pg_catalog.set_config('synchronous_commit', 'off', true) as s) \
+             select exists (select from held), (select s from commits)"
         );
+        // Entries that a crash brings back are applied once more, which changes nothing: no need to
+        // wait for the disk.
         let row = self
             .conn()
             .await?
@@ -253,14 +258,20 @@ const SET: &str = "state = $5::text::\"char\", epoch = coalesce($6::bigint, h.ep
      batch = case when $5::text = 'h' then null else $1 end, \
      deadline = clock_timestamp() + $7::bigint * interval '1 microsecond'";
 
-/// `$4` to `$8` of a transition: states before, state after, epoch, deadline in microseconds from
-/// now, only before the old deadline.
+/// How the statement's own commit waits for the disk: set for this transaction only, before it commits.
+/// Three flushes in a pause instead of thirteen for a group of ten.
+const COMMIT: &str = "commits as materialized \
+     (select pg_catalog.set_config('synchronous_commit', $9::text, true) as s)";
+
+/// `$4` to `$9` of a transition: states before, state after, epoch, deadline in microseconds from
+/// now, only before the old deadline, `synchronous_commit`.
 struct To {
     from: Vec<&'static str>,
     to: &'static str,
     epoch: Option<i64>,
     deadline_us: Option<i64>,
     in_time: bool,
+    commit: &'static str,
 }
 
 impl To {
@@ -271,13 +282,14 @@ impl To {
             epoch: change.epoch.map(|e| e as i64),
             deadline_us: change.deadline.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)),
             in_time: change.before_deadline,
+            commit: if change.may_be_forgotten() { "off" } else { "on" },
         }
     }
 
     /// All parameters, `$1` to `$3` given.
     fn after<'a>(&'a self, first: &[&'a (dyn ToSql + Sync)]) -> Vec<&'a (dyn ToSql + Sync)> {
-        let rest: [&(dyn ToSql + Sync); 5] =
-            [&self.from, &self.to, &self.epoch, &self.deadline_us, &self.in_time];
+        let rest: [&(dyn ToSql + Sync); 6] =
+            [&self.from, &self.to, &self.epoch, &self.deadline_us, &self.in_time, &self.commit];
         first.iter().copied().chain(rest).collect()
     }
 }

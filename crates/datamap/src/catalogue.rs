@@ -35,9 +35,13 @@ impl TableName {
 impl TableName {
     /// As a statement of SQL that a person pastes needs it: both parts in quotes.
     pub fn in_sql(&self) -> String {
-        let quoted = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
         format!("{}.{}", quoted(&self.schema), quoted(&self.name))
     }
+}
+
+/// A name in quotes, for statements that a person pastes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl fmt::Display for TableName {
@@ -78,6 +82,8 @@ pub struct Table {
     pub uniques: Vec<Unique>,
     /// Foreign keys of this table.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Columns of each index that finds any row by them, in the index's order; the primary key's, too.
+    pub indexes: Vec<Vec<String>>,
     /// The user's own triggers (not Domicile's, not the foreign keys').
     pub triggers: Vec<String>,
     /// What kind of relation it is.

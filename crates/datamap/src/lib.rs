@@ -7,6 +7,7 @@
 //! The way of a map: [`init::propose`] writes it, the user answers its questions, [`check::check`]
 //! resolves it, [`diff::diff`] compares two regions by it.
 
+mod access;
 mod answers;
 pub mod ask;
 mod canonical;
@@ -25,6 +26,7 @@ mod relations;
 mod words;
 pub mod write;
 
+pub use access::{Unindexed, unindexed};
 pub use catalogue::{Catalogue, Engine, TableName};
 pub use check::{check, dropped_but_present};
 pub use diff::diff;

@@ -3,7 +3,7 @@
 use crate::chinook::{answered, chinook};
 use crate::tables::*;
 use domicile_datamap::catalogue::{Catalogue, FkAction, TableKind};
-use domicile_datamap::{diff, dropped_but_present};
+use domicile_datamap::{diff, dropped_but_present, unindexed};
 
 fn differences(change: impl FnOnce(&mut Catalogue)) -> Vec<String> {
     let source = chinook();
@@ -93,4 +93,24 @@ fn partitions_must_be_there_on_both_sides() {
         diff(&source, &target, &layout),
         ["public.event: partition public.event_2 is only at the source"]
     );
+}
+
+#[test]
+fn look_ups_without_an_index_are_named_with_the_statement_that_makes_it() {
+    let mut catalogue = chinook();
+    for table in &mut catalogue.tables {
+        table.rows_estimate = 20_000;
+        table.indexes = vec![table.primary_key.clone()];
+    }
+    at(&mut catalogue, "invoice").indexes.push(vec!["customer_id".into(), "total".into()]);
+    let layout = resolved(&answered(), &catalogue);
+    let absent = unindexed(&layout, &catalogue);
+    let lines: Vec<_> =
+        absent.iter().map(|u| format!("{} by {}: {}", u.table, u.columns.join(", "), u.remedy)).collect();
+    let expected = "public.invoice_line by invoice_id: \
+         CREATE INDEX CONCURRENTLY ON \"public\".\"invoice_line\" (\"invoice_id\");";
+    assert_eq!(lines, [expected], "keys to tables that do not move are left out, and so is the indexed one");
+
+    at(&mut catalogue, "invoice_line").rows_estimate = 10;
+    assert!(unindexed(&layout, &catalogue).is_empty(), "a small table is read whole as fast");
 }

@@ -22,6 +22,7 @@ pub fn table(text: &str, columns: &str) -> Table {
         primary_key: Vec::new(),
         uniques: Vec::new(),
         foreign_keys: Vec::new(),
+        indexes: Vec::new(),
         triggers: Vec::new(),
         kind: TableKind::Ordinary,
         partition_of: None,

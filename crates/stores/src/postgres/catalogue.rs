@@ -71,6 +71,7 @@ fn table(row: &Row) -> Table {
         primary_key: Vec::new(),
         uniques: Vec::new(),
         foreign_keys: Vec::new(),
+        indexes: Vec::new(),
         triggers: Vec::new(),
         kind: match (kind.as_str(), persistence.as_str()) {
             ("p", _) => TableKind::Partitioned,
@@ -114,21 +115,25 @@ async fn columns(conn: &Conn, tables: &mut Tables) -> Result<()> {
     .await
 }
 
-/// Primary keys, unique constraints and unique indexes. Where a key column is an expression its
+/// Primary keys, unique constraints and indexes. Where a key column is an expression its
 /// number is 0 and the list of names stays shorter than the key.
 async fn indexes(conn: &Conn, tables: &mut Tables) -> Result<()> {
     let sql = "SELECT i.indrelid, c.relname::text, i.indisprimary, \
         i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, i.indexprs IS NOT NULL, \
         ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(n, place) \
               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n \
-              WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-        WHERE i.indisunique AND i.indislive ORDER BY i.indrelid, c.relname";
+              WHERE k.place <= i.indnkeyatts ORDER BY k.place), \
+        i.indisunique, i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND m.amname IN ('btree', 'hash') \
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam \
+        WHERE i.indislive ORDER BY i.indrelid, c.relname";
     each(conn, tables, sql, |table, row| {
         let (name, columns): (String, Vec<String>) = (row.get(1), row.get(5));
+        if row.get(7) {
+            table.indexes.push(columns.clone());
+        }
         if row.get(2) {
             table.primary_key = columns;
-        } else {
+        } else if row.get(6) {
             let columns = if row.get(4) { Vec::new() } else { columns };
             table.uniques.push(Unique { name, columns, partial: row.get(3) });
         }

@@ -53,6 +53,7 @@ fn table(
     let (columns, primary_key) = columns(conn, &name, without_rowid)?;
     let mut uniques = uniques(conn, &name)?;
     uniques.sort_by(|a, b| a.name.cmp(&b.name));
+    let indexes = indexes(conn, &name, &primary_key)?;
     let sequences = match primary_key.as_slice() {
         [key] if tokens::says_autoincrement(sql) => vec![(key.clone(), "sqlite_sequence".to_owned(), 1)],
         _ => Vec::new(),
@@ -60,6 +61,7 @@ fn table(
     Ok(Table {
         columns,
         primary_key,
+        indexes,
         uniques,
         foreign_keys: foreign_keys(conn, &name, sql)?,
         triggers: triggers(conn, &name)?,
@@ -130,6 +132,21 @@ fn uniques(conn: &Connection, table: &str) -> Result<Vec<Unique>, Fault> {
             partial: partial || columns.is_none(),
             columns: columns.unwrap_or_default(),
         });
+    }
+    Ok(all)
+}
+
+/// Every index that is whole and over plain columns, and the key by which rows are stored.
+fn indexes(conn: &Connection, table: &str, primary_key: &[String]) -> Result<Vec<Vec<String>>, Fault> {
+    let mut list = conn.prepare_cached("SELECT name FROM pragma_index_list(?1) WHERE NOT partial")?;
+    let mut info = conn.prepare_cached("SELECT name FROM pragma_index_info(?1) ORDER BY seqno")?;
+    let names = list.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut all = vec![primary_key.to_vec()];
+    for name in names {
+        // An expression has no column's name.
+        let parts =
+            info.query_map([&name], |row| row.get(0))?.collect::<rusqlite::Result<Vec<Option<String>>>>()?;
+        all.extend(parts.into_iter().collect::<Option<Vec<String>>>());
     }
     Ok(all)
 }

@@ -72,6 +72,8 @@ fn customer(table: &Table) {
         uniques,
         [("customer_email", 1, false), ("customer_live", 2, true), ("customer_lower", 0, true)]
     );
+    // Neither the partial one nor the one over an expression finds every row by a column.
+    assert_eq!(table.indexes, [vec!["email".to_owned()], vec!["id".to_owned()]]);
     let land = table.column("land").unwrap();
     assert!(land.not_null && land.has_default && !land.generated && !land.identity);
 }
@@ -79,6 +81,7 @@ fn customer(table: &Table) {
 fn order(table: &Table) {
     assert_eq!((table.kind, table.rows_estimate), (TableKind::Partitioned, 3));
     assert_eq!(table.primary_key, ["id", "placed"]);
+    assert_eq!(table.indexes, [["id".to_owned(), "placed".to_owned()]]);
     let twice = table.column("twice").unwrap();
     assert!(twice.generated && !twice.has_default);
     assert_eq!(table.column("total").unwrap().type_name, "numeric(10,2)");

@@ -45,6 +45,11 @@ async fn the_catalogue_says_what_the_file_has() {
     assert!(folded.partial && folded.columns.is_empty());
     assert!(table("users").uniques.iter().any(|u| u.columns == ["email"] && !u.partial));
 
+    let found_by = |name: &str, columns: &[&str]| table(name).indexes.iter().any(|index| index == columns);
+    assert!(found_by("messages", &["id"]) && found_by("messages", &["sender"]));
+    assert!(found_by("item \"s\"", &["order_id", "line"]));
+    assert!(!found_by("messages", &["body"]));
+
     let parent = key(&catalogue, "orders", "parent");
     assert!(parent.deferrable && parent.initially_deferred && parent.on_delete == FkAction::NoAction);
     let user = key(&catalogue, "orders", "user_id");

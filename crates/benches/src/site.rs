@@ -157,9 +157,7 @@ impl Site {
 /// Plans for everybody of India.
 pub async fn planned(service: &Arc<Service>) -> Fallible<plan::Plan> {
     let ask = Ask { today: jiff::civil::date(2026, 11, 22), for_latency: false, from: vec![] };
-    let mut planned = plan::plan(service, &ask).await?;
-    planned.store(service).await?;
-    Ok(planned.plan)
+    Ok(plan::stored(service, &ask).await?)
 }
 
 /// Runs the plan's one move, and insists that everybody moved who was planned.

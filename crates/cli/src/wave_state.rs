@@ -94,8 +94,13 @@ async fn facts_of(service: &Service, wave: domicile_directory::Wave) -> Result<W
     };
     let Some(from) = service.regions.get(&facts.from) else { return Ok(facts) };
     let place = format!("region {}", from.id);
-    for batch in from.records.batches(&facts.id).await.map_err(|e| failure::of_store(&place, &e))? {
-        facts.add(&batch.record);
+    let ids = from.records.batch_ids(&facts.id).await.map_err(|e| failure::of_store(&place, &e))?;
+    for id in ids {
+        // Gone: a worker has closed it since.
+        let batch = from.records.batch(&id).await.map_err(|e| failure::of_store(&place, &e))?;
+        if let Some(batch) = batch {
+            facts.add(&batch.record);
+        }
     }
     if facts.state == WaveState::Erased {
         // Its batches are gone from the journal; the receipts hold the rest.

@@ -22,21 +22,20 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
     records.change_state(lease, &subjects, plain(&[State::Arriving], State::Home)).await.at(batch.target)?;
     let pause = cut.started.map(|(started, _)| started.elapsed());
     send_away(batch, &cut.moved).await?;
-    let copied = batch.objects.lock().await.clone();
+    let carried = batch.objects.lock().await;
     let mut record = batch.record.lock().await;
     for t in &cut.moved {
         let note = record.subjects.entry(t.subject.clone()).or_default();
         note.epoch = t.epoch;
         note.outcome = Outcome::Moved;
         // Objects that came after the comparison, too.
-        let mine = copied.values().filter(|(subject, _)| subject == &t.subject);
-        note.objects = mine.map(|(_, object)| object.clone()).collect();
+        note.objects = carried.of(&t.subject).cloned().collect();
         note.rechecked += cut.rechecked;
         note.fenced_at = cut.started.map(|(_, at)| at);
         note.pause_us = pause.map(|p| p.as_micros() as u64);
         note.activated_at = Some(Timestamp::now());
     }
-    drop(record);
+    drop((record, carried));
     batch
         .service
         .observer

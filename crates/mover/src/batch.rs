@@ -1,12 +1,12 @@
 //! One batch under way: who moves, between which regions, with which leases.
 
+use crate::carried::Carried;
 use crate::error::{At, Error, Result};
 use crate::limits::Limits;
 use crate::prints::Prints;
-use crate::record::{LeftCode, ObjectNote, Outcome, Reached, Record};
+use crate::record::{LeftCode, Outcome, Reached, Record};
 use crate::service::{Region, Service};
 use domicile_stores::records::{Key, KeySet, Lease, SubjectId, Transition};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -38,8 +38,8 @@ pub(crate) struct Batch<'a> {
     /// Fingerprints of the mapped tables, taken when the wave began or was resumed.
     pub prints: Arc<Prints>,
     pub record: Mutex<Record>,
-    /// Objects copied so far, by key, with whose they are.
-    pub objects: Mutex<BTreeMap<String, (SubjectId, ObjectNote)>>,
+    /// Objects copied so far.
+    pub objects: Mutex<Carried>,
 }
 
 impl<'a> Batch<'a> {
@@ -55,8 +55,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Self> {
         let source_lease = source.records.take_lease(id).await.at(source)?;
         let target_lease = target.records.take_lease(id).await.at(target)?;
-        let noted = record.subjects.iter().flat_map(|(s, note)| note.objects.iter().map(move |o| (s, o)));
-        let objects = noted.map(|(s, o)| (o.key.clone(), (s.clone(), o.clone()))).collect();
+        let objects = Carried::of_record(&record);
         Ok(Self {
             service,
             id: id.to_owned(),

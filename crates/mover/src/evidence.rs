@@ -1,14 +1,14 @@
 //! Evidence: signs what the stages recorded and writes the wave's file of receipts.
 
-use crate::batch::json;
 use crate::error::{Error, Result};
-use crate::record::{Outcome, Record, SubjectNote};
+use crate::journal;
+use crate::record::{Outcome, SubjectNote};
 use crate::service::{Region, Service};
 use crate::wave::WaveNote;
 use domicile_datamap::Engine;
 use domicile_datamap::layout::Personal;
 use domicile_ledger as ledger;
-use domicile_stores::records::{BatchRow, SubjectId};
+use domicile_stores::records::SubjectId;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,14 +38,15 @@ pub struct Retention {
     pub backups_hours: Option<u32>,
 }
 
-/// Writes the receipts of a wave from its batches' records; `None` where no subject moved or stayed.
+/// Writes the receipts of a wave from its batches' records, read one after the other; `None` where no
+/// subject moved or stayed.
 ///
 /// The same records give the same lines; only the time of signing differs.
 pub(crate) async fn write(
     service: &Service,
+    from: &Region,
     wave: &str,
     note: &WaveNote,
-    batches: &[BatchRow],
 ) -> Result<Option<PathBuf>> {
     let evidence = &service.evidence;
     fs::create_dir_all(&evidence.folder).map_err(|e| failed(&evidence.folder, &e))?;
@@ -55,8 +56,8 @@ pub(crate) async fn write(
     let scratch_file = scratch_file.map_err(|e| failed(&scratch, &e))?;
     let mut writer = ledger::ReceiptWriter::new(wave, &evidence.secret, scratch_file);
     let mut seen = Seen::default();
-    for row in batches {
-        let record: Record = serde_json::from_value(row.record.clone()).map_err(json)?;
+    for batch in journal::batches(from, wave).await? {
+        let record = journal::record(from, wave, &batch).await?;
         for (subject, entry) in &record.subjects {
             if let Some(line) = line(service, subject, entry) {
                 seen.add(entry);

@@ -7,6 +7,7 @@
 
 mod activate;
 mod batch;
+mod carried;
 mod catch_up;
 mod copy;
 mod cutover;
@@ -14,6 +15,7 @@ pub mod erase;
 mod error;
 mod evidence;
 mod fence;
+mod journal;
 mod leave;
 mod limits;
 mod members;

@@ -6,12 +6,13 @@ use crate::error::{At, Error, Result};
 use crate::progress::Event;
 use crate::record::ObjectNote;
 use domicile_datamap::layout::{ObjectSource, WithoutRow};
-use domicile_stores::objects::Objects;
+use domicile_stores::objects::{Objects, PART_BYTES};
 use domicile_stores::records::{ObjectRef, SubjectId};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How much may be copied.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +21,21 @@ pub(crate) enum Bound {
     None,
     /// Under the fence: at most so many bytes; more is an error that un-fences.
     Bytes(u64),
+}
+
+/// Memory for objects on their way, in KiB: four that travel in parts, or many small ones.
+const ROOM_KIB: u32 = 96 << 10;
+/// What one object takes at most: two parts under way and one that is being filled.
+const ROOM_OF_ONE_KIB: u64 = 3 * (PART_BYTES as u64 >> 10);
+
+/// The process has one memory, so all batches share its bound.
+static ROOM: Semaphore = Semaphore::const_new(ROOM_KIB as usize);
+
+/// Waits until an object of so many bytes may be copied. Nobody who has room waits for more.
+async fn room_for(bytes: u64) -> Option<SemaphorePermit<'static>> {
+    let kib = (bytes >> 10).saturating_add(1).min(ROOM_OF_ONE_KIB);
+    // It is never closed.
+    ROOM.acquire_many(u32::try_from(kib).unwrap_or(ROOM_KIB)).await.ok()
 }
 
 /// The stores of both sides, where the service has objects.
@@ -51,7 +67,9 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
         return Err(Error::Region { region: batch.source.id.clone(), source });
     }
     begin(batch, &needed).await?;
-    let copies = needed.into_iter().map(|(wanted, _)| async move {
+    let copies = needed.into_iter().map(|(wanted, size)| async move {
+        // Under the fence nobody waits behind another batch's large objects; there the bound is on bytes.
+        let _room = if bound == Bound::None { room_for(size).await } else { None };
         match source.copy_to(target, &wanted.key).await {
             Ok(copied) => Ok(Some((wanted, copied))),
             // Deleted since the listing: then its row goes too, or named nothing all along.
@@ -59,14 +77,14 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
             Err(error) => Err(error).at(batch.source),
         }
     });
-    let copied = side_by_side(batch, copies.map(FutureExt::boxed).collect()).await?;
+    let copied = side_by_side(batch, copies.map(FutureExt::boxed)).await?;
     let mut known = batch.objects.lock().await;
     let mut count = 0;
     for (wanted, copy) in copied.into_iter().flatten() {
         count += 1;
         let note =
             ObjectNote { key: wanted.key.clone(), size: copy.size, sha256: copy.sha256, etag: copy.etag };
-        known.insert(wanted.key, (wanted.subject, note));
+        known.insert(&wanted.subject, note);
     }
     drop(known);
     if count > 0 {
@@ -108,22 +126,26 @@ async fn begun(batch: &Batch<'_>, subjects: &[SubjectId]) -> BTreeSet<String> {
 }
 
 /// Runs object requests, a bounded number at once; the first error ends the others.
-async fn side_by_side<T>(batch: &Batch<'_>, work: Vec<BoxFuture<'_, Result<T>>>) -> Result<Vec<T>> {
-    futures::stream::iter(work).buffer_unordered(batch.limits().objects_in_flight).try_collect().await
+///
+/// A request is made when its turn comes: waiting, all of a batch's would take more memory than what they
+/// carry. Boxed, or the compiler can't see that the whole may be sent.
+fn side_by_side<'f, T: Send + 'f>(
+    batch: &Batch<'_>,
+    work: impl Iterator<Item = BoxFuture<'f, Result<T>>> + Send + 'f,
+) -> BoxFuture<'f, Result<Vec<T>>> {
+    futures::stream::iter(work).buffer_unordered(batch.limits().objects_in_flight).try_collect().boxed()
 }
 
 /// Those of the objects that are not at the target with the source's present ETag, with their sizes.
 /// An object that does not exist at the source is left out: its row names nothing on either side.
 async fn needed(batch: &Batch<'_>, source: &Objects, refs: &[ObjectRef]) -> Result<Vec<(ObjectRef, u64)>> {
     let distinct: BTreeMap<&str, &ObjectRef> = refs.iter().map(|r| (r.key.as_str(), r)).collect();
-    let known = batch.objects.lock().await.clone();
-    let known = &known;
     let asked = distinct.into_values().map(|wanted| async move {
         let Some(meta) = source.head(&wanted.key).await.at(batch.source)? else { return Ok(None) };
-        let same = known.get(&wanted.key).is_some_and(|(_, note)| note.etag == meta.etag);
+        let same = batch.objects.lock().await.get(&wanted.key).is_some_and(|note| note.etag == meta.etag);
         Ok::<_, Error>((!same).then(|| (wanted.clone(), meta.size)))
     });
-    let asked = side_by_side(batch, asked.map(FutureExt::boxed).collect()).await?;
+    let asked = side_by_side(batch, asked.map(FutureExt::boxed)).await?;
     Ok(asked.into_iter().flatten().collect())
 }
 
@@ -182,10 +204,11 @@ pub(crate) async fn differing(
     let listed = bring_listed(batch, subjects, named).await?;
     let present = named.iter().map(|r| r.key.clone()).chain(listed).collect();
     drop_unnamed(batch, subjects, &present).await?;
-    let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
-    let known = batch.objects.lock().await.clone();
-    let mine = known.into_values().filter(|(subject, _)| wanted.contains(subject));
-    let compared = mine.map(|(subject, note)| async move {
+    let known = batch.objects.lock().await;
+    let mine = subjects.iter().flat_map(|s| known.of(s).map(move |note| (s.clone(), note.clone())));
+    let mine: Vec<(SubjectId, ObjectNote)> = mine.collect();
+    drop(known);
+    let compared = mine.into_iter().map(|(subject, note)| async move {
         match target.digest(&note.key).await {
             Ok((size, sha256)) if size == note.size && sha256 == note.sha256 => Ok(None),
             Ok(_) => Ok(Some((subject, "an object (other bytes at the target)".to_owned()))),
@@ -195,7 +218,7 @@ pub(crate) async fn differing(
             Err(error) => Err(error).at(batch.target),
         }
     });
-    let compared = side_by_side(batch, compared.map(FutureExt::boxed).collect()).await?;
+    let compared = side_by_side(batch, compared.map(FutureExt::boxed)).await?;
     Ok(compared.into_iter().flatten().collect())
 }
 
@@ -209,13 +232,12 @@ async fn store_at_home(batch: &Batch<'_>, subject: &SubjectId) -> Result<Option<
 /// Removes from the target what was copied for subjects that leave the batch.
 pub(crate) async fn withdraw(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
     let Some((_, target)) = stores(batch) else { return Ok(()) };
-    let wanted: BTreeSet<&SubjectId> = subjects.iter().collect();
     let begun = begun(batch, subjects).await;
     let mut known = batch.objects.lock().await;
-    let copied = known.iter().filter(|(_, (s, _))| wanted.contains(s)).map(|(key, _)| key.clone());
+    let copied = subjects.iter().flat_map(|s| known.of(s)).map(|object| object.key.clone());
     let keys: Vec<String> = begun.into_iter().chain(copied).collect();
     target.erase(&keys).await.at(batch.target)?;
-    known.retain(|_, (subject, _)| !wanted.contains(subject));
+    subjects.iter().for_each(|s| known.remove_of(s));
     Ok(())
 }
 
@@ -223,7 +245,8 @@ pub(crate) async fn withdraw(batch: &Batch<'_>, subjects: &[SubjectId]) -> Resul
 pub(crate) async fn forget(batch: &Batch<'_>, keys: &[String]) -> Result<()> {
     let Some((_, target)) = stores(batch).filter(|_| !keys.is_empty()) else { return Ok(()) };
     target.erase(keys).await.at(batch.target)?;
-    batch.objects.lock().await.retain(|key, _| !keys.contains(key));
+    let mut known = batch.objects.lock().await;
+    keys.iter().for_each(|key| known.remove(key));
     Ok(())
 }
 
@@ -242,9 +265,9 @@ pub(crate) async fn sweep(
     let all: Vec<ObjectRef> = named.iter().cloned().chain(listed).collect();
     let late = needed(batch, source, &all).await?;
     let begun = begun(batch, subjects).await;
-    for (wanted, _) in late {
+    for (wanted, size) in late {
         let Some(target) = store_at_home(batch, &wanted.subject).await? else { continue };
-        let known = batch.objects.lock().await.get(&wanted.key).map(|(_, note)| note.sha256.clone());
+        let known = batch.objects.lock().await.get(&wanted.key).map(|note| note.sha256.clone());
         let there = target.digest(&wanted.key).await;
         let untouched = match (&there, &known) {
             // Copied before the cutover and gone now: the new home deleted it.
@@ -255,6 +278,7 @@ pub(crate) async fn sweep(
             (Err(_), _) => return Err(there.map(|_| ()).unwrap_err()).at(batch.target),
         };
         if untouched {
+            let _room = room_for(size).await;
             let copied = source.copy_to(&target, &wanted.key).await.at(batch.source)?;
             let note = ObjectNote {
                 key: wanted.key.clone(),
@@ -262,16 +286,16 @@ pub(crate) async fn sweep(
                 sha256: copied.sha256,
                 etag: copied.etag,
             };
-            batch.objects.lock().await.insert(wanted.key.clone(), (wanted.subject.clone(), note));
+            batch.objects.lock().await.insert(&wanted.subject, note);
         }
     }
     for wanted in all {
         keys.entry(wanted.subject).or_default().insert(wanted.key);
     }
-    for (key, (subject, _)) in batch.objects.lock().await.iter() {
-        if subjects.contains(subject) {
-            keys.entry(subject.clone()).or_default().insert(key.clone());
-        }
+    let known = batch.objects.lock().await;
+    for subject in subjects {
+        let mine = known.of(subject).map(|object| object.key.clone());
+        keys.entry(subject.clone()).or_default().extend(mine);
     }
     Ok(keys)
 }

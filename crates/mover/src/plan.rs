@@ -20,6 +20,9 @@ pub const PLAN_FORMAT: u32 = 1;
 /// Subjects read from a region at once.
 const PAGE: u32 = 5_000;
 
+/// Subjects whose objects' keys are read at once, to count them: a subject may have thousands.
+const OBJECTS_OF: usize = 100;
+
 /// What a plan is asked for.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -121,15 +124,17 @@ impl PlannedMove {
     }
 }
 
-/// A plan with its lists of subjects, in memory only.
-pub struct Planned {
-    /// The plan.
-    pub plan: Plan,
-    lists: BTreeMap<String, (String, Vec<SubjectId>)>,
+/// Makes a plan to be looked at. Reads every subject of the regions in question once, and keeps none.
+pub async fn plan(service: &Service, ask: &Ask) -> Result<Plan> {
+    make(service, ask, false).await
 }
 
-/// Makes a plan. Reads every subject of the regions in question once.
-pub async fn plan(service: &Service, ask: &Ask) -> Result<Planned> {
+/// Makes a plan that `move` can run: stores its lists at the sources while it reads.
+pub async fn stored(service: &Service, ask: &Ask) -> Result<Plan> {
+    make(service, ask, true).await
+}
+
+async fn make(service: &Service, ask: &Ask, store: bool) -> Result<Plan> {
     let places: Vec<domicile_policy::Region> = service.regions.values().map(|r| r.place.clone()).collect();
     let categories = service.layout.categories();
     let rules = &service.rules;
@@ -141,25 +146,18 @@ pub async fn plan(service: &Service, ask: &Ask) -> Result<Planned> {
         mechanisms: &rules.mechanisms,
         for_latency: ask.for_latency,
     };
-    let mut draft = Draft::new(Placer::new(&rules.policies, circumstances));
+    let placer = Placer::new(&rules.policies, circumstances);
+    let mut draft = Draft::new(service, placer, store)?;
     for (index, region) in service.regions.values().enumerate() {
-        if ask.from.is_empty() || ask.from.contains(&region.id) {
-            draft.read(region, index).await?;
+        if (ask.from.is_empty() || ask.from.contains(&region.id))
+            && let Err(error) = draft.read(region, index).await
+        {
+            // CRASH: lists that no plan names stay at the sources, where their subjects live anyway.
+            draft.drop_lists().await;
+            return Err(error);
         }
     }
-    draft.finish(service, ask).await
-}
-
-impl Planned {
-    /// Stores the lists at the sources so that `move` can run the plan.
-    pub async fn store(&mut self, service: &Service) -> Result<()> {
-        for (list, (from, subjects)) in &self.lists {
-            let region = service.region(from)?;
-            region.records.put_list(list, subjects).await.at(region)?;
-        }
-        self.plan.stored = true;
-        Ok(())
-    }
+    Ok(draft.finish(ask))
 }
 
 impl Plan {
@@ -220,17 +218,34 @@ fn words(class: &Class) -> String {
 /// Country, citizenship and flags as the database has them.
 type Attributes = (Option<String>, Option<String>, Vec<String>);
 
-/// Subjects sorted by what happens to them, while regions are read.
+/// What is known while regions are read: counts by class, and of each move its sums and the subjects that wait
+/// to be measured, a page at most. No list of subjects is held, however long it gets.
 struct Draft<'a> {
+    service: &'a Service,
     placer: Placer<'a>,
-    /// (region index, class) -> the subjects.
-    found: BTreeMap<(usize, ClassId), Vec<SubjectId>>,
+    id: String,
+    store: bool,
+    /// (region index, class) -> how many.
+    found: BTreeMap<(usize, ClassId), u64>,
     busy: BTreeMap<String, u64>,
+    /// (region index, target) -> who goes.
+    going: BTreeMap<(usize, String), Going>,
+}
+
+/// One move while its subjects are read.
+struct Going {
+    list: String,
+    subjects: u64,
+    hash: SetHash,
+    tables: BTreeMap<String, Size>,
+    objects: u64,
+    waiting: Vec<SubjectId>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(placer: Placer<'a>) -> Self {
-        Self { placer, found: BTreeMap::new(), busy: BTreeMap::new() }
+    fn new(service: &'a Service, placer: Placer<'a>, store: bool) -> Result<Self> {
+        let (found, busy, going) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { service, placer, id: fresh_id()?, store, found, busy, going })
     }
 
     async fn read(&mut self, region: &Region, index: usize) -> Result<()> {
@@ -239,7 +254,7 @@ impl<'a> Draft<'a> {
         let mut classes: HashMap<Attributes, ClassId> = HashMap::new();
         loop {
             let page = region.records.subjects(after.as_ref(), PAGE).await.at(region)?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return self.take_in(region, index, 1).await };
             after = Some(last.subject.clone());
             for facts in page {
                 if facts.state.is_some_and(|s| s != State::Home) {
@@ -251,71 +266,122 @@ impl<'a> Draft<'a> {
                     Some(id) => *id,
                     None => *classes.entry(key).or_insert(self.placer.intern(&class_of(&facts))),
                 };
-                self.found.entry((index, id)).or_default().push(facts.subject);
+                *self.found.entry((index, id)).or_default() += 1;
+                self.send(region, index, id, facts.subject);
             }
+            self.take_in(region, index, PAGE as usize).await?;
         }
     }
 
-    async fn finish(mut self, service: &Service, ask: &Ask) -> Result<Planned> {
+    /// Lets the subject wait with those that go where its class belongs, unless that is here or nowhere.
+    fn send(&mut self, region: &Region, index: usize, class: ClassId, subject: SubjectId) {
+        let home = self.placer.place(class, Some(index)).and_then(|p| p.home.as_deref());
+        let Some(home) = home.filter(|home| *home != region.id) else { return };
+        let next = self.going.len() + 1;
+        let list = || format!("{}.{next}", self.id);
+        let going = self.going.entry((index, home.to_owned())).or_insert_with(|| Going::new(list()));
+        going.waiting.push(subject);
+    }
+
+    /// Measures, hashes and stores what waits, of moves where at least so many do.
+    async fn take_in(&mut self, region: &Region, index: usize, least: usize) -> Result<()> {
+        for ((_, _), going) in self.going.iter_mut().filter(|((i, _), _)| *i == index) {
+            if going.waiting.len() >= least {
+                going.take_in(self.service, region, self.store).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_lists(&self) {
+        let regions: Vec<_> = self.service.regions.values().collect();
+        for ((index, _), going) in self.going.iter().filter(|_| self.store) {
+            let _ = regions[*index].records.drop_list(&going.list).await;
+        }
+    }
+
+    fn finish(mut self, ask: &Ask) -> Plan {
+        let service = self.service;
         let mut plan = Plan {
             format: PLAN_FORMAT,
-            id: fresh_id()?,
+            id: self.id,
             service: service.name.clone(),
             made_at: Timestamp::now(),
             today: ask.today,
             for_latency: ask.for_latency,
             policy_hash: service.rules.policies.hash().to_owned(),
             map_hash: service.layout.hash.clone(),
-            stored: false,
+            stored: self.store,
             moves: Vec::new(),
             refusals: Vec::new(),
             stays: BTreeMap::new(),
-            busy: std::mem::take(&mut self.busy),
+            busy: self.busy,
         };
         let regions: Vec<_> = service.regions.values().cloned().collect();
-        let mut going: BTreeMap<(usize, String), (Vec<SubjectId>, Vec<Group>)> = BTreeMap::new();
-        for ((index, id), subjects) in std::mem::take(&mut self.found) {
+        let mut groups: BTreeMap<(usize, String), Vec<Group>> = BTreeMap::new();
+        for ((index, id), subjects) in self.found {
             let here = &regions[index].id;
             let class = self.placer.classes().class(id).map(words).unwrap_or_default();
             let Some(placement) = self.placer.place(id, Some(index)) else { continue };
-            let group = Group {
-                class,
-                subjects: subjects.len() as u64,
-                why: placement.why.clone(),
-                law: placement.law.clone(),
-            };
+            let (why, law) = (placement.why.clone(), placement.law.clone());
+            let group = Group { class, subjects, why, law };
             match &placement.home {
                 Some(home) if home == here => *plan.stays.entry(here.clone()).or_default() += group.subjects,
-                Some(home) => {
-                    let entry = going.entry((index, home.clone())).or_default();
-                    entry.0.extend(subjects);
-                    entry.1.push(group);
-                }
+                Some(home) => groups.entry((index, home.clone())).or_default().push(group),
                 None => {
                     plan.refusals.push(Refusal { region: here.clone(), group, against: against(placement) });
                 }
             }
         }
-        let mut lists = BTreeMap::new();
-        for ((index, to), (mut subjects, groups)) in going {
-            subjects.sort();
-            let list = format!("{}.{}", plan.id, plan.moves.len() + 1);
-            let from = &regions[index];
-            let (tables, objects) = measure(service, from, &subjects).await?;
-            plan.moves.push(PlannedMove {
-                list: list.clone(),
-                from: from.id.clone(),
-                to,
-                subjects: subjects.len() as u64,
-                list_hash: list_hash(service, &subjects),
-                groups,
-                tables,
-                objects,
-            });
-            lists.insert(list, (from.id.clone(), subjects));
-        }
-        Ok(Planned { plan, lists })
+        let moves = self.going.into_iter().map(|((index, to), going)| PlannedMove {
+            list: going.list,
+            from: regions[index].id.clone(),
+            subjects: going.subjects,
+            list_hash: going.hash.hex(),
+            groups: groups.remove(&(index, to.clone())).unwrap_or_default(),
+            tables: going.tables,
+            objects: going.objects,
+            to,
+        });
+        plan.moves = moves.collect();
+        plan
     }
+}
+
+impl Going {
+    fn new(list: String) -> Self {
+        let (tables, waiting) = (BTreeMap::new(), Vec::new());
+        Self { list, subjects: 0, hash: SetHash::default(), tables, objects: 0, waiting }
+    }
+
+    async fn take_in(&mut self, service: &Service, from: &Region, store: bool) -> Result<()> {
+        let subjects = std::mem::take(&mut self.waiting);
+        for (table, size) in from.records.measure(&subjects).await.at(from)? {
+            let sum = self.tables.entry(service.layout.tables[table].name.to_string()).or_default();
+            *sum = Size { rows: sum.rows + size.rows, bytes: sum.bytes + size.bytes };
+        }
+        self.objects += count_objects(service, from, &subjects).await?;
+        self.subjects += subjects.len() as u64;
+        subjects.iter().for_each(|subject| self.hash.add(service, subject));
+        if store {
+            from.records.extend_list(&self.list, &subjects).await.at(from)?;
+        }
+        Ok(())
+    }
+}
+
+/// Objects named by rows of these subjects.
+async fn count_objects(service: &Service, from: &Region, subjects: &[SubjectId]) -> Result<u64> {
+    if service.layout.objects.is_empty() {
+        return Ok(0);
+    }
+    let mut objects = 0;
+    let mut snapshot = from.records.snapshot().await.at(from)?;
+    for part in subjects.chunks(OBJECTS_OF) {
+        objects += snapshot.objects(part, None).await.at(from)?.len() as u64;
+    }
+    snapshot.close().await.at(from)?;
+    Ok(objects)
 }
 
 fn against(placement: &Placement) -> Vec<(String, String)> {
@@ -332,34 +398,28 @@ fn against(placement: &Placement) -> Vec<(String, String)> {
     verdicts.collect()
 }
 
-async fn measure(
-    service: &Service,
-    from: &Region,
-    subjects: &[SubjectId],
-) -> Result<(BTreeMap<String, Size>, u64)> {
-    let mut tables: BTreeMap<String, Size> = BTreeMap::new();
-    let mut objects = 0;
-    for part in subjects.chunks(PAGE as usize) {
-        for (table, size) in from.records.measure(part).await.at(from)? {
-            let sum = tables.entry(service.layout.tables[table].name.to_string()).or_default();
-            *sum = Size { rows: sum.rows + size.rows, bytes: sum.bytes + size.bytes };
-        }
-        if !service.layout.objects.is_empty() {
-            let mut snapshot = from.records.snapshot().await.at(from)?;
-            objects += snapshot.objects(part, None).await.at(from)?.len() as u64;
-            snapshot.close().await.at(from)?;
-        }
-    }
-    Ok((tables, objects))
+/// Hash of a set of subjects, in whatever order they come: the sum of their keyed hashes (AdHash; Bellare and
+/// Micciancio, 1997). Whoever has the plan but not the directory's key learns nothing from it and can make no
+/// other set with the same sum.
+#[derive(Debug, Default)]
+pub(crate) struct SetHash {
+    sum: u128,
+    subjects: u64,
 }
 
-/// Hash over the subjects' keyed hashes: whoever has the plan but not the directory's key learns nothing.
-pub(crate) fn list_hash(service: &Service, subjects: &[SubjectId]) -> String {
-    let mut sha = Sha256::new();
-    for subject in subjects {
-        sha.update(service.directory.hash(&service.name, subject).0);
+impl SetHash {
+    /// Takes a subject in; each only once.
+    pub fn add(&mut self, service: &Service, subject: &SubjectId) {
+        let hash = service.directory.hash(&service.name, subject);
+        self.sum = self.sum.wrapping_add(u128::from_be_bytes(hash.0));
+        self.subjects += 1;
     }
-    hex::encode(sha.finalize())
+
+    /// In hex. The sum is hashed, since that of one subject is what the directory calls it.
+    pub fn hex(&self) -> String {
+        let sha = Sha256::new().chain_update(self.subjects.to_be_bytes());
+        hex::encode(sha.chain_update(self.sum.to_be_bytes()).finalize())
+    }
 }
 
 fn fresh_id() -> Result<String> {

@@ -1,12 +1,12 @@
 //! What a wave did, in numbers, from the records its batches left.
 
-use crate::batch::json;
 use crate::error::Result;
+use crate::journal;
 use crate::members::Skipped;
 use crate::record::{Outcome, Record};
-use crate::service::Service;
+use crate::service::{Region, Service};
 use crate::wave::WaveNote;
-use domicile_stores::records::{BatchRow, Size};
+use domicile_stores::records::Size;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -47,11 +47,12 @@ pub struct WaveReport {
 }
 
 impl WaveReport {
-    pub(crate) fn gather(
+    /// Adds up the wave's batches, one after the other.
+    pub(crate) async fn gather(
         service: &Service,
+        from: &Region,
         wave: &str,
         note: &WaveNote,
-        batches: &[BatchRow],
         elapsed: Duration,
     ) -> Result<Self> {
         let mut report = Self {
@@ -70,9 +71,8 @@ impl WaveReport {
             receipts: None,
             scrubbed: None,
         };
-        for row in batches {
-            let record: Record = serde_json::from_value(row.record.clone()).map_err(json)?;
-            report.add(service, &record);
+        for batch in journal::batches(from, wave).await? {
+            report.add(service, &journal::record(from, wave, &batch).await?);
         }
         report.pauses_us.sort_unstable();
         Ok(report)

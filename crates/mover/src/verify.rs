@@ -205,16 +205,15 @@ async fn note(batch: &Batch<'_>, travellers: &[Traveller], digests: Vec<TableDig
     for digest in digests {
         by_subject.entry(digest.subject.clone()).or_default().push(digest);
     }
-    let copied = batch.objects.lock().await.clone();
+    let carried = batch.objects.lock().await;
     let mut record = batch.record.lock().await;
     for t in travellers {
         let note = record.subjects.entry(t.subject.clone()).or_default();
         note.epoch = t.epoch;
         note.tables = by_subject.remove(&t.subject).unwrap_or_default();
-        let mine = copied.values().filter(|(subject, _)| subject == &t.subject);
-        note.objects = mine.map(|(_, object)| object.clone()).collect();
+        note.objects = carried.of(&t.subject).cloned().collect();
     }
-    drop(record);
+    drop((record, carried));
     batch.save().await
 }
 

@@ -4,6 +4,7 @@ use crate::batch::{Batch, json};
 use crate::erase::{self, Erased};
 use crate::error::{At, Error, Result};
 use crate::evidence;
+use crate::journal;
 use crate::members;
 use crate::pace;
 use crate::plan::{Plan, PlannedMove};
@@ -16,7 +17,6 @@ use crate::route::{self, Until};
 use crate::service::{Region, Service};
 use crate::turn::Turn;
 use domicile_directory::{Asked, NewWave, Wave, WaveState};
-use domicile_stores::records::BatchRow;
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -201,10 +201,9 @@ async fn drive_with_turn(
         }
         run_batches(service, from, to, wave, Until::Activated, &prints).await?;
     }
-    let batches = from.records.batches(wave).await.at(from)?;
-    let mut report = WaveReport::gather(service, wave, note, &batches, started.elapsed())?;
+    let mut report = WaveReport::gather(service, from, wave, note, started.elapsed()).await?;
     report.skipped = skipped;
-    report.receipts = evidence::write(service, wave, note, &batches).await?;
+    report.receipts = evidence::write(service, from, wave, note).await?;
     if members::all_listed(service, from, wave, note).await? {
         set_state(service, turn, &[WaveState::Open], WaveState::Moved, None).await?;
     }
@@ -230,6 +229,8 @@ async fn arm(from: &Region, to: &Region, armed: bool) -> Result<()> {
 
 /// Runs all batches of a wave that are not at their end, several at once. The first error that
 /// trying again does not mend stops the others before their next fence.
+///
+/// INVARIANT: records are read only of the batches in flight.
 async fn run_batches(
     service: &Arc<Service>,
     from: &Arc<Region>,
@@ -238,11 +239,12 @@ async fn run_batches(
     until: Until,
     prints: &Arc<Prints>,
 ) -> Result<()> {
-    let rows = from.records.batches(wave).await.at(from)?;
-    let tasks = rows.into_iter().map(|row| {
+    let tasks = journal::batches(from, wave).await?.into_iter().map(|id| {
         let (service, from, to, prints) = (service.clone(), from.clone(), to.clone(), prints.clone());
+        let wave = wave.to_owned();
         async move {
-            let task = tokio::spawn(async move { run_batch(&service, &from, &to, row, until, prints).await });
+            let run = async move { run_batch(&service, &from, &to, &wave, &id, until, prints).await };
+            let task = tokio::spawn(run);
             task.await.unwrap_or_else(|gone| Err(Error::Setting(format!("a batch's task ended: {gone}"))))
         }
     });
@@ -253,42 +255,40 @@ async fn run_batches(
     Ok(())
 }
 
-/// Runs one batch; what has to be tried again, or lost its connection, begins again at [`route::run`].
+/// Runs one batch; what has to be tried again, or lost its connection, begins again at [`route::run`] from
+/// the record as the journal has it then.
 async fn run_batch(
     service: &Service,
     from: &Region,
     to: &Region,
-    row: BatchRow,
+    wave: &str,
+    id: &str,
     until: Until,
     prints: Arc<Prints>,
 ) -> Result<()> {
-    let mut record: Record = serde_json::from_value(row.record).map_err(json)?;
-    if record.reached >= Reached::Activated {
-        return Ok(());
-    }
     let mut round = 0;
     loop {
-        wait_while_paused(service, &row.wave).await?;
+        wait_while_paused(service, wave).await?;
         let attempt = async {
-            let batch =
-                Batch::take(service, &row.wave, &row.batch, from, to, record.clone(), prints.clone()).await?;
+            let record = journal::record(from, wave, id).await?;
+            if record.reached >= Reached::Activated {
+                return Ok(());
+            }
+            let batch = Batch::take(service, wave, id, from, to, record, prints.clone()).await?;
             route::run(&batch, until).await?;
             if until == Until::Verified { route::abort(&batch).await } else { Ok(()) }
         };
         match attempt.await {
             Err(error) if error.may_pass() && round < service.limits.tries => {
                 let why = error.to_string();
-                service.observer.event(Event::Again { batch: row.batch.clone(), why });
+                service.observer.event(Event::Again { batch: id.to_owned(), why });
                 pace::back_off(round + 4).await;
                 round += 1;
-                if let Ok(journalled) = members::record(from, &row.wave, &row.batch).await {
-                    record = journalled;
-                }
             }
             Err(error) if error.is_again() => {
                 // Nothing is wrong with the data: the subjects go back and with a later batch.
-                let batch = Batch::take(service, &row.wave, &row.batch, from, to, record, prints).await?;
                 let why = "its writers kept getting in the way";
+                let batch = take(service, from, to, wave, id).await?;
                 return route::give_up(&batch, LeftCode::Busy, why).await;
             }
             other => return other,
@@ -325,10 +325,9 @@ async fn rehearsal(service: &Arc<Service>, note: WaveNote) -> Result<WaveReport>
     let prints = Arc::new(Prints::of_a_whole_guard(&from, &to).await?);
     members::open_batches(service, &from, &wave, &note).await?;
     let ran = run_batches(service, &from, &to, &wave, Until::Verified, &prints).await;
-    let batches = from.records.batches(&wave).await.at(&from)?;
-    let report = WaveReport::gather(service, &wave, &note, &batches, started.elapsed())?;
-    for row in batches {
-        let batch = take(service, &from, &to, row).await?;
+    let report = WaveReport::gather(service, &from, &wave, &note, started.elapsed()).await?;
+    for id in journal::batches(&from, &wave).await? {
+        let batch = take(service, &from, &to, &wave, &id).await?;
         route::abort(&batch).await?;
         close(&batch).await?;
     }
@@ -352,16 +351,15 @@ pub async fn abort(service: &Arc<Service>, wave: &str) -> Result<WaveReport> {
     let turn = Turn::take(service, wave).await?;
     let started = Instant::now();
     set_state(service, &turn, &[WaveState::Open], WaveState::Aborting, None).await?;
-    for row in from.records.batches(wave).await.at(&from)? {
-        route::abort(&take(service, &from, &to, row).await?).await?;
+    for id in journal::batches(&from, wave).await? {
+        route::abort(&take(service, &from, &to, wave, &id).await?).await?;
     }
-    let batches = from.records.batches(wave).await.at(&from)?;
-    let mut report = WaveReport::gather(service, wave, &note, &batches, started.elapsed())?;
+    let mut report = WaveReport::gather(service, &from, wave, &note, started.elapsed()).await?;
     let ended = if report.subjects > 0 { WaveState::Moved } else { WaveState::Aborted };
     if ended == WaveState::Moved {
-        report.receipts = evidence::write(service, wave, &note, &batches).await?;
+        report.receipts = evidence::write(service, &from, wave, &note).await?;
     } else {
-        close_all(service, &from, &to, batches).await?;
+        close_all(service, &from, &to, wave).await?;
         from.records.drop_list(&note.planned.list).await.at(&from)?;
     }
     set_state(service, &turn, &[WaveState::Aborting], ended, None).await?;
@@ -382,25 +380,24 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     let turn = Turn::take(service, wave).await?;
     let started = Instant::now();
     let mut total = Erased::default();
-    let batches = from.records.batches(wave).await.at(&from)?;
-    for row in batches.into_iter().filter(|_| !closing) {
+    let to_erase = if closing { Vec::new() } else { journal::batches(&from, wave).await? };
+    for id in to_erase {
         service.check_stop()?;
-        let erased = erase::erase(&take(service, &from, &to, row).await?, Timestamp::now()).await?;
+        let erased = erase::erase(&take(service, &from, &to, wave, &id).await?, Timestamp::now()).await?;
         total.subjects += erased.subjects;
         total.rows += erased.rows;
         total.objects += erased.objects;
     }
-    let batches = from.records.batches(wave).await.at(&from)?;
-    let mut report = WaveReport::gather(service, wave, &note, &batches, started.elapsed())?;
+    let mut report = WaveReport::gather(service, &from, wave, &note, started.elapsed()).await?;
     if !closing {
         // Before the receipts, since they say that it was done.
         scrub(&from).await?;
-        report.receipts = evidence::write(service, wave, &note, &batches).await?;
+        report.receipts = evidence::write(service, &from, wave, &note).await?;
         set_state(service, &turn, &[WaveState::Moved], WaveState::Erased, None).await?;
     }
     // CRASH: the receipts are complete; a rest of the journal, which names subjects, is removed when
     // erase is asked for the wave again.
-    close_all(service, &from, &to, batches).await?;
+    close_all(service, &from, &to, wave).await?;
     from.records.drop_list(&note.planned.list).await.at(&from)?;
     // Once more, since the journal named subjects, too.
     report.scrubbed = Some(scrub(&from).await?);
@@ -422,20 +419,24 @@ async fn scrub(from: &Region) -> Result<String> {
     }
 }
 
-/// Takes a batch of the journal as its row says, to undo, erase or close it: nothing is fenced.
+/// Takes a batch of the journal as its record says, to undo or erase it: nothing is fenced, so no
+/// fingerprints are needed.
 async fn take<'a>(
     service: &'a Service,
     from: &'a Region,
     to: &'a Region,
-    row: BatchRow,
+    wave: &str,
+    id: &str,
 ) -> Result<Batch<'a>> {
-    let record: Record = serde_json::from_value(row.record).map_err(json)?;
-    Batch::take(service, &row.wave, &row.batch, from, to, record, Arc::default()).await
+    let record = journal::record(from, wave, id).await?;
+    Batch::take(service, wave, id, from, to, record, Arc::default()).await
 }
 
-async fn close_all(service: &Service, from: &Region, to: &Region, batches: Vec<BatchRow>) -> Result<()> {
-    for row in batches {
-        close(&take(service, from, to, row).await?).await?;
+/// Forgets all batches of a wave. What they recorded is not read: nothing of it counts any more.
+async fn close_all(service: &Service, from: &Region, to: &Region, wave: &str) -> Result<()> {
+    for id in journal::batches(from, wave).await? {
+        let batch = Batch::take(service, wave, &id, from, to, Record::default(), Arc::default()).await?;
+        close(&batch).await?;
     }
     Ok(())
 }

@@ -300,8 +300,8 @@ pub trait Records: Send + Sync {
     async fn measure(&self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, Size>>;
     /// The guard's rows of these subjects; absent ones are left out.
     async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>>;
-    /// Stores a plan's list of subjects in the region, replacing one of the same name.
-    async fn put_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()>;
+    /// Adds subjects to a plan's list in the region; who is in it already stays in it.
+    async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()>;
     /// Reads a plan's list by key order, after `after`.
     async fn list(&self, list: &str, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>>;
     /// Drops a plan's list.
@@ -313,8 +313,15 @@ pub trait Records: Send + Sync {
     async fn open_batches(&self, batches: &[BatchRow]) -> Result<()>;
     /// Replaces a batch's record.
     async fn put_batch(&self, lease: &Lease, record: &serde_json::Value) -> Result<()>;
-    /// All batches of a wave in order of their numbers.
-    async fn batches(&self, wave: &str) -> Result<Vec<BatchRow>>;
+    /// The ids of a wave's batches in order of their numbers. There is no call that returns all records of a
+    /// wave: they grow with its subjects, and the mover's memory must not.
+    async fn batch_ids(&self, wave: &str) -> Result<Vec<String>>;
+    /// One batch with its record; `None` where the journal has none of that id.
+    async fn batch(&self, batch: &str) -> Result<Option<BatchRow>>;
+    /// Those of these subjects that are in a batch of the wave, in any order. Reads no record.
+    async fn members(&self, wave: &str, subjects: &[SubjectId]) -> Result<Vec<SubjectId>>;
+    /// How many subjects are in batches of the wave. Reads no record.
+    async fn count_members(&self, wave: &str) -> Result<u64>;
     /// Takes the lease of a batch here: bumps its token, ends the backend of the holder before us
     /// (recorded pid and start; PostgreSQL), records ours.
     async fn take_lease(&self, batch: &str) -> Result<Lease>;

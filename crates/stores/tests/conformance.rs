@@ -1,5 +1,7 @@
 //! One suite, every record store. An engine is a module below with a fixture.
 
+#[path = "conformance/journal.rs"]
+mod journal;
 #[path = "conformance/postgres.rs"]
 mod postgres;
 #[path = "conformance/sqlite.rs"]
@@ -39,6 +41,10 @@ macro_rules! conformance {
         #[tokio::test]
         async fn lease_loss() {
             crate::suite::lease_loss(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn journal() {
+            crate::journal::batch_by_batch(&$fixture).await;
         }
     };
 }

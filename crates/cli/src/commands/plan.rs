@@ -39,13 +39,16 @@ pub async fn run(app: &App, args: PlanArgs) -> Result<Answer> {
     let service = open::service_of(app, &config, chosen, today, Arc::new(Silent)).await?;
     app.screen.say("reading every subject once");
     let ask = Ask { today, for_latency: args.for_latency, from: args.from.clone() };
-    let mut planned = domicile_mover::plan::plan(&service, &ask).await.map_err(|e| failure::of_mover(&e))?;
-    if let Some(path) = &args.output {
-        planned.store(&service).await.map_err(|e| failure::of_mover(&e))?;
-        write(path, &planned.plan)?;
-    }
-    let plan = &planned.plan;
-    let text = text(plan, &config, args.output.as_deref(), &app.service_flag());
+    let plan = match &args.output {
+        Some(path) => {
+            let plan =
+                domicile_mover::plan::stored(&service, &ask).await.map_err(|e| failure::of_mover(&e))?;
+            write(path, &plan)?;
+            plan
+        }
+        None => domicile_mover::plan::plan(&service, &ask).await.map_err(|e| failure::of_mover(&e))?,
+    };
+    let text = text(&plan, &config, args.output.as_deref(), &app.service_flag());
     let json = json!({ "plan": plan, "file": args.output });
     Ok(Answer::new(text, json))
 }

@@ -13,9 +13,8 @@ async fn dies_at(engine: Engine, at: usize, dies: Dies, abort: bool) -> bool {
     let fuse = Fuse::new(at, dies);
     let doomed = world.service_with(Some(fuse.clone()), |_| {}).await;
     let outcome = async {
-        let mut planned = plan::plan(&doomed, &ask()).await?;
-        planned.store(&doomed).await?;
-        let report = wave::run_plan(&doomed, &planned.plan, &Options::default()).await?.remove(0);
+        let plan = plan::stored(&doomed, &ask()).await?;
+        let report = wave::run_plan(&doomed, &plan, &Options::default()).await?.remove(0);
         wave::erase_wave(&doomed, &report.wave).await
     };
     let survived = outcome.await.is_ok();
@@ -48,11 +47,8 @@ async fn dies_at(engine: Engine, at: usize, dies: Dies, abort: bool) -> bool {
         None => {}
     }
     if !abort && waves.is_empty() {
-        let mut planned = plan::plan(&service, &ask()).await.unwrap();
-        planned.store(&service).await.unwrap();
-        wave::run_plan(&service, &planned.plan, &Options::default())
-            .await
-            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        let plan = plan::stored(&service, &ask()).await.unwrap();
+        wave::run_plan(&service, &plan, &Options::default()).await.unwrap_or_else(|e| panic!("{what}: {e}"));
     }
     let waves = service.directory.waves(&WaveFilter::default()).await.unwrap();
     for w in waves.iter().filter(|w| {

@@ -9,9 +9,9 @@ use domicile_stores::control::{Control, ControlStore, Dialect, Rows, Statement};
 use domicile_stores::records::*;
 use domicile_stores::{Error, Records, Result, Snapshot, Writing};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,11 +26,19 @@ pub struct Fuse {
     dies: Dies,
     calls: AtomicUsize,
     pub blown: AtomicBool,
+    /// Which batches' records are in the worker's hands.
+    pub in_hand: InHand,
 }
 
 impl Fuse {
     pub fn new(at: usize, dies: Dies) -> Arc<Self> {
-        Arc::new(Self { at, dies, calls: AtomicUsize::new(0), blown: AtomicBool::new(false) })
+        let (calls, blown) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Self { at, dies, calls, blown, in_hand: InHand::default() })
+    }
+
+    /// One that never blows: it only watches.
+    pub fn watching() -> Arc<Self> {
+        Self::new(usize::MAX, Dies::BeforeDone)
     }
 
     async fn pass<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -46,6 +54,42 @@ impl Fuse {
         }
         self.blown.store(true, Ordering::SeqCst);
         Err(dead())
+    }
+}
+
+/// A batch's record is in hand from the first time it is read until one is written that says it has reached
+/// its end. The journal has no call that returns more than one.
+#[derive(Debug, Default)]
+pub struct InHand(Mutex<Hands>);
+
+#[derive(Debug, Default)]
+struct Hands {
+    now: BTreeSet<String>,
+    ended: BTreeSet<String>,
+    most: usize,
+}
+
+impl InHand {
+    fn read(&self, batch: &str) {
+        let mut hands = self.0.lock().unwrap();
+        if !hands.ended.contains(batch) {
+            hands.now.insert(batch.to_owned());
+            hands.most = hands.most.max(hands.now.len());
+        }
+    }
+
+    fn wrote(&self, batch: &str, record: &Value) {
+        if ["activated", "erased"].contains(&record["reached"].as_str().unwrap_or_default()) {
+            let mut hands = self.0.lock().unwrap();
+            hands.now.remove(batch);
+            hands.ended.insert(batch.to_owned());
+        }
+    }
+
+    /// The most records at once, and the batches that reached an end, since this was asked last.
+    pub fn told(&self) -> (usize, usize) {
+        let hands = std::mem::take(&mut *self.0.lock().unwrap());
+        (hands.most, hands.ended.len())
     }
 }
 
@@ -81,6 +125,15 @@ macro_rules! pass {
             $(async fn $name(&self, $($arg: $type),*) -> Result<$answer> {
                 self.fuse.pass(self.inner.$name($($arg),*)).await
             })*
+            async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
+                self.fuse.in_hand.read(batch);
+                self.fuse.pass(self.inner.batch(batch)).await
+            }
+            async fn put_batch(&self, lease: &Lease, record: &Value) -> Result<()> {
+                self.fuse.pass(self.inner.put_batch(lease, record)).await?;
+                self.fuse.in_hand.wrote(&lease.batch, record);
+                Ok(())
+            }
             async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
                 let inner = self.fuse.pass(self.inner.snapshot()).await?;
                 Ok(Box::new(FaultySnapshot { inner, fuse: self.fuse.clone() }))
@@ -109,12 +162,13 @@ pass! {
     facts(subjects: &[SubjectId]) -> Vec<SubjectFacts>;
     measure(subjects: &[SubjectId]) -> BTreeMap<TableIx, Size>;
     homes(subjects: &[SubjectId]) -> Vec<HomeRow>;
-    put_list(list: &str, subjects: &[SubjectId]) -> ();
+    extend_list(list: &str, subjects: &[SubjectId]) -> ();
     list(list: &str, after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;
     drop_list(list: &str) -> ();
     open_batches(batches: &[BatchRow]) -> ();
-    put_batch(lease: &Lease, record: &Value) -> ();
-    batches(wave: &str) -> Vec<BatchRow>;
+    batch_ids(wave: &str) -> Vec<String>;
+    members(wave: &str, subjects: &[SubjectId]) -> Vec<SubjectId>;
+    count_members(wave: &str) -> u64;
     take_lease(batch: &str) -> Lease;
     close_batch(lease: &Lease) -> ();
     change_state(lease: &Lease, subjects: &[SubjectId], change: Transition<'_>) -> Vec<SubjectId>;

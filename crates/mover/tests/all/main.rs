@@ -4,6 +4,7 @@
 mod crash;
 mod fuse;
 mod load;
+mod memory;
 mod trouble;
 mod whole;
 mod world;

@@ -27,9 +27,7 @@ impl Observer for At {
 }
 
 async fn planned(service: &Service) -> Plan {
-    let mut planned = plan::plan(service, &ask()).await.unwrap();
-    planned.store(service).await.unwrap();
-    planned.plan
+    plan::stored(service, &ask()).await.unwrap()
 }
 
 async fn service_that(
@@ -175,7 +173,9 @@ async fn stale_plans_and_second_workers_are_refused() {
     let error = wave::run_plan(&service, &other, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Stale(_)), "{error}");
     let records = &service.regions["old"].records;
-    records.put_list(&plan.moves[0].list, &[domicile_stores::records::SubjectId("1".into())]).await.unwrap();
+    let one = [domicile_stores::records::SubjectId("1".into())];
+    records.drop_list(&plan.moves[0].list).await.unwrap();
+    records.extend_list(&plan.moves[0].list, &one).await.unwrap();
     let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Stale(_)), "{error}");
 
@@ -240,9 +240,8 @@ async fn an_object_of_a_deleted_row_leaves_nothing_behind() {
         let world = World::new(Engine::Sqlite, 2).await;
         let doomed = world.service_with(Some(Fuse::new(at, Dies::BeforeDone)), |_| {}).await;
         let ran = async {
-            let mut planned = plan::plan(&doomed, &ask()).await?;
-            planned.store(&doomed).await?;
-            wave::run_plan(&doomed, &planned.plan, &Options::default()).await
+            let plan = plan::stored(&doomed, &ask()).await?;
+            wave::run_plan(&doomed, &plan, &Options::default()).await
         };
         if ran.await.is_ok() {
             break;

@@ -9,9 +9,7 @@ async fn moves_whole(engine: Engine) {
     let world = World::new(engine, 9).await;
     let before = world.dump("old").await;
     let service = world.service().await;
-    let mut planned = plan::plan(&service, &ask()).await.unwrap();
-    planned.store(&service).await.unwrap();
-    let plan = planned.plan;
+    let plan = plan::stored(&service, &ask()).await.unwrap();
     assert_eq!((plan.moves.len(), plan.moves[0].subjects, plan.moves[0].objects), (1, 9, 9));
     assert_eq!(plan.stays["old"], 2);
     assert_eq!(plan.moves[0].tables.values().map(|s| s.rows).sum::<u64>(), 9 * 8);
@@ -68,18 +66,17 @@ async fn rehearses_and_moves_a_few_first(engine: Engine) {
     let world = World::new(engine, 9).await;
     let before = world.dump("old").await;
     let service = world.service().await;
-    let mut planned = plan::plan(&service, &ask()).await.unwrap();
-    planned.store(&service).await.unwrap();
+    let plan = plan::stored(&service, &ask()).await.unwrap();
     let rehearsal = Options { rehearse: true, ..Options::default() };
-    wave::run_plan(&service, &planned.plan, &rehearsal).await.unwrap();
+    wave::run_plan(&service, &plan, &rehearsal).await.unwrap();
     assert_eq!(world.dump("old").await, before);
     assert!(world.dump("new").await.values().all(Vec::is_empty), "a rehearsal leaves nothing");
     assert!(world.object_store("new").await.head("photos/3.jpg").await.unwrap().is_none());
 
     let first = Options { first: Some(3), ..Options::default() };
-    let report = wave::run_plan(&service, &planned.plan, &first).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &first).await.unwrap().remove(0);
     assert_eq!(report.subjects, 3);
-    let report = wave::run_plan(&service, &planned.plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
     assert_eq!(report.subjects, 9, "the report is of the wave, the canary included");
     assert_eq!(world.dump("new").await["accounts"].len(), 9);
 }

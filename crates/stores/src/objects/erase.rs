@@ -86,8 +86,9 @@ impl Objects {
     /// `Changed`: an object of a bucket without versions was replaced after it was listed. `Failed`: a
     /// version is still listed after it was deleted (a lock, or a retention). Else the store's.
     pub async fn erase(&self, keys: &[String]) -> Result<Erased> {
-        let distinct: BTreeSet<&String> = keys.iter().collect();
-        let each: Vec<_> = distinct.into_iter().map(|key| self.erase_one(key).boxed()).collect();
+        let distinct: BTreeSet<String> = keys.iter().cloned().collect();
+        // A request is made when its turn comes: thousands that wait would take more memory than the keys.
+        let each = distinct.into_iter().map(|key| async move { self.erase_one(&key).await }.boxed());
         let each = futures::stream::iter(each).buffer_unordered(IN_FLIGHT);
         each.try_fold(Erased::default(), |sum, one| async move { Ok(sum.add(one)) }).await
     }

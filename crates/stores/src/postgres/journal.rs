@@ -14,16 +14,15 @@ const HOLDER_GRACE: Duration = Duration::from_millis(100);
 const HOLDER_LOOK: Duration = Duration::from_millis(50);
 
 impl Postgres {
-    pub(super) async fn put_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
+    pub(super) async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
         let (_, _, ty) = root(&self.layout);
         let sql = format!(
             "insert into domicile.list (list, subject) select $1, s.who::{ty} from unnest($2::text[]) s(who) on conflict do nothing"
         );
         let mut conn = self.conn().await?;
         conn.begin("BEGIN").await?;
-        conn.execute("replacing a list", "delete from domicile.list where list = $1", &[&list]).await?;
         for some in subjects.chunks(10_000) {
-            conn.execute("storing a list", &sql, &[&list, &texts(some)]).await?;
+            conn.execute("extending a list", &sql, &[&list, &texts(some)]).await?;
         }
         conn.commit().await
     }
@@ -84,20 +83,40 @@ impl Postgres {
         self.require(lease, row.get(0))
     }
 
-    pub(super) async fn batches(&self, wave: &str) -> Result<Vec<BatchRow>> {
+    pub(super) async fn batch_ids(&self, wave: &str) -> Result<Vec<String>> {
+        let sql = "select batch from domicile.batch where wave = $1 order by number, batch";
+        let rows = self.conn().await?.query("listing batches", sql, &[&wave]).await?;
+        Ok(rows.iter().map(|r| r.get(0)).collect())
+    }
+
+    pub(super) async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
         let sql = "select b.batch, b.wave, b.record, array(select m.subject::text from domicile.member m \
-                   where m.batch = b.batch order by m.subject) from domicile.batch b where b.wave = $1 \
-                   order by b.number, b.batch";
-        let rows = self.conn().await?.query("reading batches", sql, &[&wave]).await?;
-        Ok(rows
-            .iter()
-            .map(|r| BatchRow {
-                batch: r.get(0),
-                wave: r.get(1),
-                record: r.get(2),
-                subjects: r.get::<_, Vec<String>>(3).into_iter().map(SubjectId).collect(),
-            })
-            .collect())
+                   where m.batch = b.batch order by m.subject) from domicile.batch b where b.batch = $1";
+        let rows = self.conn().await?.query("reading a batch", sql, &[&batch]).await?;
+        Ok(rows.first().map(|r| BatchRow {
+            batch: r.get(0),
+            wave: r.get(1),
+            record: r.get(2),
+            subjects: r.get::<_, Vec<String>>(3).into_iter().map(SubjectId).collect(),
+        }))
+    }
+
+    pub(super) async fn members(&self, wave: &str, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        let (_, _, ty) = root(&self.layout);
+        let sql = format!(
+            "select s.who from unnest($2::text[]) s(who) where exists (select from domicile.member m \
+             join domicile.batch b on b.batch = m.batch where m.subject = s.who::{ty} and b.wave = $1)"
+        );
+        let asked: super::pool::Params<'_> = &[&wave, &texts(subjects)];
+        let rows = self.conn().await?.query("looking up members of batches", &sql, asked).await?;
+        Ok(rows.iter().map(|r| SubjectId(r.get(0))).collect())
+    }
+
+    pub(super) async fn count_members(&self, wave: &str) -> Result<u64> {
+        let sql = "select count(*) from domicile.member m join domicile.batch b on b.batch = m.batch \
+                   where b.wave = $1";
+        let row = self.conn().await?.query_one("counting members of batches", sql, &[&wave]).await?;
+        Ok(row.get::<_, i64>(0).unsigned_abs())
     }
 
     /// A takeover in two steps, like a fence. The token is not in a key: bumping it waits for nobody

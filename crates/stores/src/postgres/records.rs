@@ -83,8 +83,8 @@ impl Records for Postgres {
         Postgres::homes(self, subjects).await
     }
 
-    async fn put_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
-        Postgres::put_list(self, list, subjects).await
+    async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
+        Postgres::extend_list(self, list, subjects).await
     }
 
     async fn list(&self, list: &str, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>> {
@@ -103,8 +103,20 @@ impl Records for Postgres {
         Postgres::put_batch(self, lease, record).await
     }
 
-    async fn batches(&self, wave: &str) -> Result<Vec<BatchRow>> {
-        Postgres::batches(self, wave).await
+    async fn batch_ids(&self, wave: &str) -> Result<Vec<String>> {
+        Postgres::batch_ids(self, wave).await
+    }
+
+    async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
+        Postgres::batch(self, batch).await
+    }
+
+    async fn members(&self, wave: &str, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        Postgres::members(self, wave, subjects).await
+    }
+
+    async fn count_members(&self, wave: &str) -> Result<u64> {
+        Postgres::count_members(self, wave).await
     }
 
     async fn take_lease(&self, batch: &str) -> Result<Lease> {

@@ -4,21 +4,20 @@
 use super::{Fault, Sqlite};
 use crate::records::{BatchRow, Lease, SubjectId};
 use crate::{Error, Result};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 /// Subjects of a list written in one transaction: some tens of milliseconds of the file's write lock.
 const LIST_AT_ONCE: usize = 10_000;
 
 impl Sqlite {
-    /// See [`crate::Records::put_list`]. Long lists are written in several transactions, so that the
+    /// See [`crate::Records::extend_list`]. Long lists are written in several transactions, so that the
     /// application's writers get their turn.
-    pub(super) async fn put_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
-        self.drop_list(list).await?;
+    pub(super) async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
         // CRASH: a part of the list is there. The plan holds the whole list's hash, so a part is refused;
-        // planning again replaces it.
+        // planning again makes a list of another name.
         for part in subjects.chunks(LIST_AT_ONCE) {
             let (list, part) = (list.to_owned(), part.to_vec());
-            self.write("write a list", None, move |conn| {
+            self.write("extend a list", None, move |conn| {
                 let mut put = conn.prepare_cached(
                     "INSERT INTO domicile_list(list, subject) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 )?;
@@ -88,26 +87,64 @@ impl Sqlite {
         .await
     }
 
-    /// See [`crate::Records::batches`].
-    pub(super) async fn batches(&self, wave: &str) -> Result<Vec<BatchRow>> {
-        let (name, wave) = (self.cell.name().to_owned(), wave.to_owned());
-        self.read("read batches", move |conn| {
+    /// See [`crate::Records::batch_ids`].
+    pub(super) async fn batch_ids(&self, wave: &str) -> Result<Vec<String>> {
+        let wave = wave.to_owned();
+        self.read("list batches", move |conn| {
+            let mut statement = conn
+                .prepare_cached("SELECT batch FROM domicile_batch WHERE wave = ?1 ORDER BY number, batch")?;
+            Ok(statement.query_map([wave], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// See [`crate::Records::batch`].
+    pub(super) async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
+        let (name, batch) = (self.cell.name().to_owned(), batch.to_owned());
+        self.read("read a batch", move |conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT wave, record FROM domicile_batch WHERE batch = ?1")?;
+            let found: Option<(String, String)> =
+                statement.query_row([&batch], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let Some((wave, record)) = found else { return Ok(None) };
+            let subjects = members(conn, &batch)?;
+            let record = serde_json::from_str(&record).map_err(|e| Error::Failed {
+                store: name,
+                what: format!("read the record of batch `{batch}`"),
+                why: e.to_string(),
+            })?;
+            Ok(Some(BatchRow { batch, wave, subjects, record }))
+        })
+        .await
+    }
+
+    /// See [`crate::Records::members`].
+    pub(super) async fn members(&self, wave: &str, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        let (wave, subjects) = (wave.to_owned(), subjects.to_vec());
+        self.read("look up members of batches", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT batch, wave, record FROM domicile_batch WHERE wave = ?1 ORDER BY number, batch",
+                "SELECT 1 FROM domicile_member m JOIN domicile_batch b ON b.batch = m.batch
+                 WHERE m.subject = ?2 AND b.wave = ?1",
             )?;
-            let mut rows = statement.query([wave])?;
-            let mut all = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (batch, record): (String, String) = (row.get(0)?, row.get(2)?);
-                let subjects = members(conn, &batch)?;
-                let record = serde_json::from_str(&record).map_err(|e| Error::Failed {
-                    store: name.clone(),
-                    what: format!("read the record of batch `{batch}`"),
-                    why: e.to_string(),
-                })?;
-                all.push(BatchRow { batch, wave: row.get(1)?, subjects, record });
+            let mut found = Vec::new();
+            for subject in subjects {
+                if statement.exists((&wave, &subject.0))? {
+                    found.push(subject);
+                }
             }
-            Ok(all)
+            Ok(found)
+        })
+        .await
+    }
+
+    /// See [`crate::Records::count_members`].
+    pub(super) async fn count_members(&self, wave: &str) -> Result<u64> {
+        let wave = wave.to_owned();
+        self.read("count members of batches", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT count(*) FROM domicile_member m JOIN domicile_batch b ON b.batch = m.batch WHERE b.wave = ?1",
+            )?;
+            Ok(statement.query_row([wave], |row| row.get::<_, i64>(0))?.unsigned_abs())
         })
         .await
     }

@@ -86,8 +86,8 @@ impl Records for Sqlite {
         Sqlite::homes(self, subjects).await
     }
 
-    async fn put_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
-        Sqlite::put_list(self, list, subjects).await
+    async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
+        Sqlite::extend_list(self, list, subjects).await
     }
 
     async fn list(&self, list: &str, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>> {
@@ -106,8 +106,20 @@ impl Records for Sqlite {
         Sqlite::put_batch(self, lease, record).await
     }
 
-    async fn batches(&self, wave: &str) -> Result<Vec<BatchRow>> {
-        Sqlite::batches(self, wave).await
+    async fn batch_ids(&self, wave: &str) -> Result<Vec<String>> {
+        Sqlite::batch_ids(self, wave).await
+    }
+
+    async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
+        Sqlite::batch(self, batch).await
+    }
+
+    async fn members(&self, wave: &str, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        Sqlite::members(self, wave, subjects).await
+    }
+
+    async fn count_members(&self, wave: &str) -> Result<u64> {
+        Sqlite::count_members(self, wave).await
     }
 
     async fn take_lease(&self, batch: &str) -> Result<Lease> {

@@ -97,11 +97,11 @@ struct Move {
 
 const BATCH: &str = "w1/1";
 
-fn subject(id: u32) -> SubjectId {
+pub(crate) fn subject(id: u32) -> SubjectId {
     SubjectId(id.to_string())
 }
 
-fn spec(region: &str) -> GuardSpec {
+pub(crate) fn spec(region: &str) -> GuardSpec {
     let allowed = |country: &str| domicile_stores::records::Admission {
         country: country.to_owned(),
         allowed: true,

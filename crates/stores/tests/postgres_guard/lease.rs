@@ -93,17 +93,18 @@ async fn the_journal_keeps_batches_and_lists() {
     let mut again = row(2, &[9]);
     again.record = serde_json::json!("other");
     r.open_batches(&[again]).await.unwrap();
-    assert_eq!(r.batches("w1").await.unwrap(), [row(1, &[1, 2]), row(2, &[3]), row(10, &[4])]);
+    assert_eq!(r.batch_ids("w1").await.unwrap(), ["w1/1", "w1/2", "w1/10"]);
+    assert_eq!(r.batch("w1/2").await.unwrap(), Some(row(2, &[3])));
+    assert_eq!(r.batch("w1/1").await.unwrap(), Some(row(1, &[1, 2])));
     let lease = r.take_lease("w1/1").await.unwrap();
     r.put_batch(&lease, &serde_json::json!(["done"])).await.unwrap();
-    assert_eq!(r.batches("w1").await.unwrap()[0].record, serde_json::json!(["done"]));
+    assert_eq!(r.batch("w1/1").await.unwrap().unwrap().record, serde_json::json!(["done"]));
     r.close_batch(&lease).await.unwrap();
-    assert_eq!(r.batches("w1").await.unwrap(), [row(2, &[3]), row(10, &[4])]);
-    r.put_list("p", &ids(&[5, 3, 20, 3])).await.unwrap();
+    assert_eq!(r.batch_ids("w1").await.unwrap(), ["w1/2", "w1/10"]);
+    r.extend_list("p", &ids(&[5, 20, 5])).await.unwrap();
+    r.extend_list("p", &ids(&[3, 20])).await.unwrap();
     assert_eq!(r.list("p", None, 2).await.unwrap(), ids(&[3, 5]));
     assert_eq!(r.list("p", Some(&ids(&[5])[0]), 9).await.unwrap(), ids(&[20]));
-    r.put_list("p", &ids(&[1])).await.unwrap();
-    assert_eq!(r.list("p", None, 9).await.unwrap(), ids(&[1]));
     r.drop_list("p").await.unwrap();
     assert!(r.list("p", None, 9).await.unwrap().is_empty());
 }

@@ -85,6 +85,7 @@ fn indexes() -> Vec<String> {
         "unique index if not exists lease_gen on domicile.lease (batch, gen)",
         "index if not exists changed_subject on domicile.changed (subject, id)",
         "index if not exists batch_wave on domicile.batch (wave, number)",
+        "index if not exists member_subject on domicile.member (subject)",
     ]
     .iter()
     .map(|what| format!("create {what}"))

@@ -66,6 +66,8 @@ pub(crate) fn statements(key_type: &str, key_collation: &str) -> Vec<String> {
          number INTEGER NOT NULL, record TEXT NOT NULL)"
             .to_owned(),
         format!("CREATE TABLE IF NOT EXISTS domicile_member(batch TEXT NOT NULL, {subject}, PRIMARY KEY (batch, subject))"),
+        "CREATE INDEX IF NOT EXISTS domicile_batch_wave ON domicile_batch(wave, number)".to_owned(),
+        "CREATE INDEX IF NOT EXISTS domicile_member_subject ON domicile_member(subject)".to_owned(),
         "CREATE TABLE IF NOT EXISTS domicile_lease(batch TEXT PRIMARY KEY NOT NULL, token INTEGER NOT NULL, \
          pid INTEGER NOT NULL, started TEXT NOT NULL)"
             .to_owned(),

@@ -79,7 +79,7 @@ async fn guard(store: &dyn Records) {
 
 /// The subject on its way from `home` to `away`, with recorded changes, a list and a journal.
 async fn leave(store: &dyn Records, app: &Connection, gone: &[SubjectId]) -> Lease {
-    store.put_list("w1", gone).await.unwrap();
+    store.extend_list("w1", gone).await.unwrap();
     let (batch, record) = ("w1/1".to_owned(), serde_json::json!({}));
     store
         .open_batches(&[BatchRow { batch, wave: "w1".into(), subjects: gone.to_vec(), record }])

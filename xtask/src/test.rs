@@ -3,6 +3,7 @@
 use domicile_testbed as testbed;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 /// Runs the chore. `--no-setup` fails where something is missing instead of installing it.
 pub fn run(args: &[String]) -> Result<(), String> {
@@ -13,14 +14,27 @@ pub fn run(args: &[String]) -> Result<(), String> {
             other => rest.push(other),
         }
     }
-    need_postgres(setup)?;
-    need_seaweed(setup)?;
-    crate::tidy::run()?;
-    say("running the tests of all crates (a quarter of an hour or so on two cores)");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--workspace", "--quiet"]).args(rest);
-    step(&mut cargo)?;
-    crate::chinook::all()
+    say("five stages: tools, tidy, build, tests, walks; well over a quarter of an hour on two cores");
+    stage("tools", || need_postgres(setup).and_then(|()| need_seaweed(setup)))?;
+    stage("tidy", crate::tidy::run)?;
+    let cargo = |words: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["test", "--workspace", "--quiet"]).args(words);
+        cargo
+    };
+    stage("build", || step(&mut cargo(&["--no-run"])))?;
+    stage("tests", || step(&mut cargo(&rest)))?;
+    stage("walks", crate::chinook::all)
+}
+
+/// Runs one stage, and says when it begins and how long it took.
+fn stage(name: &str, run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    say(&format!("{name}: begins"));
+    let began = Instant::now();
+    let ran = run();
+    let (s, how) = (began.elapsed().as_secs(), if ran.is_ok() { "done" } else { "failed" });
+    say(&format!("{name}: {how} after {} min {} s", s / 60, s % 60));
+    ran
 }
 
 /// PostgreSQL's server programs, 15 or later. Debian's package also starts a cluster of its own, which

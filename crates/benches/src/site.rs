@@ -86,7 +86,9 @@ impl Site {
         Ok(Arc::new(Service {
             name: SERVICE.into(),
             layout,
+            places: regions.values().map(|r: &Arc<Region>| r.place.clone()).collect(),
             regions,
+            closed: BTreeMap::new(),
             directory: Arc::new(Directory::open(store, key)),
             rules: Rules {
                 policies: Policies::parse(&[("bench.cedar".into(), POLICY.into())], &[])?,

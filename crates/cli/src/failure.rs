@@ -125,6 +125,9 @@ pub fn of_file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> B
 
 /// The operating system's words without its error number.
 fn reason(error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::InvalidData {
+        return "it is no text in UTF-8".to_owned();
+    }
     let text = error.to_string();
     let bare = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = bare.chars();

@@ -135,32 +135,191 @@ impl Seen<'_> {
     }
 }
 
+/// Which regions a command needs, so that one which is down stops only what needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Want {
+    /// These must be open, or the command fails; `None`: all of the service's.
+    must: Option<Vec<String>>,
+    /// What of the others.
+    others: Others,
+    /// Hash of the data map that a plan or a wave was made with.
+    map_hash: Option<String>,
+    /// One that answers must have the service's tables.
+    prepared: bool,
+}
+
+/// What of the regions that are not needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Others {
+    /// They are not asked.
+    #[default]
+    Leave,
+    /// Those that answer are opened, too.
+    Try,
+    /// The same, where the service has objects: a late upload follows its subject to wherever it is now.
+    TryForObjects,
+}
+
+impl Want {
+    /// Every region of the service.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// These and no other.
+    pub fn only<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Self {
+        Self { must: Some(ids.into_iter().map(Into::into).collect()), ..Self::default() }
+    }
+
+    /// These, and of the others those that answer.
+    pub fn at_least<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Self {
+        Self { others: Others::Try, ..Self::only(ids) }
+    }
+
+    /// Those that answer.
+    pub fn reachable() -> Self {
+        Self::at_least(Vec::<String>::new())
+    }
+
+    /// The two regions of a wave, read with the data map that the wave was planned with.
+    pub fn of_wave(wave: &domicile_directory::Wave) -> Self {
+        let map_hash = wave.note.get("map_hash").and_then(|hash| hash.as_str()).map(str::to_owned);
+        Self { map_hash, ..Self::only([wave.source.as_str(), wave.target.as_str()]) }
+    }
+
+    /// The same, to erase it.
+    pub fn to_erase(wave: &domicile_directory::Wave) -> Self {
+        Self { others: Others::TryForObjects, ..Self::of_wave(wave) }
+    }
+
+    /// The regions of a plan's moves; all that answer where it has none.
+    pub fn of_plan(plan: &domicile_mover::Plan) -> Self {
+        if plan.moves.is_empty() {
+            return Self::reachable();
+        }
+        let ids = plan.moves.iter().flat_map(|m| [m.from.as_str(), m.to.as_str()]);
+        Self { map_hash: Some(plan.map_hash.clone()), ..Self::only(ids) }
+    }
+
+    /// One that answers and has no tables yet is an error, too.
+    pub fn prepared(self) -> Self {
+        Self { prepared: true, ..self }
+    }
+
+    fn must(&self, id: &str) -> bool {
+        self.must.as_ref().is_none_or(|ids| ids.iter().any(|one| one == id))
+    }
+}
+
 /// A service with its data map resolved, before its stores are opened for work.
 pub struct Mapped<'c> {
     /// The configuration.
     pub config: &'c Config,
     /// The service.
     pub service: &'c Service,
-    /// The resolved data map.
+    /// The resolved data map; of no tables where no region could be read, and none had to be.
     pub layout: Arc<Layout>,
-    /// Its regions as they were found.
+    /// The regions that were read.
     pub seen: Vec<Seen<'c>>,
+    /// Those that should have been, and don't answer.
+    pub down: Vec<(&'c Region, Box<Failure>)>,
     /// The map as written.
     pub map: DataMap,
 }
 
-/// Reads every region's catalogue and resolves the data map against the first that has its root table.
-pub async fn mapped<'c>(config: &'c Config, service: &'c Service) -> Result<Mapped<'c>> {
+/// Reads the catalogues of the regions wanted and resolves the data map against the first that has its
+/// root table; where a hash is known, against the first that gives it.
+pub async fn mapped<'c>(config: &'c Config, service: &'c Service, want: &Want) -> Result<Mapped<'c>> {
+    for id in want.must.iter().flatten() {
+        config.chosen(service, Some(id))?;
+    }
     let map = failure::read_map(&service.map)?;
-    let looks = config.regions_of(service).map(|region| look(config, service, region));
-    let seen: Vec<Seen<'c>> = futures::future::try_join_all(looks).await?;
-    let Some(first) = seen.iter().find(|s| s.has_root(&map)) else {
-        return Err(no_root(&map, service));
+    let asked = |r: &&Region| want.must(r.id()) || want.others == Others::Try;
+    let (mut seen, mut down) = (Vec::new(), Vec::new());
+    read(config, service, want, config.regions_of(service).filter(asked), &mut seen, &mut down).await?;
+    let layout = match resolve(service, &map, &seen, want)? {
+        Some(layout) => layout,
+        None => {
+            // A region without tables yet; or a plan that was made at a region whose columns stand in
+            // another order. The others are looked at for their catalogue alone.
+            let (mut others, mut silent) = (Vec::new(), Vec::new());
+            let rest = config.regions_of(service).filter(|r| !asked(r));
+            read(config, service, want, rest, &mut others, &mut silent).await?;
+            let whole = resolve(service, &map, &others, want)?;
+            match whole.or(first_layout(service, &map, &seen)?).or(first_layout(service, &map, &others)?) {
+                Some(layout) => layout,
+                None => no_layout_of(&map, service, want, down.iter().chain(&silent))?,
+            }
+        }
     };
-    let Some(catalogue) = &first.catalogue else { return Err(no_root(&map, service)) };
-    let layout =
-        domicile_datamap::check(&map, catalogue).map_err(|p| failure::of_problems(&service.map, &p))?;
-    Ok(Mapped { config, service, layout: Arc::new(layout), seen, map })
+    if want.others == Others::TryForObjects && !layout.objects.is_empty() {
+        let rest = config.regions_of(service).filter(|r| !want.must(r.id()));
+        read(config, service, want, rest, &mut seen, &mut down).await?;
+    }
+    Ok(Mapped { config, service, layout: Arc::new(layout), seen, down, map })
+}
+
+/// Looks at regions side by side. One that must be there and does not answer is the error.
+async fn read<'c>(
+    config: &Config,
+    service: &Service,
+    want: &Want,
+    regions: impl Iterator<Item = &'c Region>,
+    seen: &mut Vec<Seen<'c>>,
+    down: &mut Vec<(&'c Region, Box<Failure>)>,
+) -> Result<()> {
+    let looks = regions.map(|region| async move { (region, look(config, service, region).await) });
+    for (region, looked) in futures::future::join_all(looks).await {
+        match looked {
+            Ok(one) => seen.push(one),
+            Err(failure) if want.must(region.id()) => return Err(failure),
+            Err(failure) => down.push((region, failure)),
+        }
+    }
+    Ok(())
+}
+
+/// The layout to work with: the one that has the hash asked for, else the first. `None`: no region read
+/// gives it.
+fn resolve(service: &Service, map: &DataMap, seen: &[Seen<'_>], want: &Want) -> Result<Option<Layout>> {
+    let Some(hash) = &want.map_hash else { return first_layout(service, map, seen) };
+    for catalogue in catalogues(map, seen) {
+        let layout = check(service, map, catalogue)?;
+        if layout.hash != *hash {
+            continue;
+        }
+        // A column that one of the regions has besides was added since: its own layout says so.
+        let altered = catalogues(map, seen).find(|c| !domicile_datamap::diff(c, c, &layout).is_empty());
+        return altered.map_or(Ok(Some(layout)), |c| check(service, map, c).map(Some));
+    }
+    Ok(None)
+}
+
+fn first_layout(service: &Service, map: &DataMap, seen: &[Seen<'_>]) -> Result<Option<Layout>> {
+    catalogues(map, seen).next().map(|catalogue| check(service, map, catalogue)).transpose()
+}
+
+fn catalogues<'s>(map: &DataMap, seen: &'s [Seen<'_>]) -> impl Iterator<Item = &'s Catalogue> {
+    seen.iter().filter(|s| s.has_root(map)).filter_map(|s| s.catalogue.as_ref())
+}
+
+fn check(service: &Service, map: &DataMap, catalogue: &Catalogue) -> Result<Layout> {
+    domicile_datamap::check(map, catalogue).map_err(|p| failure::of_problems(&service.map, &p))
+}
+
+/// No region that answers has the tables. Where none of them had to, what the control store knows can
+/// still be shown.
+fn no_layout_of<'d, 'c: 'd>(
+    map: &DataMap,
+    service: &Service,
+    want: &Want,
+    mut down: impl Iterator<Item = &'d (&'c Region, Box<Failure>)>,
+) -> Result<Layout> {
+    match (down.next(), want.others) {
+        (None, _) => Err(no_root(map, service)),
+        (Some(_), Others::Try) => Ok(Arc::unwrap_or_clone(no_layout(map.engine))),
+        (Some((_, failure)), _) => Err(failure.clone()),
+    }
 }
 
 fn no_root(map: &DataMap, service: &Service) -> Box<Failure> {
@@ -206,14 +365,6 @@ impl<'c> Mapped<'c> {
     /// Those that have not.
     pub fn unprepared(&self) -> impl Iterator<Item = &'c Region> {
         self.seen.iter().filter(|s| !s.has_root(&self.map)).map(|s| s.region)
-    }
-
-    /// [`Failure`] where a region can't be worked with yet.
-    fn check_prepared(&self) -> Result<()> {
-        match self.unprepared().next() {
-            None => Ok(()),
-            Some(region) => Err(unprepared(region.id())),
-        }
     }
 }
 
@@ -272,14 +423,15 @@ pub fn rules(config: &Config, service: &Service, day: Date) -> Result<Rules> {
     Ok(Rules { policies: policies(config, service)?, latency, mechanisms })
 }
 
-/// Opens the whole service for the mover.
+/// Opens what `want` names of the service, for the mover.
 pub async fn service(
     app: &App,
     day: Date,
     observer: Arc<dyn Observer>,
+    want: &Want,
 ) -> Result<Arc<domicile_mover::Service>> {
     let config = app.config()?;
-    service_of(app, &config, app.service(&config)?, day, observer).await
+    service_of(app, &config, app.service(&config)?, day, observer, want).await
 }
 
 /// The same, with the configuration read already.
@@ -289,11 +441,12 @@ pub async fn service_of(
     service: &Service,
     day: Date,
     observer: Arc<dyn Observer>,
+    want: &Want,
 ) -> Result<Arc<domicile_mover::Service>> {
     let rules = rules(config, service, day)?;
     let directory = directory(config).await?;
-    let mapped = mapped(config, service).await?;
-    mapped.check_prepared()?;
+    let mapped = mapped(config, service, want).await?;
+    let (regions, closed) = open_all(&mapped, &directory, want).await?;
     let ids: Vec<&str> = config.regions_of(service).map(Region::id).collect();
     let evidence = Evidence {
         folder: config.receipts.clone(),
@@ -301,11 +454,14 @@ pub async fn service_of(
         secret: keys::receipts(config)?,
         retention: config.regions_of(service).map(|r| (r.id().to_owned(), r.retention)).collect(),
     };
-    let opened = futures::future::try_join_all(mapped.seen.iter().map(|s| mapped.open(s.region))).await?;
+    let mut places: Vec<_> = config.regions_of(service).map(|r| r.place.clone()).collect();
+    places.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(Arc::new(domicile_mover::Service {
         name: service.name.clone(),
         layout: mapped.layout.clone(),
-        regions: opened.into_iter().map(|r| (r.id.clone(), r)).collect(),
+        places,
+        regions,
+        closed,
         directory,
         rules,
         limits: config.limits.clone(),
@@ -314,4 +470,67 @@ pub async fn service_of(
         evidence,
         guard_wave_only: service.guard == Guard::Wave,
     }))
+}
+
+/// Regions by id, and why others are not among them.
+type Opened = (BTreeMap<String, Arc<domicile_mover::Region>>, BTreeMap<String, String>);
+
+/// Opens the regions that were read. One without tables is an error where it is needed, and shown as
+/// closed where it is not.
+async fn open_all(mapped: &Mapped<'_>, directory: &Directory, want: &Want) -> Result<Opened> {
+    let mut closed: BTreeMap<String, String> =
+        mapped.down.iter().map(|(region, failure)| (region.id().to_owned(), in_a_line(failure))).collect();
+    for region in mapped.unprepared() {
+        let failure = without_tables(mapped, directory, region).await?;
+        if want.must(region.id()) || want.prepared && failure.code == "region-unprepared" {
+            return Err(failure);
+        }
+        closed.insert(region.id().to_owned(), in_a_line(&failure));
+    }
+    let opens = mapped.prepared().map(|region| async move { (region, mapped.open(region).await) });
+    let mut regions = BTreeMap::new();
+    for (region, opened) in futures::future::join_all(opens).await {
+        match opened {
+            Ok(opened) => drop(regions.insert(region.id().to_owned(), opened)),
+            Err(failure) if want.must(region.id()) => return Err(failure),
+            Err(failure) => drop(closed.insert(region.id().to_owned(), in_a_line(&failure))),
+        }
+    }
+    Ok((regions, closed))
+}
+
+/// A region without the root table: a new one, or one whose database is gone. The directory knows.
+async fn without_tables(mapped: &Mapped<'_>, directory: &Directory, region: &Region) -> Result<Box<Failure>> {
+    let homes = match directory.counts(&mapped.service.name).await {
+        Ok(homes) => homes.get(region.id()).copied().unwrap_or(0),
+        // Nobody has a home before the guard is installed.
+        Err(domicile_directory::Error::Absent { .. }) => 0,
+        Err(error) => return Err(failure::of_directory(&error)),
+    };
+    Ok(if homes == 0 { unprepared(region.id()) } else { gone(mapped, region, homes) })
+}
+
+fn gone(mapped: &Mapped<'_>, region: &Region, homes: u64) -> Box<Failure> {
+    let address = region.records.of(&mapped.service.name);
+    let found = mapped.seen.iter().find(|s| s.region.id() == region.id());
+    let why = match found.and_then(|s| s.catalogue.as_ref()) {
+        None => format!("{} does not exist", address.text()),
+        Some(_) => format!("its database has no table {}", mapped.map.subject.table),
+    };
+    let lives = crate::figures::counted(homes, "subject");
+    Failure::new(
+        "store-unreachable",
+        format!("region {} can't be reached", region.id()),
+        format!("{why}, and it is the home of {lives}"),
+        "bring the database back (a mount, a backup), then: domicile check",
+    )
+}
+
+/// A failure as the reason in a table's row or in a sentence.
+pub fn in_a_line(failure: &Failure) -> String {
+    match failure.code {
+        "store-unreachable" => failure.why.replace('\n', " "),
+        "region-unprepared" => "it has no tables yet".to_owned(),
+        _ => failure.what.replace('\n', " "),
+    }
 }

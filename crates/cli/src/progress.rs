@@ -27,7 +27,8 @@ struct Tally {
     to: String,
     subjects: u64,
     moved: u64,
-    left: u64,
+    /// Subjects were set aside, for another try or for good.
+    left: bool,
     rows: u64,
     objects: u64,
     object_bytes: u64,
@@ -51,7 +52,7 @@ impl Progress {
             to: String::new(),
             subjects: 0,
             moved: 0,
-            left: 0,
+            left: false,
             rows: 0,
             objects: 0,
             object_bytes: 0,
@@ -98,7 +99,7 @@ impl Progress {
                     to,
                     subjects,
                     moved: 0,
-                    left: 0,
+                    left: false,
                     rows: 0,
                     objects: 0,
                     object_bytes: 0,
@@ -126,12 +127,11 @@ impl Progress {
                 t.moved += subjects;
                 None
             }
-            Event::Left { subjects, why } => {
-                t.left += subjects;
-                let stay = if subjects == 1 { "stays" } else { "stay" };
-                let said = format!("{} {stay} at the old home: {why}", counted(subjects, "subject"));
-                // Nobody moves in a rehearsal, so everybody stays.
-                (!self.rehearsal).then_some(said)
+            Event::Left { .. } => {
+                // They are tried again, in rounds: who stays in the end, and why, the report says once. Nobody
+                // moves in a rehearsal, so everybody stays.
+                t.left |= !self.rehearsal;
+                None
             }
             Event::Again { why, .. } => t.again().then(|| format!("trying again: {why}")),
             Event::Erased { rows, objects } => {
@@ -140,6 +140,10 @@ impl Progress {
                 t.stage = "erase";
                 None
             }
+            Event::Waits { wave, holder, left } => Some(format!(
+                "wave {wave}: {holder} took its turn; waiting {} in case that worker died",
+                duration(left)
+            )),
             Event::Paused => Some("paused: `domicile resume` in another terminal goes on".to_owned()),
             _ => None,
         };
@@ -173,8 +177,8 @@ impl Tally {
         if self.objects > 0 {
             words.push_str(&format!(", {} ({})", counted(self.objects, "object"), bytes(self.object_bytes)));
         }
-        if self.left > 0 {
-            words.push_str(&format!(", {} stay", count(self.left)));
+        if self.left {
+            words.push_str(", some set aside");
         }
         if !self.stage.is_empty() {
             words.push_str(&format!(" · {}", self.stage));

@@ -1,14 +1,41 @@
 //! What is true of a wave now, read from the journal: for `status`, for `erase`, and for the `state` line
 //! of every failure of a wave.
 
+use crate::app::App;
+use crate::config::Config;
 use crate::failure::{self, Failure, NOTHING_CHANGED, Result};
 use crate::figures::{count, counted};
-use domicile_directory::{Asked, WaveState};
+use crate::open;
+use domicile_directory::{Asked, Wave, WaveState};
 use domicile_mover::wave::WaveNote;
 use domicile_mover::{Plan, Service};
 use domicile_stores::records::State;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The worker that has a wave's turn.
+pub struct Worker {
+    /// In its own words.
+    pub holder: String,
+    /// How long ago it renewed its turn.
+    pub seen: Duration,
+}
+
+impl Worker {
+    fn of(wave: &domicile_directory::Wave, turn: Duration) -> Option<Self> {
+        let holder = wave.holder.clone().filter(|_| !wave.lease_left.is_zero())?;
+        Some(Self { holder, seen: turn.saturating_sub(wave.lease_left) })
+    }
+
+    /// `2 s ago`
+    pub fn ago(&self) -> String {
+        match self.seen.as_secs() {
+            0 => "less than a second ago".to_owned(),
+            s => format!("{s} s ago"),
+        }
+    }
+}
 
 /// A wave and how far its subjects are.
 pub struct WaveFacts {
@@ -22,8 +49,10 @@ pub struct WaveFacts {
     pub state: WaveState,
     /// What its worker is asked to do.
     pub asked: Asked,
-    /// Who took its turn last and has not given it back.
-    pub holder: Option<String>,
+    /// Who works on it, by the control store's clock; a worker that died is one for up to a turn's length.
+    pub worker: Option<Worker>,
+    /// Why its old home can't be read; then the counts below but `planned` are not known.
+    pub unread: Option<String>,
     /// Subjects as planned.
     pub planned: u64,
     /// Subjects at their new home.
@@ -45,24 +74,42 @@ impl WaveFacts {
         self.last_activated.map(|at| at.checked_add(grace).unwrap_or(Timestamp::MAX))
     }
 
+    /// A count, or nothing where its old home can't be read.
+    pub fn known(&self, n: u64) -> Option<u64> {
+        self.unread.is_none().then_some(n)
+    }
+
+    /// Batches of it are, or wait to be, under way.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state, WaveState::Open | WaveState::Aborting)
+    }
+
     /// For `--json`.
     pub fn json(&self, service: &Service) -> Value {
         json!({
             "wave": self.id, "from": self.from, "to": self.to, "state": self.state.to_string(),
-            "asked": self.asked, "holder": self.holder, "subjects": self.planned, "moved": self.moved,
-            "stayed": self.left, "erased": self.erased,
+            "asked": self.asked, "subjects": self.planned, "moved": self.known(self.moved),
+            "stayed": self.known(self.left), "erased": self.known(self.erased), "unread": self.unread,
+            "worker": self.worker.as_ref().map(|w| json!({
+                "holder": w.holder, "seen_ms_ago": u64::try_from(w.seen.as_millis()).unwrap_or(u64::MAX),
+            })),
             "grace_ends_at": self.grace_ends(service).map(|t| t.to_string()),
         })
     }
 }
 
-/// Every wave of the service in the order in which they were opened.
+/// Every wave of the service in the order in which they were opened; one whose old home does not answer
+/// says so.
 pub async fn all(service: &Service) -> Result<Vec<WaveFacts>> {
     let filter = domicile_directory::WaveFilter { service: Some(service.name.clone()), unfinished: false };
     let waves = service.directory.waves(&filter).await.map_err(|e| failure::of_directory(&e))?;
     let mut facts = Vec::with_capacity(waves.len());
     for wave in waves {
-        facts.push(facts_of(service, wave).await?);
+        let mut one = known(service, wave);
+        if let Err(failure) = read(service, &mut one).await {
+            one.unread = Some(open::in_a_line(&failure));
+        }
+        facts.push(one);
     }
     Ok(facts)
 }
@@ -76,14 +123,48 @@ pub async fn one(service: &Service, wave: &str) -> Result<WaveFacts> {
     }
 }
 
-async fn facts_of(service: &Service, wave: domicile_directory::Wave) -> Result<WaveFacts> {
+/// A wave of the service as the control store knows it, before a region is opened for it.
+pub async fn find(app: &App, config: &Config, id: &str) -> Result<Wave> {
+    let service = app.service(config)?;
+    let directory = open::directory(config).await?;
+    let found = directory.wave(id).await.map_err(|e| failure::of_directory(&e))?;
+    let wave = found.ok_or_else(|| failure::unknown_wave(id))?;
+    if wave.service == service.name {
+        return Ok(wave);
+    }
+    Err(Failure::new(
+        "wave-state",
+        format!("wave {id} belongs to service `{}`, not `{}`", wave.service, service.name),
+        "each service has its own waves",
+        format!("add: --service {}", wave.service),
+    ))
+}
+
+/// Every wave of the service as the control store knows them.
+pub async fn list(app: &App, config: &Config) -> Result<Vec<Wave>> {
+    let service = Some(app.service(config)?.name.clone());
+    let directory = open::directory(config).await?;
+    let filter = domicile_directory::WaveFilter { service, unfinished: false };
+    directory.waves(&filter).await.map_err(|e| failure::of_directory(&e))
+}
+
+async fn facts_of(service: &Service, wave: Wave) -> Result<WaveFacts> {
+    let mut facts = known(service, wave);
+    read(service, &mut facts).await?;
+    Ok(facts)
+}
+
+/// What the control store says of a wave.
+fn known(service: &Service, wave: Wave) -> WaveFacts {
+    let worker = Worker::of(&wave, service.limits.turn);
     let note: Option<WaveNote> = serde_json::from_value(wave.note).ok();
     let mut facts = WaveFacts {
+        worker,
+        unread: service.closed.get(&wave.source).cloned(),
         from: wave.source,
         to: wave.target,
         state: wave.state,
         asked: wave.asked,
-        holder: wave.holder,
         map_hash: note.as_ref().map(|n| n.map_hash.clone()),
         planned: note.map_or(0, |n| n.first.unwrap_or(n.planned.subjects).min(n.planned.subjects)),
         moved: 0,
@@ -92,7 +173,18 @@ async fn facts_of(service: &Service, wave: domicile_directory::Wave) -> Result<W
         last_activated: None,
         id: wave.id,
     };
-    let Some(from) = service.regions.get(&facts.from) else { return Ok(facts) };
+    if facts.state == WaveState::Erased {
+        // Its batches are gone from the journal; the receipts hold the rest.
+        (facts.moved, facts.erased, facts.unread) = (facts.planned, facts.planned, None);
+    }
+    facts
+}
+
+/// Adds what the journal at its old home says.
+async fn read(service: &Service, facts: &mut WaveFacts) -> Result<()> {
+    let Some(from) = service.regions.get(&facts.from).filter(|_| facts.state != WaveState::Erased) else {
+        return Ok(());
+    };
     let place = format!("region {}", from.id);
     let ids = from.records.batch_ids(&facts.id).await.map_err(|e| failure::of_store(&place, &e))?;
     for id in ids {
@@ -102,11 +194,7 @@ async fn facts_of(service: &Service, wave: domicile_directory::Wave) -> Result<W
             facts.add(&batch.record);
         }
     }
-    if facts.state == WaveState::Erased {
-        // Its batches are gone from the journal; the receipts hold the rest.
-        (facts.moved, facts.erased) = (facts.planned, facts.planned);
-    }
-    Ok(facts)
+    Ok(())
 }
 
 impl WaveFacts {
@@ -151,6 +239,12 @@ pub async fn sentence(service: &Service, waves: &[String]) -> String {
 }
 
 async fn about(service: &Service, facts: &WaveFacts) -> String {
+    if facts.unread.is_some() {
+        return format!(
+            "wave {} is {}; how far it is can't be read at {} now",
+            facts.id, facts.state, facts.from
+        );
+    }
     let of = format!("{} of {}", count(facts.moved), counted(facts.planned, "subject"));
     let head = format!("wave {} is {}: {of} are at their new home", facts.id, facts.state);
     if facts.state != WaveState::Open && facts.state != WaveState::Aborting {

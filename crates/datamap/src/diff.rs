@@ -14,6 +14,7 @@ pub fn diff(source: &Catalogue, target: &Catalogue, layout: &Layout) -> Vec<Stri
     }
     let mut lines = Vec::new();
     let mapped = layout.tables.iter().map(|t| &t.name);
+    lines.extend(unmapped_columns(source, layout));
     for name in mapped.chain(layout.references.iter().map(|t| &t.name)) {
         match (source.table(name), target.table(name)) {
             (None, None) => lines.push(format!("{name}: missing on both sides")),
@@ -28,6 +29,23 @@ pub fn diff(source: &Catalogue, target: &Catalogue, layout: &Layout) -> Vec<Stri
                 pair.leaves(source, target);
             }
         }
+    }
+    lines
+}
+
+/// Columns of the source that the layout does not know: it was resolved at another region, and their
+/// values would stay behind unseen.
+fn unmapped_columns(source: &Catalogue, layout: &Layout) -> Vec<String> {
+    let mut lines = Vec::new();
+    for mapped in &layout.tables {
+        let columns = source.table(&mapped.name).into_iter().flat_map(|table| &table.columns);
+        let unknown = columns.filter(|c| !c.generated && !mapped.columns.iter().any(|m| m.name == c.name));
+        lines.extend(unknown.map(|column| {
+            format!(
+                "{}: column {} is not at the region that the data map was read at",
+                mapped.name, column.name
+            )
+        }));
     }
     lines
 }

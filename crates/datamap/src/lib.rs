@@ -34,3 +34,4 @@ pub use init::propose;
 pub use layout::{Layout, MappedTable, Owner};
 pub use map::DataMap;
 pub use problem::Problem;
+pub use read::in_the_files_words;

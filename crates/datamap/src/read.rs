@@ -10,10 +10,12 @@ use toml::Spanned;
 
 /// The file can't be read as a data map.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
+#[error("line {line}, column {column}: {message}")]
 pub struct ReadError {
     /// Line in the file, from 1.
     pub line: usize,
+    /// Column in the line, in characters, from 1.
+    pub column: usize,
     /// What is wrong there.
     pub message: String,
 }
@@ -23,7 +25,7 @@ type Text = Spanned<String>;
 type Wrong = (usize, String);
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a data map")]
 struct RawMap {
     version: Spanned<u32>,
     engine: Text,
@@ -39,7 +41,10 @@ struct RawMap {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table of keys: `[subject]` with table, key, category and country"
+)]
 struct RawSubject {
     table: Text,
     key: String,
@@ -54,7 +59,10 @@ struct RawSubject {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table of keys, such as { kind = \"direct\", category = \"...\" }"
+)]
 struct RawRule {
     kind: Option<Text>,
     category: Option<String>,
@@ -71,7 +79,10 @@ struct RawRule {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table of keys: `[[objects]]` with a prefix, or a table and a column"
+)]
 struct RawObject {
     table: Option<Text>,
     column: Option<String>,
@@ -81,14 +92,14 @@ struct RawObject {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[[declared]]` with name and note")]
 struct RawDeclared {
     name: String,
     note: String,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[[question]]` with id, text and answer")]
 struct RawQuestion {
     id: Text,
     text: String,
@@ -107,15 +118,60 @@ impl DataMap {
     /// The first thing that can't be read, with its line: TOML, an unknown key, a missing one, a word
     /// that is no choice, a name not written as `schema.table`.
     pub fn read(text: &str) -> Result<Self, ReadError> {
-        let error = |(at, message): Wrong| ReadError { line: line_of(text, at), message };
+        let error = |(at, message): Wrong| {
+            let (line, column) = place_of(text, at);
+            ReadError { line, column, message }
+        };
         let raw: RawMap = toml::from_str(text)
-            .map_err(|e| error((e.span().map_or(0, |s| s.start), e.message().trim().replace('\n', ", "))))?;
+            .map_err(|e| error((e.span().map_or(0, |s| s.start), in_the_files_words(e.message()))))?;
         meaning(raw).map_err(error)
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+/// Line and column of a byte, both from 1.
+fn place_of(text: &str, at: usize) -> (usize, usize) {
+    let before = String::from_utf8_lossy(&text.as_bytes()[..at.min(text.len())]);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+/// What a parser of TOML or JSON says, in words of the file instead of words of this program: `invalid
+/// type: integer, expected a sequence` is about a list.
+pub fn in_the_files_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 19] = [
+        ("\n", ", "),
+        ("invalid type: ", "wrong type: "),
+        ("invalid value: ", "wrong value: "),
+        ("invalid length ", "wrong length "),
+        ("unknown field ", "unknown key "),
+        ("missing field ", "missing key "),
+        ("duplicate field ", "twice the key "),
+        ("expected usize", "expected a whole number from 0 on"),
+        ("expected u64", "expected a whole number from 0 on"),
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected u8", "expected a whole number from 0 to 255"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a sequence", "expected a list"),
+        ("expected a borrowed string", "expected a text"),
+        ("expected a string", "expected a text"),
+        ("string \"", "the text \""),
+        ("floating point ", "the number "),
+    ];
+    let mut said = message.trim().to_owned();
+    for (from, to) in WORDS {
+        said = said.replace(from, to);
+    }
+    for (from, to) in [
+        (": integer ", ": the number "),
+        (": sequence", ": a list"),
+        (": map", ": a table"),
+        (": boolean ", ": "),
+    ] {
+        said = said.replace(from, to);
+    }
+    said.replace("expected a map", "expected a table of keys")
 }
 
 fn meaning(raw: RawMap) -> Result<DataMap, Wrong> {

@@ -10,10 +10,15 @@ use crate::{Directory, Error, Repeat, Result, WaveLease};
 use domicile_stores::control::{Rows, Statement, Value};
 use jiff::Timestamp;
 use std::fmt;
+use std::time::Duration;
 
-/// Columns of a wave as [`Directory::read_waves`] reads them.
-const COLUMNS: &str = "id, service, source, target, plan_hash, predicate, counts, state, asked, note, \
-                       created_ms, updated_ms, holder";
+/// Columns of a wave as [`Directory::read_waves`] reads them; `now` is the store's clock.
+fn columns(now: &str) -> String {
+    format!(
+        "id, service, source, target, plan_hash, predicate, counts, state, asked, note, created_ms, \
+         updated_ms, holder, expires_ms - {now}"
+    )
+}
 
 /// How far a wave is. Durable; set by the worker that holds the wave's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -130,6 +135,9 @@ pub struct Wave {
     pub updated: Timestamp,
     /// Who took its lease last and has not given it back; the lease may have run out.
     pub holder: Option<String>,
+    /// How long that lease still lasts unless it is renewed, by the control store's clock. Zero where
+    /// nobody holds it and where it ran out: then no worker is at it, or it is too slow to keep its turn.
+    pub lease_left: Duration,
 }
 
 /// Which waves to list.
@@ -177,7 +185,7 @@ impl Directory {
             Statement::new("UPDATE directory_meta SET waves = waves", vec![]),
             Statement::new(insert, params),
             Statement::new(count, vec![]),
-            Statement::new(format!("SELECT {COLUMNS} FROM directory_wave WHERE {found}"), same),
+            Statement::new(format!("SELECT {} FROM directory_wave WHERE {found}", columns(now)), same),
         ];
         // CRASH: done or not; done twice, the second returns the wave that the first opened.
         let answers = self.run(Repeat::Safe, statements).await?;
@@ -190,8 +198,8 @@ impl Directory {
     /// # Errors
     /// The store's.
     pub async fn wave(&self, id: &str) -> Result<Option<Wave>> {
-        self.ready().await?;
-        let sql = format!("SELECT {COLUMNS} FROM directory_wave WHERE id = $1");
+        let now = now_ms(self.ready().await?);
+        let sql = format!("SELECT {} FROM directory_wave WHERE id = $1", columns(now));
         Ok(self.read_waves(&self.ask(Statement::new(sql, vec![id.into()])).await?)?.pop())
     }
 
@@ -200,8 +208,8 @@ impl Directory {
     /// # Errors
     /// The store's.
     pub async fn waves(&self, filter: &WaveFilter) -> Result<Vec<Wave>> {
-        self.ready().await?;
-        let mut sql = format!("SELECT {COLUMNS} FROM directory_wave WHERE ended <= $1");
+        let now = now_ms(self.ready().await?);
+        let mut sql = format!("SELECT {} FROM directory_wave WHERE ended <= $1", columns(now));
         let mut params = vec![Value::Int(i64::from(!filter.unfinished))];
         if let Some(service) = &filter.service {
             sql.push_str(" AND service = $2");
@@ -323,6 +331,7 @@ impl Directory {
                 created: self.read_time(columns.int()?)?,
                 updated: self.read_time(columns.int()?)?,
                 holder: columns.text_or_null()?,
+                lease_left: Duration::from_millis(u64::try_from(columns.int()?).unwrap_or(0)),
             })
         };
         answer.rows.iter().map(read).collect()

@@ -231,7 +231,7 @@ fn erasure(service: &Service, note: &WaveNote, seen: &Seen) -> Result<ledger::Er
         .tables
         .iter()
         .rev()
-        .map(|t| format!("DELETE FROM {} by primary key, where the owner is `away`", t.name));
+        .map(|t| format!("DELETE FROM {} by primary key, where the owner is `away`", t.name.in_sql()));
     let mut statements: Vec<String> = statements.collect();
     if !service.layout.objects.is_empty() {
         statements.insert(0, "DELETE of every listed version of the subjects' objects".into());

@@ -129,13 +129,11 @@ impl<'a> Rest<'a> {
     /// hours old; nobody is moved on yesterday's country.
     async fn still_going(&self, subjects: &[SubjectId]) -> Result<Page> {
         let service = self.service;
-        let places: Vec<domicile_policy::Region> =
-            service.regions.values().map(|r| r.place.clone()).collect();
-        let here = service.regions.keys().position(|id| *id == self.from.id);
+        let here = service.places.iter().position(|place| place.id == self.from.id);
         let categories = service.layout.categories();
         let circumstances = Circumstances {
             categories: &categories,
-            regions: &places,
+            regions: &service.places,
             latency: &service.rules.latency,
             today: self.note.today,
             mechanisms: &service.rules.mechanisms,

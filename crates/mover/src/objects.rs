@@ -225,8 +225,9 @@ pub(crate) async fn differing(
 /// The object store of the region where the subject lives now: it may have moved on since this wave.
 async fn store_at_home(batch: &Batch<'_>, subject: &SubjectId) -> Result<Option<Arc<Objects>>> {
     let home = batch.service.directory.home(&batch.service.name, subject).await?;
-    let region = home.and_then(|home| batch.service.regions.get(&home.region));
-    Ok(region.filter(|region| region.id != batch.source.id).and_then(|region| region.objects.clone()))
+    let Some(home) = home.filter(|home| home.region != batch.source.id) else { return Ok(None) };
+    // One that can't be reached stops the erase: the upload exists nowhere else.
+    Ok(batch.service.region(&home.region)?.objects.clone())
 }
 
 /// Removes from the target what was copied for subjects that leave the batch.

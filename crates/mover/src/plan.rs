@@ -36,7 +36,7 @@ pub struct Ask {
 
 /// The plan file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a plan")]
 pub struct Plan {
     /// [`PLAN_FORMAT`].
     pub format: u32,
@@ -64,11 +64,17 @@ pub struct Plan {
     pub stays: BTreeMap<String, u64>,
     /// Subjects that another wave is moving or has not erased yet, by region: not part of this plan.
     pub busy: BTreeMap<String, u64>,
+    /// Subjects whose home would be a region that can't be reached now: they stay until a later plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Waiting>,
+    /// Regions whose subjects could not be read, with the reason: not part of this plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, String>,
 }
 
 /// Subjects that go from one region to another: one wave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a move of a plan")]
 pub struct PlannedMove {
     /// Name of the list of subjects at the source: the plan's id with a number.
     pub list: String,
@@ -90,7 +96,7 @@ pub struct PlannedMove {
 
 /// Subjects of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a group of subjects")]
 pub struct Group {
     /// The class in words, e.g. `IN` or `IN, air-force`.
     pub class: String,
@@ -104,7 +110,7 @@ pub struct Group {
 
 /// Subjects of one class whose move is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a refusal")]
 pub struct Refusal {
     /// Where they are.
     pub region: String,
@@ -113,6 +119,22 @@ pub struct Refusal {
     pub group: Group,
     /// Each region of the service with the reason against it.
     pub against: Vec<(String, String)>,
+}
+
+/// Subjects of one class that would move to a region that can't be reached now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "subjects that wait")]
+pub struct Waiting {
+    /// Where they are.
+    pub from: String,
+    /// Where they would go. Law and latency chose it; that it is down sends nobody elsewhere.
+    pub to: String,
+    /// Why it can't be reached.
+    pub down: String,
+    /// The class in words.
+    pub class: String,
+    /// How many.
+    pub subjects: u64,
 }
 
 impl PlannedMove {
@@ -135,12 +157,11 @@ pub async fn stored(service: &Service, ask: &Ask) -> Result<Plan> {
 }
 
 async fn make(service: &Service, ask: &Ask, store: bool) -> Result<Plan> {
-    let places: Vec<domicile_policy::Region> = service.regions.values().map(|r| r.place.clone()).collect();
     let categories = service.layout.categories();
     let rules = &service.rules;
     let circumstances = Circumstances {
         categories: &categories,
-        regions: &places,
+        regions: &service.places,
         latency: &rules.latency,
         today: ask.today,
         mechanisms: &rules.mechanisms,
@@ -148,9 +169,9 @@ async fn make(service: &Service, ask: &Ask, store: bool) -> Result<Plan> {
     };
     let placer = Placer::new(&rules.policies, circumstances);
     let mut draft = Draft::new(service, placer, store)?;
-    for (index, region) in service.regions.values().enumerate() {
-        if (ask.from.is_empty() || ask.from.contains(&region.id))
-            && let Err(error) = draft.read(region, index).await
+    for (index, place) in service.places.iter().enumerate() {
+        if (ask.from.is_empty() || ask.from.contains(&place.id))
+            && let Err(error) = draft.look(&place.id, index).await
         {
             // CRASH: lists that no plan names stay at the sources, where their subjects live anyway.
             draft.drop_lists().await;
@@ -230,6 +251,8 @@ struct Draft<'a> {
     busy: BTreeMap<String, u64>,
     /// (region index, target) -> who goes.
     going: BTreeMap<(usize, String), Going>,
+    /// Regions that could not be opened, and why.
+    unread: BTreeMap<String, String>,
 }
 
 /// One move while its subjects are read.
@@ -245,7 +268,17 @@ struct Going {
 impl<'a> Draft<'a> {
     fn new(service: &'a Service, placer: Placer<'a>, store: bool) -> Result<Self> {
         let (found, busy, going) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { service, placer, id: fresh_id()?, store, found, busy, going })
+        Ok(Self { service, placer, id: fresh_id()?, store, found, busy, going, unread: BTreeMap::new() })
+    }
+
+    /// Reads a region's subjects; one that could not be opened is noted.
+    async fn look(&mut self, id: &str, index: usize) -> Result<()> {
+        let service = self.service;
+        if let Some(why) = service.closed.get(id) {
+            self.unread.insert(id.to_owned(), why.clone());
+            return Ok(());
+        }
+        self.read(service.region(id)?, index).await
     }
 
     async fn read(&mut self, region: &Region, index: usize) -> Result<()> {
@@ -276,7 +309,8 @@ impl<'a> Draft<'a> {
     /// Lets the subject wait with those that go where its class belongs, unless that is here or nowhere.
     fn send(&mut self, region: &Region, index: usize, class: ClassId, subject: SubjectId) {
         let home = self.placer.place(class, Some(index)).and_then(|p| p.home.as_deref());
-        let Some(home) = home.filter(|home| *home != region.id) else { return };
+        let open = |home: &&str| *home != region.id && self.service.regions.contains_key(*home);
+        let Some(home) = home.filter(open) else { return };
         let next = self.going.len() + 1;
         let list = || format!("{}.{next}", self.id);
         let going = self.going.entry((index, home.to_owned())).or_insert_with(|| Going::new(list()));
@@ -294,9 +328,10 @@ impl<'a> Draft<'a> {
     }
 
     async fn drop_lists(&self) {
-        let regions: Vec<_> = self.service.regions.values().collect();
         for ((index, _), going) in self.going.iter().filter(|_| self.store) {
-            let _ = regions[*index].records.drop_list(&going.list).await;
+            if let Ok(region) = self.service.region(&self.service.places[*index].id) {
+                let _ = region.records.drop_list(&going.list).await;
+            }
         }
     }
 
@@ -316,17 +351,21 @@ impl<'a> Draft<'a> {
             refusals: Vec::new(),
             stays: BTreeMap::new(),
             busy: self.busy,
+            waits: Vec::new(),
+            unread: self.unread,
         };
-        let regions: Vec<_> = service.regions.values().cloned().collect();
         let mut groups: BTreeMap<(usize, String), Vec<Group>> = BTreeMap::new();
         for ((index, id), subjects) in self.found {
-            let here = &regions[index].id;
+            let here = &service.places[index].id;
             let class = self.placer.classes().class(id).map(words).unwrap_or_default();
             let Some(placement) = self.placer.place(id, Some(index)) else { continue };
             let (why, law) = (placement.why.clone(), placement.law.clone());
             let group = Group { class, subjects, why, law };
             match &placement.home {
                 Some(home) if home == here => *plan.stays.entry(here.clone()).or_default() += group.subjects,
+                Some(home) if !service.regions.contains_key(home) => {
+                    plan.waits.push(waiting(service, here, home, group));
+                }
                 Some(home) => groups.entry((index, home.clone())).or_default().push(group),
                 None => {
                     plan.refusals.push(Refusal { region: here.clone(), group, against: against(placement) });
@@ -335,7 +374,7 @@ impl<'a> Draft<'a> {
         }
         let moves = self.going.into_iter().map(|((index, to), going)| PlannedMove {
             list: going.list,
-            from: regions[index].id.clone(),
+            from: service.places[index].id.clone(),
             subjects: going.subjects,
             list_hash: going.hash.hex(),
             groups: groups.remove(&(index, to.clone())).unwrap_or_default(),
@@ -382,6 +421,12 @@ async fn count_objects(service: &Service, from: &Region, subjects: &[SubjectId])
     }
     snapshot.close().await.at(from)?;
     Ok(objects)
+}
+
+fn waiting(service: &Service, here: &str, home: &str, group: Group) -> Waiting {
+    let down = service.closed.get(home).cloned().unwrap_or_else(|| "it was not opened".to_owned());
+    let Group { class, subjects, .. } = group;
+    Waiting { from: here.to_owned(), to: home.to_owned(), down, class, subjects }
 }
 
 fn against(placement: &Placement) -> Vec<(String, String)> {

@@ -70,6 +70,16 @@ pub enum Event {
     },
     /// Waiting for `resume` from another terminal.
     Paused,
+    /// Somebody else took the wave's turn and has not given it back: it is waited for once, in case that
+    /// worker died.
+    Waits {
+        /// The wave.
+        wave: String,
+        /// Who took it, in its own words.
+        holder: String,
+        /// How long the turn lasts unless it is renewed.
+        left: Duration,
+    },
 }
 
 /// Hears events; called from several tasks.

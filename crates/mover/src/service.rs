@@ -39,8 +39,12 @@ pub struct Service {
     pub name: String,
     /// The resolved data map.
     pub layout: Arc<Layout>,
-    /// Regions by id.
+    /// Every region the service may use, in ascending order of ids, open or not: what policy decides among.
+    pub places: Vec<domicile_policy::Region>,
+    /// Regions by id: those that were opened. A wave needs its two; a plan those it reads.
     pub regions: BTreeMap<String, Arc<Region>>,
+    /// Regions that were to be opened and could not be: the reason in words, by id.
+    pub closed: BTreeMap<String, String>,
     /// Homes, epochs and the journal of waves.
     pub directory: Arc<Directory>,
     /// Law and latency.
@@ -59,11 +63,21 @@ pub struct Service {
 
 impl Service {
     /// The region of that id.
+    ///
+    /// # Errors
+    /// `Region` with `Unreachable` where it is not open, `Setting` where the service has none of that name.
     pub fn region(&self, id: &str) -> Result<&Arc<Region>> {
-        self.regions.get(id).ok_or_else(|| {
-            let known = self.regions.keys().cloned().collect::<Vec<_>>().join(", ");
-            Error::Setting(format!("service `{}` has no region `{id}` (it has: {known})", self.name))
-        })
+        self.regions.get(id).ok_or_else(|| self.not_open(id))
+    }
+
+    fn not_open(&self, id: &str) -> Error {
+        if self.places.iter().any(|place| place.id == id) {
+            let why = self.closed.get(id).cloned().unwrap_or_else(|| "it was not opened".to_owned());
+            let source = domicile_stores::Error::Unreachable { store: format!("region {id}"), why };
+            return Error::Region { region: id.to_owned(), source };
+        }
+        let known = self.places.iter().map(|place| place.id.as_str()).collect::<Vec<_>>().join(", ");
+        Error::Setting(format!("service `{}` has no region `{id}` (it has: {known})", self.name))
     }
 
     /// [`Error::Stopped`] once a stop was asked for.

@@ -4,6 +4,7 @@
 //! what the lease tokens in the regions' databases are for, which a worker that overslept can't pass.
 
 use crate::error::{Error, Result};
+use crate::progress::Event;
 use crate::service::Service;
 use domicile_directory::WaveLease;
 use std::sync::Arc;
@@ -24,8 +25,10 @@ impl Turn {
     pub async fn take(service: &Arc<Service>, wave: &str) -> Result<Self> {
         let (holder, length) = (holder()?, service.limits.turn);
         let lease = match service.directory.take_wave(wave, &holder, length).await {
-            Err(domicile_directory::Error::Held { left_ms, .. }) => {
-                tokio::time::sleep(Duration::from_millis(left_ms.max(0) as u64 + 100)).await;
+            Err(domicile_directory::Error::Held { holder: other, left_ms, .. }) => {
+                let left = Duration::from_millis(left_ms.max(0) as u64 + 100);
+                service.observer.event(Event::Waits { wave: wave.to_owned(), holder: other, left });
+                tokio::time::sleep(left).await;
                 service.directory.take_wave(wave, &holder, length).await?
             }
             other => other?,

@@ -5,7 +5,7 @@ use crate::args::WaveName;
 use crate::commands::moving;
 use crate::failure::Result;
 use crate::figures::counted;
-use crate::open;
+use crate::open::{self, Want};
 use crate::progress::Progress;
 use crate::screen::Answer;
 use crate::wave_state;
@@ -16,8 +16,11 @@ use serde_json::json;
 pub async fn run(app: &App, args: WaveName) -> Result<Answer> {
     app.signals.be_careful();
     let progress = Progress::start(&app.screen);
-    let service = open::service(app, open::today(), progress.clone()).await?;
-    wave_state::one(&service, &args.wave).await?;
+    let config = app.config()?;
+    let found = wave_state::find(app, &config, &args.wave).await?;
+    let want = Want::of_wave(&found);
+    let service =
+        open::service_of(app, &config, app.service(&config)?, open::today(), progress.clone(), &want).await?;
     let aborted = wave::abort(&service, &args.wave).await;
     progress.end();
     let report = match aborted {

@@ -124,7 +124,7 @@ async fn check_map(all: &mut Findings, config: &Config, service: &Service) {
             );
             all.fine("data map", tables);
             let layout = std::sync::Arc::new(layout);
-            check_regions(all, &Mapped { config, service, layout, seen, map }).await;
+            check_regions(all, &Mapped { config, service, layout, seen, down: Vec::new(), map }).await;
         }
     }
 }

@@ -2,65 +2,105 @@
 
 use crate::app::App;
 use crate::args::WaveArg;
+use crate::config::Config;
 use crate::failure::{Failure, Result};
-use crate::figures::{count, counted};
-use crate::open;
+use crate::figures::counted;
+use crate::open::{self, Want};
 use crate::paper;
 use crate::progress::Progress;
 use crate::screen::{Answer, Exit};
 use crate::wave_state::{self, WaveFacts};
-use domicile_directory::WaveState;
+use domicile_directory::{Wave, WaveState};
 use domicile_mover::{Service, wave};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// What became of the waves.
+#[derive(Default)]
+struct Done {
+    text: String,
+    list: Vec<Value>,
+    /// Their grace period runs: each with its end.
+    waiting: Vec<(WaveFacts, Value, Timestamp)>,
+    /// One of their regions does not answer.
+    down: Vec<(String, Box<Failure>)>,
+}
+
 /// Erases one wave, or all whose grace period is over.
 pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
     app.signals.be_careful();
-    let progress = Progress::start(&app.screen);
-    let service = open::service(app, open::today(), progress.clone()).await?;
-    let (due, waiting) = match &args.wave {
-        Some(wave) => (vec![named(&service, wave).await?], Vec::new()),
-        None => due(&service, wave_state::all(&service).await?),
+    let config = app.config()?;
+    let waves = match &args.wave {
+        Some(wave) => vec![wave_state::find(app, &config, wave).await?],
+        None => moved(wave_state::list(app, &config).await?),
     };
-    let (mut text, mut list) = (String::new(), Vec::new());
-    for facts in due {
-        match one(&service, &facts).await {
-            Ok((said, json)) => {
-                text.push_str(&said);
-                list.push(json);
+    let progress = Progress::start(&app.screen);
+    let mut done = Done::default();
+    for wave in waves {
+        let id = wave.id.clone();
+        match due(app, &config, wave, args.wave.is_some(), &progress, &mut done).await {
+            Ok(()) => {}
+            // The others need not wait for a region that is not theirs.
+            Err(failure) if args.wave.is_none() && failure.code == "store-unreachable" => {
+                done.down.push((id, failure));
             }
-            Err(error) => {
+            Err(failure) => {
                 progress.end();
-                return Err(wave_state::failed(&service, &[facts.id], &error).await);
+                return Err(failure);
             }
         }
     }
     progress.end();
-    Ok(answer(text, list, &waiting, &service))
+    Ok(done.answer())
 }
 
-/// The wave asked for; refused while its grace period runs.
-async fn named(service: &Service, wave: &str) -> Result<WaveFacts> {
-    let facts = wave_state::one(service, wave).await?;
+fn moved(waves: Vec<Wave>) -> Vec<Wave> {
+    waves.into_iter().filter(|wave| wave.state == WaveState::Moved).collect()
+}
+
+/// Erases a wave if its grace period is over; one that was `asked` for is refused while it runs.
+async fn due(
+    app: &App,
+    config: &Config,
+    wave: Wave,
+    asked: bool,
+    progress: &Arc<Progress>,
+    done: &mut Done,
+) -> Result<()> {
+    let want = Want::to_erase(&wave);
+    let of = app.service(config)?;
+    let service = open::service_of(app, config, of, open::today(), progress.clone(), &want).await?;
+    let facts = wave_state::one(&service, &wave.id).await?;
     let runs = |ends: &Timestamp| facts.state == WaveState::Moved && *ends > Timestamp::now();
-    let Some(ends) = facts.grace_ends(service).filter(runs) else { return Ok(facts) };
-    Err(Failure::new(
+    if let Some(ends) = facts.grace_ends(&service).filter(runs) {
+        if asked {
+            return Err(in_grace(&service, &facts, ends).await);
+        }
+        let json = facts.json(&service);
+        done.waiting.push((facts, json, ends));
+        return Ok(());
+    }
+    match one(&service, &facts).await {
+        Ok((said, json)) => {
+            done.text.push_str(&said);
+            done.list.push(json);
+            Ok(())
+        }
+        Err(error) => Err(wave_state::failed(&service, &[facts.id], &error).await),
+    }
+}
+
+async fn in_grace(service: &Service, facts: &WaveFacts, ends: Timestamp) -> Box<Failure> {
+    let wave = &facts.id;
+    Failure::new(
         "grace",
         format!("wave {wave} can't be erased yet: its grace period ends at {ends:.0}"),
         "until then a route that still leads to the old home may write there, and nobody would see it",
         format!("domicile erase {wave}   # then; [limits] grace is the period"),
     )
-    .state(wave_state::sentence(service, &[wave.to_owned()]).await)
-    .exit(Exit::No))
-}
-
-/// Moved waves, split by whether their grace period is over.
-fn due(service: &Service, waves: Vec<WaveFacts>) -> (Vec<WaveFacts>, Vec<WaveFacts>) {
-    let now = Timestamp::now();
-    let moved = waves.into_iter().filter(|w| w.state == WaveState::Moved);
-    moved.partition(|w| w.grace_ends(service).is_none_or(|ends| ends <= now))
+    .state(wave_state::sentence(service, std::slice::from_ref(wave)).await)
+    .exit(Exit::No)
 }
 
 async fn one(service: &Arc<Service>, facts: &WaveFacts) -> Result<(String, Value), domicile_mover::Error> {
@@ -86,26 +126,32 @@ async fn one(service: &Arc<Service>, facts: &WaveFacts) -> Result<(String, Value
     Ok((text, json))
 }
 
-fn answer(mut text: String, list: Vec<Value>, waiting: &[WaveFacts], service: &Service) -> Answer {
-    for facts in waiting {
-        let Some(ends) = facts.grace_ends(service) else { continue };
-        let who = if facts.moved == 1 {
-            "1 subject".to_owned()
-        } else {
-            format!("{} subjects", count(facts.moved))
+impl Done {
+    fn answer(self) -> Answer {
+        let Self { mut text, list, waiting, down } = self;
+        for (facts, _, ends) in &waiting {
+            let who = counted(facts.moved, "subject");
+            let line =
+                format!("wave {}: {who} at {} can be erased from {ends:.0} on\n", facts.id, facts.from);
+            text.push_str(&line);
+        }
+        for (wave, failure) in &down {
+            let said = format!("{}: {}; when it answers: domicile erase {wave}", failure.what, failure.why);
+            text.push_str(&format!("{}\n", paper::wrapped(&format!("wave {wave}: not erased: "), &said)));
+        }
+        if text.is_empty() {
+            text.push_str("no moved wave waits to be erased");
+        }
+        let waits: Vec<&Value> = waiting.iter().map(|(_, json, _)| json).collect();
+        let unreached: Vec<Value> =
+            down.iter().map(|(wave, f)| json!({ "wave": wave, "error": f.json() })).collect();
+        let mut answer =
+            Answer::new(text, json!({ "erased": &list, "waiting": waits, "unreached": unreached }));
+        answer.exit = match (down.is_empty(), list.is_empty() && !waiting.is_empty()) {
+            (false, _) => Exit::Failed,
+            (true, true) => Exit::No,
+            (true, false) => Exit::Done,
         };
-        text.push_str(&format!(
-            "wave {}: {who} at {} can be erased from {ends:.0} on\n",
-            facts.id, facts.from
-        ));
+        answer
     }
-    if text.is_empty() {
-        text.push_str("no moved wave waits to be erased");
-    }
-    let waits: Vec<Value> = waiting.iter().map(|w| w.json(service)).collect();
-    let mut answer = Answer::new(text, json!({ "erased": &list, "waiting": waits }));
-    if list.is_empty() && !waiting.is_empty() {
-        answer.exit = Exit::No;
-    }
-    answer
 }

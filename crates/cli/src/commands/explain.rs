@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::args::ExplainArgs;
 use crate::config::{Config, Region, Service};
 use crate::failure::{self, Failure, Result};
-use crate::open;
+use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use domicile_mover::Rules;
@@ -86,7 +86,7 @@ fn resident(country: &str, flags: &[String], service: &Service) -> Result<About>
 }
 
 async fn of_subject(config: &Config, service: &Service, subject: &str) -> Result<About> {
-    let mapped = open::mapped(config, service).await?;
+    let mapped = open::mapped(config, service, &Want::reachable()).await?;
     let directory = open::directory(config).await?;
     let subject = SubjectId(subject.to_owned());
     let home = directory.home(&service.name, &subject).await.map_err(|e| failure::of_directory(&e))?;
@@ -100,6 +100,15 @@ async fn of_subject(config: &Config, service: &Service, subject: &str) -> Result
         let found = records.facts(std::slice::from_ref(&subject)).await;
         let found = found.map_err(|e| failure::of_store(&format!("region {}", region.id()), &e))?.pop();
         facts = found.or(facts);
+    }
+    // What another region has of the subject may be yesterday's.
+    let silent =
+        |id: &str| mapped.down.iter().find(|(r, _)| r.id() == id).map(|(_, failure)| failure.clone());
+    let at_home = home.as_ref().and_then(|h| silent(&h.region));
+    let none_read = mapped.down.first().map(|(_, failure)| failure.clone()).filter(|_| facts.is_none());
+    if let Some(failure) = at_home.or(none_read) {
+        let fix = format!("{}\nor: domicile policy explain --country CC", failure.fix);
+        return Err(failure.fix(fix));
     }
     let Some(facts) = facts else {
         return Err(Failure::new(

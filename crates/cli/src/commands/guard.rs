@@ -5,7 +5,7 @@ use crate::args::GuardCommand;
 use crate::config::{Config, Guard, Region};
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, counted};
-use crate::open::{self, Mapped};
+use crate::open::{self, Mapped, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use domicile_policy::in_force;
@@ -26,7 +26,7 @@ pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
         GuardCommand::Status(c) | GuardCommand::Remove(c) | GuardCommand::Grants(c) => c,
     };
     let regions = config.chosen(service, chosen.region.as_deref())?;
-    let mapped = open::mapped(&config, service).await?;
+    let mapped = open::mapped(&config, service, &want(&command, chosen.region.as_deref())).await?;
     // What a region needs before it is prepared is asked for by `grants`.
     if chosen.region.is_some()
         && !matches!(command, GuardCommand::Grants(_))
@@ -47,6 +47,15 @@ pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
         GuardCommand::Grants(_) => return grants::run(&mapped, &regions).await,
     };
     Ok(with_waiting(answer, &waiting))
+}
+
+/// A region that is named is looked at alone. Of all of them each must answer where something is changed.
+fn want(command: &GuardCommand, region: Option<&str>) -> Want {
+    match (command, region) {
+        (_, Some(id)) => Want::only([id]),
+        (GuardCommand::Status(_), None) => Want::reachable(),
+        (_, None) => Want::all(),
+    }
 }
 
 /// Regions without tables are named, never passed over in silence.
@@ -174,6 +183,7 @@ fn ready_to_enforce(region: &Region, status: &GuardStatus) -> Result<()> {
 }
 
 async fn status(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {
+    let head = ["region", "mode", "home", "on the way", "away", "no home", "changed keys"];
     let (mut rows, mut list, mut notes) = (Vec::new(), Vec::new(), String::new());
     let mut faulty = false;
     for region in regions {
@@ -201,9 +211,26 @@ async fn status(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {
         json["region"] = json!(region.id());
         list.push(json);
     }
-    let head = ["region", "mode", "home", "on the way", "away", "no home", "changed keys"];
+    for (region, failure) in &mapped.down {
+        rows.push(unreachable(region.id(), head.len()));
+        list.push(json!({ "region": region.id(), "unreachable": open::in_a_line(failure) }));
+        let said = format!("can't be reached: {}", open::in_a_line(failure));
+        notes.push_str(&format!("\n{}\n", paper::wrapped(&format!("{} ", region.id()), &said)));
+    }
     let text = format!("{}\n{notes}", paper::table(&head, &[2, 3, 4, 5, 6], rows));
-    Ok(Answer::new(text, json!({ "regions": list })).no_if(faulty))
+    let mut answer = Answer::new(text, json!({ "regions": list })).no_if(faulty);
+    if !faulty && !mapped.down.is_empty() {
+        answer.exit = Exit::Failed;
+    }
+    Ok(answer)
+}
+
+/// A table's row of a region that does not answer: nothing of it is known.
+pub fn unreachable(id: &str, columns: usize) -> Vec<String> {
+    let mut row = vec!["?".to_owned(); columns];
+    row[0] = id.to_owned();
+    row[1] = "unreachable".to_owned();
+    row
 }
 
 /// What was observed, and what is wrong.

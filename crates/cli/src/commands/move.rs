@@ -5,13 +5,13 @@ use crate::args::MoveArgs;
 use crate::commands::plan;
 use crate::failure::Result;
 use crate::figures::{bytes, count, counted, duration, milliseconds};
-use crate::open;
+use crate::open::{self, Want};
 use crate::paper;
 use crate::progress::Progress;
 use crate::screen::Answer;
 use crate::wave_state;
+use domicile_mover::WaveReport;
 use domicile_mover::wave::{self, Options};
-use domicile_mover::{Service, WaveReport};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub async fn run(app: &App, args: MoveArgs) -> Result<Answer> {
     let plan = plan::read(&args.file)?;
     app.signals.be_careful();
     let progress = Progress::start_for(&app.screen, args.rehearse);
-    let service = open::service(app, plan.today, progress.clone()).await?;
+    let service = open::service(app, plan.today, progress.clone(), &Want::of_plan(&plan)).await?;
     let options = Options { first: args.first, rehearse: args.rehearse };
     let ran = wave::run_plan(&service, &plan, &options).await;
     progress.end();
@@ -29,7 +29,7 @@ pub async fn run(app: &App, args: MoveArgs) -> Result<Answer> {
             Err(wave_state::failed(&service, &wave_state::of_plan(&service, &plan).await, &error).await)
         }
         Ok(reports) if args.rehearse => Ok(rehearsed(&reports, &args)),
-        Ok(reports) => Ok(moved(&service, &reports, args.first.map(|_| &args))),
+        Ok(reports) => Ok(moved(service.limits.grace, &reports, args.first.map(|_| &args))),
     }
 }
 
@@ -67,7 +67,7 @@ fn rehearsed(reports: &[WaveReport], args: &MoveArgs) -> Answer {
 }
 
 /// The answer after subjects moved: by `move` or `resume`.
-pub fn moved(service: &Service, reports: &[WaveReport], first: Option<&MoveArgs>) -> Answer {
+pub fn moved(grace: Duration, reports: &[WaveReport], first: Option<&MoveArgs>) -> Answer {
     let text: Vec<String> = reports.iter().map(text_of).collect();
     let left: u64 = reports.iter().flat_map(|r| r.left.values()).sum();
     let mut text = text.join("\n");
@@ -76,7 +76,6 @@ pub fn moved(service: &Service, reports: &[WaveReport], first: Option<&MoveArgs>
     } else if let Some(args) = first {
         text.push_str(&format!("\nnext: domicile move {}   # the rest\n", args.file.display()));
     } else {
-        let grace = service.limits.grace;
         let when = if grace.is_zero() { String::new() } else { format!("   # in {}", duration(grace)) };
         text.push_str(&format!("\nnext: domicile verify\n      domicile erase{when}\n"));
     }

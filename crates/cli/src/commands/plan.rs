@@ -5,10 +5,10 @@ use crate::args::PlanArgs;
 use crate::config::Config;
 use crate::failure::{self, Failure, Result};
 use crate::figures::{bytes, count, counted, duration};
-use crate::open;
+use crate::open::{self, Want};
 use crate::paper;
-use crate::screen::Answer;
-use domicile_mover::plan::{Group, Refusal};
+use crate::screen::{Answer, Exit};
+use domicile_mover::plan::{Group, PLAN_FORMAT, Refusal, Waiting};
 use domicile_mover::progress::Silent;
 use domicile_mover::{Ask, Limits, Plan, PlannedMove};
 use serde_json::json;
@@ -36,7 +36,12 @@ pub async fn run(app: &App, args: PlanArgs) -> Result<Answer> {
         check_absent(path)?;
     }
     let today = args.on.unwrap_or_else(open::today);
-    let service = open::service_of(app, &config, chosen, today, Arc::new(Silent)).await?;
+    // Who is asked for by name must answer; any other region that doesn't is named, and nobody goes there.
+    let want = Want::at_least(args.from.clone()).prepared();
+    let service = open::service_of(app, &config, chosen, today, Arc::new(Silent), &want).await?;
+    if let (true, Some((region, why))) = (service.regions.is_empty(), service.closed.iter().next()) {
+        return Err(nobody_answers(region, why, service.closed.len()));
+    }
     app.screen.say("reading every subject once");
     let ask = Ask { today, for_latency: args.for_latency, from: args.from.clone() };
     let plan = match &args.output {
@@ -50,7 +55,19 @@ pub async fn run(app: &App, args: PlanArgs) -> Result<Answer> {
     };
     let text = text(&plan, &config, args.output.as_deref(), &app.service_flag());
     let json = json!({ "plan": plan, "file": args.output });
-    Ok(Answer::new(text, json))
+    let mut answer = Answer::new(text, json);
+    if !plan.unread.is_empty() {
+        answer.exit = Exit::Failed;
+    }
+    Ok(answer)
+}
+
+fn nobody_answers(region: &str, why: &str, regions: usize) -> Box<Failure> {
+    let what = match regions {
+        1 => format!("region {region} can't be reached"),
+        n => format!("none of {n} regions can be reached; {region}, for one:"),
+    };
+    Failure::new("store-unreachable", what, why, "domicile check   # once the servers answer again")
 }
 
 fn check_absent(path: &Path) -> Result<()> {
@@ -84,14 +101,25 @@ fn write(path: &Path, plan: &Plan) -> Result<()> {
 /// Reads a plan file.
 pub fn read(path: &Path) -> Result<Plan> {
     let text = std::fs::read_to_string(path).map_err(|e| failure::of_file("read the plan", path, &e))?;
-    serde_json::from_str(&text).map_err(|e| {
-        Failure::usage(
-            "plan-unreadable",
-            format!("{}:{}: {e}", path.display(), e.line()),
-            "it is not a plan that `domicile plan -o FILE` wrote, or it was edited",
-            "domicile plan -o plan.json",
-        )
+    // The format first: another one's keys would only look like mistakes.
+    let format = serde_json::from_str::<serde_json::Value>(&text).ok().and_then(|v| v["format"].as_u64());
+    if let Some(found) = format.filter(|f| *f != u64::from(PLAN_FORMAT)) {
+        let what = format!("{} has format {found}, this version reads {PLAN_FORMAT}", path.display());
+        return Err(unreadable(what, "another version of Domicile wrote it"));
+    }
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| {
+        let said = e.to_string();
+        // The keys that were expected are a page of them, and the place stands in front.
+        let said = said.split(", expected one of").next().unwrap_or_default();
+        let said = said.split(" at line ").next().unwrap_or_default();
+        let said = domicile_datamap::in_the_files_words(said);
+        let what = format!("{}:{}:{}: {said}", path.display(), e.line(), e.column());
+        unreadable(what, "it is not a plan that `domicile plan -o FILE` wrote, or it was edited")
     })
+}
+
+fn unreadable(what: String, why: &str) -> Box<Failure> {
+    Failure::usage("plan-unreadable", what, why, "domicile plan -o plan.json")
 }
 
 fn text(plan: &Plan, config: &Config, file: Option<&Path>, flag: &str) -> String {
@@ -99,10 +127,12 @@ fn text(plan: &Plan, config: &Config, file: Option<&Path>, flag: &str) -> String
     for planned in &plan.moves {
         text.push_str(&one_move(planned, &config.limits));
     }
-    if plan.moves.is_empty() {
+    text.push_str(&unread(&plan.unread));
+    if plan.moves.is_empty() && plan.waits.is_empty() && plan.unread.is_empty() {
         text.push_str("\nnobody moves: everybody who may be moved is where policy and latency want them\n");
     }
     text.push_str(&refusals(&plan.refusals));
+    text.push_str(&waits(&plan.waits));
     text.push_str(&by_region("stays", "who is at home where they belong", &plan.stays));
     text.push_str(&by_region(
         "busy",
@@ -198,6 +228,37 @@ fn refused(alike: &[&Refusal]) -> String {
     text.push_str(&format!("{}\n", paper::wrapped("    why: ", &words(&first.group.why))));
     for (region, reason) in &first.against {
         text.push_str(&format!("{}\n", paper::wrapped(&format!("    {region}: "), &words(reason))));
+    }
+    text
+}
+
+/// Who would go to a region that does not answer: sent nowhere else, since law and latency chose it.
+fn waits(waits: &[Waiting]) -> String {
+    let mut text = String::new();
+    for first in waits {
+        let alike = |w: &&Waiting| w.from == first.from && w.to == first.to;
+        let all: Vec<&Waiting> = waits.iter().filter(alike).collect();
+        if all.first().is_some_and(|w| w.class != first.class) {
+            continue;
+        }
+        let subjects: u64 = all.iter().map(|w| w.subjects).sum();
+        let who: Vec<String> = all.iter().map(|w| format!("{} ({})", w.class, count(w.subjects))).collect();
+        text.push_str(&format!("\n{} -> {}: refused for now\n", first.from, first.to));
+        text.push_str(&format!("  {}: {} can't be reached\n", counted(subjects, "subject"), first.to));
+        text.push_str(&format!("{}\n", paper::wrapped("    who: ", &who.join("; "))));
+        text.push_str(&format!("{}\n", paper::wrapped("    why: ", &first.down)));
+        let stay = "they stay, and go nowhere else; plan again when it answers";
+        text.push_str(&format!("{}\n", paper::wrapped("    now: ", stay)));
+    }
+    text
+}
+
+/// Regions that were to be read and could not be.
+fn unread(unread: &std::collections::BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for (region, why) in unread {
+        let said = format!("can't be reached: {why}. Whoever lives there is not part of this plan.");
+        text.push_str(&format!("\n{}\n", paper::wrapped(&format!("not read: {region} "), &said)));
     }
     text
 }

@@ -5,7 +5,7 @@ use crate::args::RegionCommand;
 use crate::config::{Config, Region, Service};
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, counted};
-use crate::open::{self, Mapped};
+use crate::open::{self, Mapped, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use domicile_stores::Records;
@@ -36,7 +36,20 @@ fn source<'c>(mapped: &Mapped<'c>, from: Option<&str>, not: Option<&str>) -> Res
             None => Err(open::unprepared(id)),
         };
     }
-    mapped.prepared().find(|r| Some(r.id()) != not).ok_or_else(|| {
+    // The first region's rows count: another one's may be older.
+    let order = |id: &str| mapped.config.regions.iter().position(|r| r.id() == id);
+    let first = mapped.prepared().find(|r| Some(r.id()) != not);
+    let before = |(region, _): &&(&Region, Box<Failure>)| {
+        Some(region.id()) != not && first.is_none_or(|first| order(region.id()) < order(first.id()))
+    };
+    if let Some((_, failure)) = mapped.down.iter().find(before) {
+        let fix = format!("{}\nor take them from another region: --from ID", failure.fix);
+        let what = format!("{}, and shared rows come from there", failure.what);
+        let mut failure = failure.clone().fix(fix);
+        failure.what = what;
+        return Err(failure);
+    }
+    first.ok_or_else(|| {
         Failure::usage(
             "region-no-source",
             "no other region has the service's tables",
@@ -54,7 +67,8 @@ async fn prepare(
     from: Option<&str>,
 ) -> Result<Answer> {
     let target = config.chosen(service, Some(id))?[0];
-    let mapped = open::mapped(config, service).await?;
+    let want = from.map_or(Want::at_least([id]), |from| Want::only([id, from]));
+    let mapped = open::mapped(config, service, &want).await?;
     let source = source(&mapped, from, Some(id))?;
     if source.id() == id {
         let why = "schema and shared rows come from another region";
@@ -186,11 +200,21 @@ async fn sync(
     from: Option<&str>,
 ) -> Result<Answer> {
     let targets = config.chosen(service, id)?;
-    let mapped = open::mapped(config, service).await?;
+    let want = match (id, from) {
+        (Some(id), Some(from)) => Want::only([id, from]),
+        _ => Want::at_least(id.into_iter().chain(from)),
+    };
+    let mapped = open::mapped(config, service, &want).await?;
     let source = source(&mapped, from, id)?;
     let from_records = mapped.records(source).await?;
     let (mut rows, mut list) = (Vec::new(), Vec::new());
     for target in targets.into_iter().filter(|t| t.id() != source.id()) {
+        if let Some((_, failure)) = mapped.down.iter().find(|(r, _)| r.id() == target.id()) {
+            let why = open::in_a_line(failure);
+            list.push(json!({ "region": target.id(), "unreachable": why }));
+            rows.push(vec![target.id().to_owned(), format!("can't be reached: {why}"), String::new()]);
+            continue;
+        }
         if !mapped.prepared().any(|r| r.id() == target.id()) {
             if id.is_some() {
                 return Err(open::unprepared(target.id()));
@@ -211,5 +235,9 @@ async fn sync(
         ));
     }
     let table = paper::table(&["region", "shared table", "rows written"], &[2], rows);
-    Ok(Answer::new(table, json!({ "from": source.id(), "tables": list })))
+    let mut answer = Answer::new(table, json!({ "from": source.id(), "tables": list }));
+    if !mapped.down.is_empty() {
+        answer.exit = Exit::Failed;
+    }
+    Ok(answer)
 }

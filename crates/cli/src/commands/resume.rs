@@ -3,52 +3,105 @@
 use crate::app::App;
 use crate::args::WaveArg;
 use crate::commands::moving;
+use crate::config::Config;
 use crate::failure::{Failure, Result};
-use crate::open;
+use crate::open::{self, Want};
+use crate::paper;
 use crate::progress::Progress;
-use crate::screen::Answer;
+use crate::screen::{Answer, Exit};
 use crate::wave_state::{self, WaveFacts};
-use domicile_directory::{Asked, Error as DirectoryError, WaveState};
-use domicile_mover::{Error, Service, wave};
-use serde_json::json;
+use domicile_directory::{Asked, Error as DirectoryError, Wave, WaveState};
+use domicile_mover::{Error, Service, WaveReport, wave};
+use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// What became of the waves.
+#[derive(Default)]
+struct Done {
+    reports: Vec<WaveReport>,
+    /// Their worker is alive and goes on by itself.
+    handed: Vec<String>,
+    /// One of their regions does not answer.
+    waiting: Vec<(String, Box<Failure>)>,
+}
 
 /// Goes on with one wave, or with every one that is under way.
 pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
     app.signals.be_careful();
-    let progress = Progress::start(&app.screen);
-    let service = open::service(app, open::today(), progress.clone()).await?;
+    let config = app.config()?;
     let waves = match &args.wave {
-        Some(wave) => vec![wave_state::one(&service, wave).await?],
-        None => under_way(wave_state::all(&service).await?),
+        Some(wave) => vec![wave_state::find(app, &config, wave).await?],
+        None => under_way(wave_state::list(app, &config).await?),
     };
     if waves.is_empty() {
         return Ok(Answer::new("no wave is under way: there is nothing to resume", json!({ "waves": [] })));
     }
-    for facts in &waves {
-        same_map(&service, facts).await?;
-    }
-    let (mut reports, mut handed) = (Vec::new(), Vec::new());
-    for facts in waves {
-        match go_on(&service, &facts).await {
-            Ok(Some(report)) => reports.push(report),
-            Ok(None) => handed.push(facts.id),
-            Err(error) => {
+    let progress = Progress::start(&app.screen);
+    let (several, mut done) = (waves.len() > 1, Done::default());
+    for wave in waves {
+        let id = wave.id.clone();
+        match one(app, &config, wave, &progress, &mut done).await {
+            Ok(()) => {}
+            // The others need not wait for a region that is not theirs.
+            Err(failure) if several && failure.code == "store-unreachable" => {
+                done.waiting.push((id, failure))
+            }
+            Err(failure) => {
                 progress.end();
-                return Err(wave_state::failed(&service, &[facts.id], &error).await);
+                return Err(failure);
             }
         }
     }
     progress.end();
-    if reports.is_empty() {
-        let text = format!("{}: no longer paused; its worker goes on", handed.join(", "));
-        return Ok(Answer::new(text, json!({ "unpaused": handed })));
-    }
-    Ok(moving::moved(&service, &reports, None))
+    done.answer(&config)
 }
 
-fn under_way(waves: Vec<WaveFacts>) -> Vec<WaveFacts> {
+fn under_way(waves: Vec<Wave>) -> Vec<Wave> {
     waves.into_iter().filter(|w| matches!(w.state, WaveState::Open | WaveState::Aborting)).collect()
+}
+
+async fn one(
+    app: &App,
+    config: &Config,
+    wave: Wave,
+    progress: &Arc<Progress>,
+    done: &mut Done,
+) -> Result<()> {
+    let want = Want::of_wave(&wave);
+    let of = app.service(config)?;
+    let service = open::service_of(app, config, of, open::today(), progress.clone(), &want).await?;
+    let facts = wave_state::one(&service, &wave.id).await?;
+    same_map(&service, &facts).await?;
+    match go_on(&service, &facts).await {
+        Ok(Some(report)) => done.reports.push(report),
+        Ok(None) => done.handed.push(facts.id),
+        Err(error) => return Err(wave_state::failed(&service, &[facts.id], &error).await),
+    }
+    Ok(())
+}
+
+impl Done {
+    fn answer(mut self, config: &Config) -> Result<Answer> {
+        if self.reports.is_empty() && self.handed.is_empty() && !self.waiting.is_empty() {
+            return Err(self.waiting.swap_remove(0).1);
+        }
+        let mut answer = if self.reports.is_empty() {
+            let text = format!("{}: no longer paused; its worker goes on\n", self.handed.join(", "));
+            Answer::new(text, json!({ "unpaused": self.handed }))
+        } else {
+            moving::moved(config.limits.grace, &self.reports, None)
+        };
+        for (wave, failure) in &self.waiting {
+            let said = format!("{}: {}; when it answers: domicile resume {wave}", failure.what, failure.why);
+            answer.text.push_str(&format!("\n{}\n", paper::wrapped(&format!("wave {wave} waits: "), &said)));
+            answer.exit = Exit::Failed;
+        }
+        if let Value::Object(fields) = &mut answer.json {
+            let waiting = self.waiting.iter().map(|(wave, f)| json!({ "wave": wave, "error": f.json() }));
+            fields.insert("waiting".to_owned(), waiting.collect());
+        }
+        Ok(answer)
+    }
 }
 
 /// A data map, or a column of a mapped table, that changed since the wave began: what was copied then
@@ -69,10 +122,7 @@ async fn same_map(service: &Service, facts: &WaveFacts) -> Result<()> {
 }
 
 /// `None`: the wave was paused, its worker is alive and goes on by itself.
-async fn go_on(
-    service: &Arc<Service>,
-    facts: &WaveFacts,
-) -> Result<Option<domicile_mover::WaveReport>, Error> {
+async fn go_on(service: &Arc<Service>, facts: &WaveFacts) -> Result<Option<WaveReport>, Error> {
     let paused = facts.asked == Asked::Pause;
     if paused {
         service.directory.resume(&facts.id).await?;

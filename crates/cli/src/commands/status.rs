@@ -2,13 +2,14 @@
 
 use crate::app::App;
 use crate::args::StatusArgs;
+use crate::commands::guard::unreachable;
 use crate::failure::{self, Result};
 use crate::figures::{count, counted};
-use crate::open;
+use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use crate::wave_state::{self, WaveFacts};
-use domicile_directory::{Asked, WaveState};
+use domicile_directory::{Asked as Request, WaveState};
 use domicile_mover::Service;
 use domicile_mover::progress::Silent;
 use domicile_stores::records::{GuardStatus, State};
@@ -22,11 +23,16 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Shows it once, or again and again.
 pub async fn run(app: &App, args: StatusArgs) -> Result<Answer> {
-    let service = open::service(app, open::today(), Arc::new(Silent)).await?;
+    let want = Want::reachable();
+    let mut service = open::service(app, open::today(), Arc::new(Silent), &want).await?;
     if !args.watch {
         return look(&service, args.deep).await;
     }
     loop {
+        // A region that was down is asked again.
+        if !service.closed.is_empty() {
+            service = open::service(app, open::today(), Arc::new(Silent), &want).await?;
+        }
         let mut answer = look(&service, args.deep).await?;
         if app.screen.is_terminal() {
             // Home and clear: the newest state stands at the top.
@@ -40,28 +46,45 @@ pub async fn run(app: &App, args: StatusArgs) -> Result<Answer> {
 async fn look(service: &Service, deep: bool) -> Result<Answer> {
     let waves = wave_state::all(service).await?;
     let mut regions = Vec::new();
-    for region in service.regions.values() {
-        let status = region.records.status(deep).await;
-        let status = status.map_err(|e| failure::of_store(&format!("region {}", region.id), &e))?;
-        regions.push((region.id.as_str(), status));
+    for place in &service.places {
+        regions.push((place.id.as_str(), ask(service, &place.id, deep).await?));
     }
     let homes = service.directory.counts(&service.name).await.map_err(|e| failure::of_directory(&e))?;
     let mut text = format!("service {}\n\n", service.name);
     text.push_str(&waves_text(&waves, service));
     text.push_str(&regions_text(&regions, &homes, deep));
-    text.push_str(&holders_text(&waves));
+    text.push_str(&workers_text(&waves));
     text.push_str(&sealed_text(&regions));
     let json = json!({
         "service": service.name,
         "waves": waves.iter().map(|w| w.json(service)).collect::<Vec<_>>(),
-        "regions": regions.iter().map(|(id, s)| json!({ "region": id, "homes": homes.get(*id), "guard": s })).collect::<Vec<_>>(),
+        "regions": regions.iter().map(|(id, asked)| json!({
+            "region": id, "homes": homes.get(*id), "guard": asked.as_ref().ok(), "unreachable": asked.as_ref().err(),
+        })).collect::<Vec<_>>(),
     });
-    let faulty = regions.iter().any(|(_, s)| s.installed && !s.faults.is_empty());
+    let faulty = regions.iter().any(|(_, s)| s.as_ref().is_ok_and(|s| s.installed && !s.faults.is_empty()));
     let mut answer = Answer::new(text, json);
-    if faulty {
-        answer.exit = Exit::No;
-    }
+    answer.exit = match (faulty, regions.iter().any(|(_, asked)| asked.is_err())) {
+        (true, _) => Exit::No,
+        (false, true) => Exit::Failed,
+        (false, false) => Exit::Done,
+    };
     Ok(answer)
+}
+
+/// What a region's guard says, or why it can't be asked.
+type Asked = std::result::Result<GuardStatus, String>;
+
+async fn ask(service: &Service, id: &str, deep: bool) -> Result<Asked> {
+    let Some(region) = service.regions.get(id) else {
+        return Ok(Err(service.closed.get(id).cloned().unwrap_or_else(|| "it was not opened".to_owned())));
+    };
+    let answer = region.records.status(deep).await;
+    match answer.map_err(|e| failure::of_store(&format!("region {id}"), &e)) {
+        Ok(status) => Ok(Ok(status)),
+        Err(failure) if failure.code == "store-unreachable" => Ok(Err(open::in_a_line(&failure))),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
@@ -74,7 +97,7 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
             w.id.clone(),
             from_to,
             state_words(w),
-            format!("{} of {}", count(w.moved), count(w.planned)),
+            format!("{} of {}", w.known(w.moved).map_or("?".to_owned(), count), count(w.planned)),
             next(w, service),
         ]
     });
@@ -82,15 +105,23 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
 }
 
 fn state_words(w: &WaveFacts) -> String {
-    match (w.state, w.asked) {
-        (WaveState::Open, Asked::Pause) => "paused".to_owned(),
-        (state, _) => state.to_string(),
+    match (w.state, w.asked, &w.worker) {
+        (WaveState::Open, Request::Pause, _) => "paused".to_owned(),
+        (WaveState::Open, _, Some(_)) => "running".to_owned(),
+        (WaveState::Aborting, _, Some(_)) => "aborting".to_owned(),
+        (WaveState::Open | WaveState::Aborting, _, None) => "no worker".to_owned(),
+        (state, _, _) => state.to_string(),
     }
 }
 
 fn next(w: &WaveFacts, service: &Service) -> String {
     match w.state {
-        WaveState::Open | WaveState::Aborting => "domicile resume".to_owned(),
+        WaveState::Open if w.asked == Request::Pause => format!("domicile resume {}", w.id),
+        WaveState::Open | WaveState::Aborting => match &w.worker {
+            Some(_) => String::new(),
+            None => format!("domicile resume {}", w.id),
+        },
+        WaveState::Moved if w.unread.is_some() => String::new(),
         WaveState::Moved => match w.grace_ends(service).filter(|ends| *ends > Timestamp::now()) {
             Some(ends) => format!("erase from {ends:.0}"),
             None => "domicile erase".to_owned(),
@@ -100,11 +131,20 @@ fn next(w: &WaveFacts, service: &Service) -> String {
 }
 
 fn regions_text(
-    regions: &[(&str, GuardStatus)],
+    regions: &[(&str, Asked)],
     homes: &std::collections::BTreeMap<String, u64>,
     deep: bool,
 ) -> String {
-    let rows = regions.iter().map(|(id, s)| {
+    let mut head = vec!["region", "guard", "homes", "home", "moving", "fenced", "sealed", "arriving", "away"];
+    if deep {
+        head.push("no home");
+    }
+    let rows = regions.iter().map(|(id, asked)| {
+        let Ok(s) = asked else {
+            let mut row = unreachable(id, head.len());
+            row[2] = count(homes.get(*id).copied().unwrap_or(0));
+            return row;
+        };
         let of = |states: &[State]| count(states.iter().filter_map(|state| s.subjects.get(state)).sum());
         let mode = s.mode.map_or("no guard".to_owned(), |m| format!("{m:?}").to_lowercase());
         let mut row = vec![
@@ -123,35 +163,39 @@ fn regions_text(
         }
         row
     });
-    let mut head = vec!["region", "guard", "homes", "home", "moving", "fenced", "sealed", "arriving", "away"];
-    if deep {
-        head.push("no home");
-    }
     let table = paper::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9], rows.collect());
     let mut text = format!("{table}\n");
-    for (id, status) in regions {
-        for fault in &status.faults {
-            text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), fault)));
+    for (id, asked) in regions {
+        let faults = match asked {
+            Ok(status) => status.faults.clone(),
+            Err(why) => vec![format!("can't be reached: {why}")],
+        };
+        for fault in faults {
+            text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), &fault)));
         }
     }
     text
 }
 
-/// Who holds a wave. A worker that was killed never gave it back, so this is no proof that one runs.
-fn holders_text(waves: &[WaveFacts]) -> String {
-    let open = waves.iter().filter(|w| matches!(w.state, WaveState::Open | WaveState::Aborting));
-    let held = open.filter_map(|w| w.holder.as_ref().map(|holder| (w, holder)));
-    held.map(|(w, holder)| {
-        let said = format!("worked on by {holder}; if that process is gone: domicile resume {}", w.id);
-        format!("\n{}\n", paper::wrapped(&format!("{}: ", w.id), &said))
-    })
-    .collect()
+/// Who is at a wave under way: a worker that renewed its turn, or nobody.
+fn workers_text(waves: &[WaveFacts]) -> String {
+    let mut text = String::new();
+    for w in waves.iter().filter(|w| w.is_under_way()) {
+        let goes = if w.state == WaveState::Aborting { "ends it" } else { "goes on" };
+        let said = match (&w.worker, w.asked) {
+            (Some(worker), _) => format!("running (worker seen {}: {})", worker.ago(), worker.holder),
+            (None, Request::Pause) => format!("paused, and no worker: `domicile resume {}` {goes}", w.id),
+            (None, _) => format!("no worker: `domicile resume {}` {goes}", w.id),
+        };
+        text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{}: ", w.id), &said)));
+    }
+    text
 }
 
 /// Sealed subjects are the ones a nervous person asks about: nobody can write them.
-fn sealed_text(regions: &[(&str, GuardStatus)]) -> String {
+fn sealed_text(regions: &[(&str, Asked)]) -> String {
     let mut text = String::new();
-    for (id, status) in regions {
+    for (id, status) in regions.iter().filter_map(|(id, asked)| asked.as_ref().ok().map(|s| (id, s))) {
         let sealed = status.subjects.get(&State::Sealed).copied().unwrap_or(0);
         if sealed > 0 {
             let said = format!(

@@ -5,9 +5,9 @@ use crate::app::App;
 use crate::args::WaveArg;
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, counted};
-use crate::open;
+use crate::open::{self, Want};
 use crate::paper;
-use crate::screen::Answer;
+use crate::screen::{Answer, Exit};
 use crate::wave_state;
 use domicile_directory::Home;
 use domicile_mover::progress::Silent;
@@ -39,37 +39,66 @@ struct Tally {
     between: u64,
     old_copies: u64,
     rows_outside: u64,
+    /// Regions that could not be looked at, or not to the end, with the reason.
+    unseen: BTreeMap<String, String>,
 }
 
 /// Verifies the whole service; with a wave, its two regions.
 pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
-    let service = open::service(app, open::today(), Arc::new(Silent)).await?;
-    let mut regions: Vec<&Arc<Region>> = service.regions.values().collect();
+    let config = app.config()?;
+    let mut only: Option<[String; 2]> = None;
     if let Some(wave) = &args.wave {
-        let facts = wave_state::one(&service, wave).await?;
-        regions.retain(|r| r.id == facts.from || r.id == facts.to);
+        let found = wave_state::find(app, &config, wave).await?;
+        only = Some([found.source, found.target]);
     }
-    let mut tally = Tally::default();
+    let of = app.service(&config)?;
+    let want = Want::reachable();
+    let service = open::service_of(app, &config, of, open::today(), Arc::new(Silent), &want).await?;
+    let meant = |id: &str| only.as_ref().is_none_or(|two| two.iter().any(|one| one == id));
+    let mut tally = Tally { unseen: service.closed.clone(), ..Tally::default() };
+    let regions: Vec<&Arc<Region>> = service.regions.values().filter(|r| meant(&r.id)).collect();
     for region in &regions {
         app.screen.say(&format!("looking at every subject of {}", region.id));
-        walk(&service, region, &mut tally).await?;
+        match walk(&service, region, &mut tally).await {
+            Err(Broken { region: Some(id), failure }) if failure.code == "store-unreachable" => {
+                tally.unseen.insert(id, open::in_a_line(&failure));
+            }
+            Err(broken) => return Err(broken.failure),
+            Ok(()) => {}
+        }
     }
-    Ok(answer(&service, &tally, &regions.iter().map(|r| r.id.as_str()).collect::<Vec<_>>()))
+    let seen = |r: &&Arc<Region>| !tally.unseen.contains_key(&r.id);
+    let seen: Vec<&str> = regions.iter().copied().filter(|r| seen(r)).map(|r| r.id.as_str()).collect();
+    Ok(answer(&service, &tally, &seen))
 }
 
-fn at(region: &Region) -> impl Fn(domicile_stores::Error) -> Box<Failure> + '_ {
-    move |e| failure::of_store(&format!("region {}", region.id), &e)
+/// Why a walk ended: a region's store, or what is everybody's.
+struct Broken {
+    region: Option<String>,
+    failure: Box<Failure>,
 }
 
-async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<()> {
-    let places: Vec<domicile_policy::Region> = service.regions.values().map(|r| r.place.clone()).collect();
-    let here = service.regions.keys().position(|id| *id == region.id);
+impl From<Box<Failure>> for Broken {
+    fn from(failure: Box<Failure>) -> Self {
+        Self { region: None, failure }
+    }
+}
+
+fn at(region: &Region) -> impl Fn(domicile_stores::Error) -> Broken + '_ {
+    move |e| Broken {
+        region: Some(region.id.clone()),
+        failure: failure::of_store(&format!("region {}", region.id), &e),
+    }
+}
+
+async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(), Broken> {
+    let here = service.places.iter().position(|place| place.id == region.id);
     let categories = service.layout.categories();
     let mut placer = Placer::new(
         &service.rules.policies,
         Circumstances {
             categories: &categories,
-            regions: &places,
+            regions: &service.places,
             latency: &service.rules.latency,
             today: open::today(),
             mechanisms: &service.rules.mechanisms,
@@ -137,11 +166,17 @@ fn judge(facts: &SubjectFacts, home: Option<&Home>, here: &str, tally: &mut Tall
 }
 
 /// Rows of subjects at home here that stand at another region, where no state explains them.
-async fn outside(service: &Service, here: &Region, subjects: &[SubjectId], tally: &mut Tally) -> Result<()> {
+async fn outside(
+    service: &Service,
+    here: &Region,
+    subjects: &[SubjectId],
+    tally: &mut Tally,
+) -> Result<(), Broken> {
     if subjects.is_empty() {
         return Ok(());
     }
-    for other in service.regions.values().filter(|r| r.id != here.id) {
+    let silent: Vec<String> = tally.unseen.keys().cloned().collect();
+    for other in service.regions.values().filter(|r| r.id != here.id && !silent.contains(&r.id)) {
         let known = other.records.homes(subjects).await.map_err(at(other))?;
         let explained: std::collections::BTreeSet<&SubjectId> = known.iter().map(|h| &h.subject).collect();
         let rest: Vec<SubjectId> = subjects.iter().filter(|s| !explained.contains(s)).cloned().collect();
@@ -158,8 +193,16 @@ async fn outside(service: &Service, here: &Region, subjects: &[SubjectId], tally
 
 fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
     let wrong: u64 = tally.wrong.values().sum();
-    let mut text =
-        format!("{} with one home each, in {}\n", counted(tally.subjects, "subject"), regions.join(", "));
+    let mut text = match regions {
+        [] => "no region could be looked at\n".to_owned(),
+        _ => {
+            format!("{} with one home each, in {}\n", counted(tally.subjects, "subject"), regions.join(", "))
+        }
+    };
+    for (region, why) in &tally.unseen {
+        let said = format!("can't be reached: {why}");
+        text.push_str(&format!("{}\n", paper::wrapped(&format!("not looked at: {region} "), &said)));
+    }
     if tally.between > 0 {
         text.push_str(&format!(
             "{} on their way in a wave that is open: domicile status\n",
@@ -181,16 +224,49 @@ fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
             "\n{}\n",
             paper::table(&["region", "found", "kind", "meaning"], &[1], rows.collect())
         ));
-    } else {
+        text.push_str(&refused_homes(tally, service));
+    } else if tally.unseen.is_empty() {
         text.push_str("no row outside its subject's home; every home is permitted by policy\n");
+    } else {
+        let silent: Vec<&str> = tally.unseen.keys().map(String::as_str).collect();
+        let said = format!(
+            "Nothing is wrong where it could be looked at. That says nothing of {}: verify again when it answers.",
+            silent.join(", ")
+        );
+        text.push_str(&format!("\n{}\n", paper::wrapped("", &said)));
     }
     let findings: Vec<_> =
         tally.wrong.iter().map(|((r, k), n)| json!({ "region": r, "kind": k, "count": n })).collect();
     let json = json!({
         "service": service.name, "regions": regions, "subjects": tally.subjects, "on_the_way": tally.between,
-        "waiting_for_erase": tally.old_copies, "findings": findings,
+        "waiting_for_erase": tally.old_copies, "findings": findings, "not_looked_at": tally.unseen,
     });
-    Answer::new(text, json).no_if(wrong > 0)
+    let mut answer = Answer::new(text, json);
+    answer.exit = match (wrong > 0, tally.unseen.is_empty()) {
+        // What was found is certain, whatever the others hold.
+        (true, _) => Exit::No,
+        (false, false) => Exit::Failed,
+        (false, true) => Exit::Done,
+    };
+    answer
+}
+
+/// Rows all where they belong, and a policy that forbids some homes: that is a decision to make, not a fault.
+fn refused_homes(tally: &Tally, service: &Service) -> String {
+    if !tally.unseen.is_empty() || tally.wrong.keys().any(|(_, kind)| *kind != "policy") {
+        return String::new();
+    }
+    let flag = if service.name == crate::config::ONLY_SERVICE {
+        String::new()
+    } else {
+        format!(" --service {}", service.name)
+    };
+    let said = format!(
+        "Every row is at its subject's one home. What is found is policy's word: these live where it forbids, \
+         and stay until a plan may move them: `domicile plan{flag}` says whether one can, and by which rule \
+         not. Hence exit code 3."
+    );
+    format!("\n{}\n", paper::wrapped("", &said))
 }
 
 #[cfg(test)]

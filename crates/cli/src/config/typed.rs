@@ -9,7 +9,7 @@ use toml::value::Datetime;
 pub(super) type Text = Spanned<String>;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "the keys of domicile.toml")]
 pub(super) struct File {
     pub control: Spanned<Control>,
     #[serde(default)]
@@ -29,7 +29,7 @@ pub(super) struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[control]` with a store")]
 pub(super) struct Control {
     pub store: Text,
     pub keys: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Control {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[[region]]` with id, country and records")]
 pub(super) struct Region {
     pub id: Text,
     pub country: Text,
@@ -57,14 +57,14 @@ pub(super) struct Region {
 
 /// A TOML date, or its text in quotes.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a date such as 2015-03-01")]
 pub(super) enum Day {
     Date(Datetime),
     Text(String),
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[[service]]` with name, map and policies")]
 pub(super) struct Service {
     pub name: Text,
     pub map: Text,
@@ -76,20 +76,20 @@ pub(super) struct Service {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mechanism: { name = \"...\", expires = 2030-01-01 }")]
 pub(super) struct Mechanism {
     pub name: Text,
     pub expires: Option<Spanned<Day>>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[receipts]`")]
 pub(super) struct Receipts {
     pub folder: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[limits]`")]
 pub(super) struct Limits {
     pub batch_subjects: Option<Spanned<u64>>,
     pub fence_subjects: Option<Spanned<u64>>,
@@ -137,7 +137,7 @@ fn worded(at: usize, message: &str) -> Fault {
         let fix = format!("write {key} = ... there; docs/config.md has examples");
         return Fault::new(at, "config-missing-key", format!("the key `{key}` is missing"), why, fix);
     }
-    let what = message.replace('\n', ", ");
+    let what = domicile_datamap::in_the_files_words(message);
     Fault::new(
         at,
         "config-syntax",

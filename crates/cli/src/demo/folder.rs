@@ -125,7 +125,9 @@ fn config(case: &Case) -> String {
         ));
     }
     text.push_str(
-        "\n[limits]\n# Seconds, for the demo: routes are cached for one second, so two are enough. The default is a day.\ngrace = \"2s\"\n",
+        "\n[limits]\n# Seconds, for the demo: routes are cached for one second, so two are enough. The default is a day.\ngrace = \"2s\"\n\
+         # A worker renews its turn four times in this time. One that was killed can't, so `resume` waits that long;\n\
+         # the default is 6000.\nturn_ms = 2000\n",
     );
     text
 }
@@ -143,6 +145,7 @@ mod tests {
             assert_eq!(config.regions.len(), case.regions.len());
             assert_eq!(config.services.len(), case.services.len());
             assert_eq!(config.limits.grace.as_secs(), 2);
+            assert_eq!(config.limits.turn.as_secs(), 2);
         }
     }
 

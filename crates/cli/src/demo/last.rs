@@ -6,6 +6,7 @@ use super::moving::Moved;
 use super::page::{Page, Tone};
 use super::stage::Stage;
 use super::verdict::Verdict;
+use super::world::World;
 use crate::figures::{bytes, count, duration, milliseconds};
 use crate::paper;
 use crate::screen::{Answer, Exit};
@@ -151,13 +152,21 @@ fn commands(stage: &Stage) -> String {
         format!("domicile policy explain {someone}{flag}"),
         format!("domicile receipt extract {someone}{flag} -o {someone}.receipt"),
         format!("domicile receipt verify {someone}.receipt"),
-        format!("domicile verify{flag}"),
+        format!("domicile verify{flag}{}", expected(world)),
         format!(
             "sqlite3 {}/cloud.db \"INSERT INTO accounts VALUES(0,'+1','X','{}','',0)\"",
             case.old, case.cheat.0
         ),
     ];
     lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// What `verify` finds: nobody's fault, and no surprise.
+fn expected(world: &World) -> String {
+    match world.people.iter().filter(|p| p.flagged).count() {
+        0 => String::new(),
+        n => format!("   # exit code 3: {n} people may live nowhere"),
+    }
 }
 
 /// Where the program was called by a path, its name alone must mean it in the lines that follow.

@@ -199,9 +199,12 @@ async fn after_the_kill(
     let alone = counters.acknowledged.load(Ordering::Relaxed) - written;
     page.say(&format!(
         "Everybody has exactly one home, and the applications go on: {} in the {} since. Now `domicile \
-         resume`; it waits until the dead worker's turn is over.",
+         resume`. A dead worker looks like a slow one, so it waits until that one's turn has run out: {} here, \
+         {} by default.",
         counted(alone, "write"),
-        duration(ALONE)
+        duration(ALONE),
+        duration(stage.config.limits.turn),
+        duration(domicile_mover::Limits::default().turn),
     ));
     Ok(())
 }

@@ -55,7 +55,8 @@ impl Stage {
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Service>> {
         let app = self.app(name);
-        open::service_of(&app, &self.config, self.config.service(Some(name.as_str()))?, day, observer).await
+        let service = self.config.service(Some(name.as_str()))?;
+        open::service_of(&app, &self.config, service, day, observer, &open::Want::all()).await
     }
 
     /// How many subjects live where, by the directory.

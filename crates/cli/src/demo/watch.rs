@@ -7,7 +7,7 @@ use domicile_mover::progress::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two pictures.
 const TICK: Duration = Duration::from_millis(120);
@@ -21,6 +21,20 @@ pub struct Tally {
     pub object_bytes: AtomicU64,
     pub again: AtomicU64,
     stage: Mutex<&'static str>,
+    /// When the turn ends that is waited for.
+    turn_ends: Mutex<Option<Instant>>,
+}
+
+impl Tally {
+    /// What stands beside the bar: the stage, or what is waited for.
+    fn doing(&self) -> String {
+        let ends = *self.turn_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = ends.map(|ends| ends.saturating_duration_since(Instant::now()));
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => format!("dead worker's turn: {:.1} s", left.as_secs_f64()),
+            None => (*self.stage.lock().unwrap_or_else(PoisonError::into_inner)).to_owned(),
+        }
+    }
 }
 
 impl Observer for Tally {
@@ -33,6 +47,9 @@ impl Observer for Tally {
                 self.object_bytes.fetch_add(bytes, Ordering::Relaxed);
             }
             Event::Activated { subjects, .. } => drop(self.moved.fetch_add(subjects, Ordering::Relaxed)),
+            Event::Waits { left, .. } => {
+                *self.turn_ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + left);
+            }
             Event::Again { .. } => drop(self.again.fetch_add(1, Ordering::Relaxed)),
             Event::Erased { rows, objects } => {
                 self.rows.fetch_add(rows, Ordering::Relaxed);
@@ -72,7 +89,7 @@ impl Watch {
             loop {
                 // A worker that goes on tells again of the batch that the dead one was in.
                 people.set_position(tally.moved.load(Ordering::Relaxed).min(subjects));
-                people.set_message(*tally.stage.lock().unwrap_or_else(PoisonError::into_inner));
+                people.set_message(tally.doing());
                 copied.set_position(tally.rows.load(Ordering::Relaxed).min(rows));
                 let objects = tally.objects.load(Ordering::Relaxed);
                 if objects > 0 {

@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> Result<domicile_datamap::DataMap> {
     domicile_datamap::DataMap::read(&text).map_err(|e| {
         Failure::usage(
             "map-unreadable",
-            format!("{}:{}: {}", path.display(), e.line, e.message),
+            format!("{}:{}:{}: {}", path.display(), e.line, e.column, e.message),
             "the data map can't be read as one",
             format!("correct line {} of {}, then: domicile check", e.line, path.display()),
         )

@@ -5,6 +5,7 @@
 mod bad_config;
 mod bad_input;
 mod demo;
+mod down;
 mod interrupted;
 mod receipts;
 mod shop;

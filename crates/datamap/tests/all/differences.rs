@@ -96,6 +96,20 @@ fn partitions_must_be_there_on_both_sides() {
 }
 
 #[test]
+fn a_column_that_the_map_was_not_read_with_is_named() {
+    let first = chinook();
+    let mut others = chinook();
+    let mut nickname = at(&mut others, "customer").columns[1].clone();
+    nickname.name = "nickname".into();
+    at(&mut others, "customer").columns.push(nickname);
+    // Both sides of the move are alike; the region at which the map was resolved is a third one.
+    assert_eq!(
+        diff(&others, &others, &resolved(&answered(), &first)),
+        ["public.customer: column nickname is not at the region that the data map was read at"]
+    );
+}
+
+#[test]
 fn look_ups_without_an_index_are_named_with_the_statement_that_makes_it() {
     let mut catalogue = chinook();
     for table in &mut catalogue.tables {

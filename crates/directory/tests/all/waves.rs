@@ -74,8 +74,13 @@ async fn a_second_worker_is_refused_until_the_lease_runs_out() {
         let Error::Held { wave, holder, left_ms } = held else { panic!("{held}") };
         assert_eq!((wave.as_str(), holder.as_str()), ("w1", "first"));
         assert!((1..=600_000).contains(&left_ms), "{left_ms}");
+        let seen = directory.wave("w1").await.unwrap().unwrap();
+        assert_eq!(seen.holder.as_deref(), Some("first"));
+        assert!(seen.lease_left > Duration::ZERO && seen.lease_left <= LONG, "{:?}", seen.lease_left);
         // The clock is the store's, so a lease of no length is over at once.
         directory.renew_wave(&first, Duration::ZERO).await.unwrap();
+        let over = directory.wave("w1").await.unwrap().unwrap();
+        assert_eq!((over.holder.as_deref(), over.lease_left), (Some("first"), Duration::ZERO));
         let second = directory.take_wave("w1", "second", LONG).await.unwrap();
         assert!(second.token > first.token);
         for lost in [

@@ -283,7 +283,9 @@ impl World {
         Arc::new(Service {
             name: SERVICE.into(),
             layout,
+            places: regions.values().map(|r: &Arc<Region>| r.place.clone()).collect(),
             regions,
+            closed: BTreeMap::new(),
             directory: Arc::new(self.directory(fuse).await),
             rules: Rules {
                 policies: Policies::parse(&[("test.cedar".into(), POLICY.into())], &[]).unwrap(),

@@ -56,6 +56,10 @@ pub(crate) async fn run(batch: &Batch<'_>, until: Until) -> Result<()> {
             Stage::Verified(verified) if verified.travellers.is_empty() => Stage::Activated,
             Stage::Verified(verified) => {
                 batch.service.check_stop()?;
+                // A standby that is gone is noticed here, while everybody can be written, and not between
+                // the seal and the swap.
+                let wait = batch.limits().standby_wait;
+                batch.source.records.wait_for_standbys(wait).await.at(batch.source)?;
                 match fence(batch, verified).await? {
                     Attempt::Fenced(fenced) => Stage::Fenced(fenced),
                     Attempt::Later(verified) => Stage::Verified(verified),

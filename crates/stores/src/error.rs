@@ -1,6 +1,7 @@
 //! Errors of stores, named by what the caller can do about them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -70,6 +71,17 @@ pub enum Error {
     Full {
         /// Which store.
         store: String,
+    },
+    /// Standbys named in the store's settings have not flushed what was committed: whoever waits for
+    /// them must not go on, since a fail-over could forget it.
+    #[error("{store}: waited {waited:?} in vain for standby {}", .standbys.join(", "))]
+    Behind {
+        /// Which store.
+        store: String,
+        /// Those that are behind or gone.
+        standbys: Vec<String>,
+        /// How long they were waited for.
+        waited: Duration,
     },
     /// The guard refused (RS001 or RS002).
     #[error("{store}: {code}: {message}")]

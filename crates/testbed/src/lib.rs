@@ -4,6 +4,7 @@
 //! Every server hangs on a pipe that this process holds: when the process ends, however it ends, the
 //! pipe closes and a small shell stops the server and removes its folder.
 
+pub mod disk;
 pub mod postgres;
 pub mod seaweed;
 

@@ -66,13 +66,64 @@ impl Cluster {
             conf.push('\n');
         }
         fs::write(data.join("postgresql.conf"), conf).expect("postgresql.conf");
+        let cluster = Self::in_folder(port, bin, dir);
+        cluster.up();
+        cluster
+    }
+
+    fn in_folder(port: u16, bin: PathBuf, dir: PathBuf) -> Self {
         let stop = format!(
             "pid=$(head -1 '{0}/data/postmaster.pid' 2>/dev/null); [ -n \"$pid\" ] && kill -QUIT \"$pid\"; sleep 0.3; rm -rf '{0}'",
             dir.display()
         );
-        let cluster = Self { port, bin, dir, _watchdog: Watchdog::new(&stop) };
-        cluster.up();
-        cluster
+        Self { port, bin, dir, _watchdog: Watchdog::new(&stop) }
+    }
+
+    /// A streaming standby of this cluster, with `name` as its `application_name`.
+    ///
+    /// # Panics
+    /// Where the copy can't be made or does not start.
+    pub fn standby(&self, name: &str) -> Self {
+        let (dir, port) = (folder("standby"), free_port());
+        let data = dir.join("data");
+        let primary = format!("host=127.0.0.1 port={} user=postgres application_name={name}", self.port);
+        run(unprivileged(&self.bin.join("pg_basebackup")).current_dir("/").arg("-D").arg(&data).args([
+            "-R",
+            "-X",
+            "stream",
+            "--checkpoint=fast",
+            "--no-sync",
+            "-d",
+            &primary,
+        ]));
+        let mut conf = fs::read_to_string(data.join("postgresql.conf")).expect("postgresql.conf");
+        conf.push_str(&format!("\nport={port}\n"));
+        fs::write(data.join("postgresql.conf"), conf).expect("postgresql.conf");
+        let standby = Self::in_folder(port, self.bin.clone(), dir);
+        standby.up();
+        standby
+    }
+
+    /// Starts a running cluster anew so that no file of it can grow beyond `kib` KiB, or with `None` without
+    /// that bound: a relation that would grow further is a full disk to the server (a short write, 53100).
+    /// Its files of write-ahead log need 16 MiB; a bound that cuts a page of 8 KiB is met by a short write.
+    pub fn bound_files(&self, kib: Option<u32>) {
+        self.ctl(&["stop", "-m", "fast"]);
+        match kib {
+            None => self.up(),
+            Some(kib) => {
+                let script = format!("ulimit -f {kib}; exec \"$@\"");
+                let start = ["start", "-w", "-l"];
+                run(unprivileged(Path::new("bash"))
+                    .current_dir("/")
+                    .args(["-c", &script, "bash"])
+                    .arg(self.bin.join("pg_ctl"))
+                    .arg("-D")
+                    .arg(self.dir.join("data"))
+                    .args(start)
+                    .arg(self.dir.join("log")));
+            }
+        }
     }
 
     /// Starts a stopped cluster again on the same port.
@@ -139,6 +190,28 @@ impl OutputChecked for Command {
 #[cfg(test)]
 mod tests {
     use super::Cluster;
+
+    #[test]
+    fn a_standby_follows() {
+        let primary = Cluster::start();
+        let standby = primary.standby("alpha");
+        primary.sql("postgres", "create table t(a int); insert into t values (1)");
+        let names = "select application_name from pg_stat_replication";
+        assert_eq!(primary.sql("postgres", names), "alpha");
+        assert_eq!(standby.sql("postgres", "select pg_is_in_recovery()"), "t");
+    }
+
+    #[test]
+    fn files_that_may_not_grow_are_a_full_disk() {
+        let cluster = Cluster::start();
+        cluster.sql("postgres", "create table t(a text)");
+        cluster.bound_files(Some(16 * 1024 + 4));
+        let fill = "do $$ begin insert into t select repeat('x', 1000) from generate_series(1, 40000); \
+                    raise 'it fitted'; exception when disk_full then null; end $$";
+        cluster.sql("postgres", fill);
+        cluster.bound_files(None);
+        cluster.sql("postgres", "insert into t select repeat('x', 1000) from generate_series(1, 40000)");
+    }
 
     #[test]
     fn a_cluster_survives_a_crash() {

@@ -51,6 +51,15 @@ pub fn of_store(place: &str, error: &Error) -> Box<Failure> {
             "nothing more can be written there",
             "make space, then: domicile status",
         ),
+        Error::Behind { standbys, waited, .. } => Failure::new(
+            "standby-behind",
+            format!("{place}: standby {} has not flushed what was committed", standbys.join(", ")),
+            format!(
+                "a fail-over to it could forget a fence, so nothing goes on without it; waited {waited:?}"
+            ),
+            "start the standby, or take it out of `standbys` in domicile.toml, then:\n\
+             domicile resume   # a move\ndomicile erase    # an erase",
+        ),
         Error::Refused { code, message, .. } => Failure::new(
             "guard-refused",
             format!("{place}: the guard refused with {code}"),

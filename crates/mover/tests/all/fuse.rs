@@ -1,5 +1,6 @@
 //! A fault double: at one call the worker dies, either before the call is done or after it was done
 //! and before its answer arrived. From then on every call fails: a dead worker does nothing more.
+//! Or something happens to the world just before the call, which then is made all the same.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,10 +21,11 @@ pub enum Dies {
     AfterDone,
 }
 
-#[derive(Debug)]
 pub struct Fuse {
     at: usize,
     dies: Dies,
+    /// Instead of dying.
+    act: Option<Box<dyn Fn() + Send + Sync>>,
     calls: AtomicUsize,
     pub blown: AtomicBool,
     /// Which batches' records are in the worker's hands.
@@ -33,7 +35,7 @@ pub struct Fuse {
 impl Fuse {
     pub fn new(at: usize, dies: Dies) -> Arc<Self> {
         let (calls, blown) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { at, dies, calls, blown, in_hand: InHand::default() })
+        Arc::new(Self { at, dies, act: None, calls, blown, in_hand: InHand::default() })
     }
 
     /// One that never blows: it only watches.
@@ -41,12 +43,28 @@ impl Fuse {
         Self::new(usize::MAX, Dies::BeforeDone)
     }
 
+    /// Does something to the world before call number `at`; the worker lives on.
+    pub fn acting(at: usize, act: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        let (calls, blown, act) = (AtomicUsize::new(0), AtomicBool::new(false), Some(Box::new(act) as _));
+        Arc::new(Self { at, dies: Dies::BeforeDone, act, calls, blown, in_hand: InHand::default() })
+    }
+
+    /// Whether the worker dies of it.
+    pub fn kills(&self) -> bool {
+        self.act.is_none()
+    }
+
     async fn pass<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let dead = || Error::Unreachable { store: "fuse".into(), why: "the worker is dead".into() };
-        if self.blown.load(Ordering::SeqCst) {
+        if self.kills() && self.blown.load(Ordering::SeqCst) {
             return Err(dead());
         }
         if self.calls.fetch_add(1, Ordering::SeqCst) != self.at {
+            return call.await;
+        }
+        if let Some(act) = &self.act {
+            self.blown.store(true, Ordering::SeqCst);
+            tokio::task::block_in_place(act);
             return call.await;
         }
         if self.dies == Dies::AfterDone {

@@ -2,9 +2,13 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod crash;
+mod full;
 mod fuse;
 mod load;
 mod memory;
+mod outage;
+mod pen;
+mod standby;
 mod trouble;
 mod whole;
 mod world;

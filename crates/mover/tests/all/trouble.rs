@@ -1,6 +1,6 @@
 //! What goes wrong in the middle of a wave: caught, named, and nothing lost.
 
-use crate::world::{Engine, World, ask};
+use crate::world::{Engine, Ground, World, ask};
 use domicile_mover::plan::{self, Plan};
 use domicile_mover::progress::{Event, Observer};
 use domicile_mover::wave::{self, Options};
@@ -9,10 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Does something once, when a batch enters a stage.
-struct At {
+pub struct At {
     stage: &'static str,
     done: AtomicBool,
     act: Box<dyn Fn() + Send + Sync>,
+}
+
+impl At {
+    pub fn new(stage: &'static str, act: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { stage, done: AtomicBool::new(false), act: Box::new(act) }
+    }
 }
 
 impl Observer for At {
@@ -26,7 +32,7 @@ impl Observer for At {
     }
 }
 
-async fn planned(service: &Service) -> Plan {
+pub async fn planned(service: &Service) -> Plan {
     plan::stored(service, &ask()).await.unwrap()
 }
 
@@ -37,7 +43,7 @@ async fn service_that(
 ) -> Arc<Service> {
     let service = world.service().await;
     let mut service = Arc::into_inner(service).unwrap();
-    service.observer = Arc::new(At { stage, done: AtomicBool::new(false), act: Box::new(act) });
+    service.observer = Arc::new(At::new(stage, act));
     Arc::new(service)
 }
 
@@ -274,7 +280,7 @@ async fn a_table_altered_between_batches_stops_the_wave() {
             move || ["old", "new"].map(|r| altering.owner(r, "ALTER TABLE orders ADD COLUMN note text"));
         std::thread::spawn(alter).join().unwrap();
     };
-    service.observer = Arc::new(At { stage: "activated", done: AtomicBool::new(false), act: Box::new(act) });
+    service.observer = Arc::new(At::new("activated", act));
     let service = Arc::new(service);
     let plan = planned(&service).await;
     let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
@@ -305,4 +311,43 @@ async fn what_the_new_home_deleted_is_not_forwarded() {
     std::fs::remove_file(&there).unwrap();
     wave::erase_wave(&service, &report.wave).await.unwrap();
     assert!(!there.exists());
+}
+
+/// A subject moved on, from the second region to a third; what is uploaded late at the first follows it
+/// there, and not to the second, whether the second is erased already or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_upload_follows_who_moved_on() {
+    for second_is_erased in [false, true] {
+        let regions = &[("old", "DE"), ("new", "IN"), ("far", "FR")];
+        let world = World::on(Ground { regions, ..Ground::plain(Engine::Sqlite) }, 2).await;
+        let service = world.service().await;
+        let first = wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap();
+        assert_eq!(first[0].subjects, 2);
+        let app = world.app("new").await;
+        assert_eq!(app.exec("UPDATE accounts SET country = 'FR' WHERE id = 1").await, Ok(1));
+        let ask = domicile_mover::Ask { from: vec!["new".into()], ..ask() };
+        let onwards = plan::stored(&service, &ask).await.unwrap();
+        let second = wave::run_plan(&service, &onwards, &Options::default()).await.unwrap();
+        assert_eq!((second[0].subjects, second[0].to.as_str()), (1, "far"));
+
+        world.put_object("old", "photos/1.jpg", b"late picture of 1").await;
+        world.put_object("old", "photos/2.jpg", b"late picture of 2").await;
+        if second_is_erased {
+            wave::erase_wave(&service, &second[0].wave).await.unwrap();
+        }
+        wave::erase_wave(&service, &first[0].wave).await.unwrap();
+        let read = |region: &str, key: &str| {
+            std::fs::read_to_string(world.dir.path().join(format!("{region}-objects/{key}"))).ok()
+        };
+        assert_eq!(read("far", "photos/1.jpg").as_deref(), Some("late picture of 1"));
+        assert_eq!(read("new", "photos/2.jpg").as_deref(), Some("late picture of 2"));
+        let at_new = (!second_is_erased).then_some("picture of 1");
+        assert_eq!(read("new", "photos/1.jpg").as_deref(), at_new);
+        assert!(["photos/1.jpg", "photos/2.jpg"].iter().all(|key| read("old", key).is_none()));
+        if !second_is_erased {
+            wave::erase_wave(&service, &second[0].wave).await.unwrap();
+        }
+        assert_eq!(read("far", "photos/1.jpg").as_deref(), Some("late picture of 1"));
+        assert_eq!(read("new", "photos/1.jpg"), None);
+    }
 }

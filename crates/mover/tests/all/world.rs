@@ -46,21 +46,55 @@ const POLICY: &str = r#"
 permit (principal, action, resource) when { principal.residence == "DE" && resource.country == "DE" };
 @id("india") @law("law of the test, 2") @reason("residents of India live in India")
 permit (principal, action, resource) when { principal.residence == "IN" && resource.country == "IN" };
+@id("france") @law("law of the test, 3") @reason("residents of France live in France")
+permit (principal, action, resource) when { principal.residence == "FR" && resource.country == "FR" };
 "#;
 
-/// One cluster serves all tests of the binary, a database a region.
-fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| {
-        let cluster = Cluster::start();
-        cluster.sql("postgres", "CREATE ROLE domicile LOGIN; CREATE ROLE owner NOLOGIN; GRANT owner TO domicile; CREATE ROLE app LOGIN");
-        cluster
-    })
+/// One cluster serves all tests of the binary that do not stop theirs, a database a region.
+fn common() -> &'static Arc<Cluster> {
+    static CLUSTER: OnceLock<Arc<Cluster>> = OnceLock::new();
+    CLUSTER.get_or_init(|| Arc::new(with_roles(Cluster::start())))
+}
+
+/// The roles every region's database knows.
+pub fn with_roles(cluster: Cluster) -> Cluster {
+    cluster.sql("postgres", "CREATE ROLE domicile LOGIN; CREATE ROLE owner NOLOGIN; GRANT owner TO domicile; CREATE ROLE app LOGIN");
+    cluster
+}
+
+/// Where a world's databases stand.
+#[derive(Clone)]
+pub struct Ground {
+    pub engine: Engine,
+    /// Regions with their countries.
+    pub regions: &'static [(&'static str, &'static str)],
+    /// Clusters of their own, by region; `control` is the control store, else a SQLite file.
+    pub clusters: BTreeMap<&'static str, Arc<Cluster>>,
+    /// What stands behind `CREATE DATABASE` at `new`.
+    pub create_new: &'static str,
+    /// Where the file of `new` lies (SQLite), if elsewhere.
+    pub new_folder: Option<std::path::PathBuf>,
+    /// Standbys of `old` that its `records` setting names.
+    pub standbys: &'static str,
+}
+
+impl Ground {
+    /// The old and the new region on the common cluster or in files, the control store in a file.
+    pub fn plain(engine: Engine) -> Self {
+        let regions = &[("old", "DE"), ("new", "IN")];
+        Self { engine, regions, clusters: BTreeMap::new(), create_new: "", new_folder: None, standbys: "" }
+    }
+
+    /// PostgreSQL, one place (a region or `control`) on a cluster of its own.
+    pub fn with(place: &'static str, cluster: &Arc<Cluster>) -> Self {
+        Self { clusters: [(place, cluster.clone())].into(), ..Self::plain(Engine::Postgres) }
+    }
 }
 
 pub struct World {
     pub dir: tempfile::TempDir,
     pub engine: Engine,
+    ground: Ground,
     number: u32,
     keys: BTreeMap<String, String>,
 }
@@ -69,19 +103,29 @@ impl World {
     /// Regions `old` (DE) and `new` (IN) with the schema; `old` holds accounts 1..=`indians` of India, and
     /// 1001, 1002 of Germany, each with two orders of two items and a photo. The guard is in force.
     pub async fn new(engine: Engine, indians: i64) -> Self {
+        Self::on(Ground::plain(engine), indians).await
+    }
+
+    /// The same on another ground.
+    pub async fn on(ground: Ground, indians: i64) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dir = tempfile::tempdir().unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let keys = ground.regions.iter();
         let keys =
-            ["old", "new"].map(|r| (r.to_owned(), SigningKey::generate(r).unwrap().to_text().to_string()));
-        let world = Self { dir, engine, number, keys: keys.into() };
+            keys.map(|(r, _)| ((*r).to_owned(), SigningKey::generate(r).unwrap().to_text().to_string()));
+        let world = Self { dir, engine: ground.engine, number, keys: keys.collect(), ground };
         std::fs::write(
             world.dir.path().join("directory.key"),
             DirectoryKey::generate().unwrap().to_file().as_bytes(),
         )
         .unwrap();
-        for region in ["old", "new"] {
+        for (region, _) in world.ground.regions {
             world.create(region).await;
+        }
+        if let Some(control) = world.ground.clusters.get("control") {
+            let name = world.database("control");
+            control.sql("postgres", &format!("CREATE DATABASE {name} OWNER domicile"));
         }
         world.fill(indians).await;
         let service = world.service().await;
@@ -98,11 +142,12 @@ impl World {
                 db.execute_batch(SCHEMA).unwrap();
             }
             Engine::Postgres => {
-                let name = self.database(region);
-                cluster().sql("postgres", &format!("CREATE DATABASE {name} OWNER owner"));
-                cluster()
+                let (name, cluster) = (self.database(region), self.cluster(region));
+                let how = if region == "new" { self.ground.create_new } else { "" };
+                cluster.sql("postgres", &format!("CREATE DATABASE {name} OWNER owner {how}"));
+                cluster
                     .sql(&name, "GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO app");
-                cluster().sql(&name, &format!("SET ROLE owner; {SCHEMA} GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app"));
+                cluster.sql(&name, &format!("SET ROLE owner; {SCHEMA} GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app"));
             }
         }
     }
@@ -159,6 +204,9 @@ impl World {
     }
 
     pub fn sqlite(&self, region: &str) -> std::path::PathBuf {
+        if let Some(folder) = self.ground.new_folder.as_ref().filter(|_| region == "new") {
+            return folder.join("new.db");
+        }
         self.dir.path().join(format!("{region}.db"))
     }
 
@@ -166,12 +214,26 @@ impl World {
         self.dir.path().join(format!("{region}-objects"))
     }
 
-    fn database(&self, region: &str) -> String {
+    pub fn database(&self, region: &str) -> String {
         format!("w{}_{region}", self.number)
     }
 
+    /// The cluster a region's database stands on.
+    pub fn cluster(&self, region: &str) -> &Cluster {
+        self.ground.clusters.get(region).unwrap_or_else(|| common())
+    }
+
     pub fn url(&self, region: &str, role: &str) -> String {
-        cluster().url(role, &self.database(region))
+        self.cluster(region).url(role, &self.database(region))
+    }
+
+    /// The `records` setting of a region.
+    fn setting(&self, region: &str) -> String {
+        let mut url = self.url(region, "domicile");
+        if region == "old" && !self.ground.standbys.is_empty() {
+            url.push_str(&format!("?standbys={}", self.ground.standbys));
+        }
+        url
     }
 
     /// SQL as the mover, whom the guard lets pass: for tampering.
@@ -201,7 +263,7 @@ impl World {
 
     /// SQL as the tables' owner (PostgreSQL only).
     pub fn owner(&self, region: &str, sql: &str) {
-        cluster().sql(&self.database(region), &format!("SET ROLE owner; {sql}"));
+        self.cluster(region).sql(&self.database(region), &format!("SET ROLE owner; {sql}"));
     }
 
     pub async fn put_object(&self, region: &str, key: &str, bytes: &[u8]) {
@@ -245,13 +307,13 @@ impl World {
     ) -> Arc<Service> {
         let layout = self.layout().await;
         let mut regions = BTreeMap::new();
-        for (id, country) in [("old", "DE"), ("new", "IN")] {
+        for &(id, country) in self.ground.regions {
             let records: Arc<dyn Records> = match self.engine {
                 Engine::Sqlite => {
                     Arc::new(Sqlite::open(&self.sqlite(id), layout.clone(), false).await.unwrap())
                 }
                 Engine::Postgres => {
-                    Arc::new(Postgres::open(&self.url(id, "domicile"), None, layout.clone()).await.unwrap())
+                    Arc::new(Postgres::open(&self.setting(id), None, layout.clone()).await.unwrap())
                 }
             };
             let records = match &fuse {
@@ -276,7 +338,7 @@ impl World {
             turn: Duration::from_millis(200),
             ..Limits::default()
         };
-        if fuse.is_some() {
+        if fuse.as_ref().is_some_and(|fuse| fuse.kills()) {
             (limits.tries, limits.settle_wait) = (0, Duration::ZERO);
         }
         change(&mut limits);
@@ -306,7 +368,11 @@ impl World {
     }
 
     async fn directory(&self, fuse: Option<Arc<Fuse>>) -> Directory {
-        let store = ControlStore::open("sqlite:control.db", self.dir.path(), None).await.unwrap();
+        let url = match self.ground.clusters.get("control") {
+            Some(control) => control.url("domicile", &self.database("control")),
+            None => "sqlite:control.db".to_owned(),
+        };
+        let store = ControlStore::open(&url, self.dir.path(), None).await.unwrap();
         let key =
             DirectoryKey::from_file(&std::fs::read(self.dir.path().join("directory.key")).unwrap()).unwrap();
         match fuse {

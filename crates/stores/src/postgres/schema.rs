@@ -48,11 +48,7 @@ impl Postgres {
                 return Ok(names.clone());
             }
             if Instant::now() >= end {
-                return Err(Error::Again {
-                    store: self.store_name(),
-                    what: what.to_owned(),
-                    why: format!("not flushed within {limit:?}: {}", behind.join(", ")),
-                });
+                return Err(Error::Behind { store: self.store_name(), standbys: behind, waited: limit });
             }
             tokio::time::sleep(STANDBY_PAUSE).await;
         }

@@ -1,0 +1,101 @@
+//! A streaming standby of the source: a cutover waits until it has flushed the seal, and is refused
+//! while it can't.
+
+use crate::trouble::{At, planned};
+use crate::world::{Ground, World, with_roles};
+use domicile_mover::wave::{self, Options};
+use domicile_mover::{Error, Service};
+use domicile_stores::records::State;
+use domicile_testbed::postgres::Cluster;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A source with one standby, which the region's setting names.
+async fn with_standby() -> (World, Arc<Cluster>, Arc<Cluster>) {
+    let primary = Arc::new(with_roles(Cluster::start()));
+    primary.sql("postgres", "GRANT pg_monitor TO domicile");
+    let standby = Arc::new(primary.standby("alpha"));
+    let ground = Ground { standbys: "alpha", ..Ground::with("old", &primary) };
+    (World::on(ground, 4).await, primary, standby)
+}
+
+/// Does something to the standby as the first cutover begins, when its subjects are fenced.
+async fn at_cutover(world: &World, wait: Duration, act: impl Fn() + Send + Sync + 'static) -> Arc<Service> {
+    let service = world.service_with(None, |limits| limits.standby_wait = wait).await;
+    let mut service = Arc::into_inner(service).unwrap();
+    let act = move || tokio::task::block_in_place(&act);
+    service.observer = Arc::new(At::new("cutover", act));
+    Arc::new(service)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cutover_waits_for_the_standby() {
+    let (world, _primary, standby) = with_standby().await;
+    let starting = standby.clone();
+    let service = at_cutover(&world, Duration::from_secs(60), move || {
+        starting.crash();
+        let starting = starting.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            starting.up();
+        });
+    })
+    .await;
+    let report =
+        wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap().remove(0);
+    assert_eq!((report.subjects, report.left.len()), (4, 0));
+    // All of them were sealed before the standby had it, so it has their seal in its own copy.
+    let at_standby =
+        standby.sql(&world.database("old"), "SELECT count(*) FROM domicile.home WHERE state IN ('s', 'w')");
+    assert_eq!(at_standby, "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_standby_refuses_the_cutover() {
+    let (world, _primary, standby) = with_standby().await;
+    let stopping = standby.clone();
+    let service = at_cutover(&world, Duration::from_millis(200), move || stopping.crash()).await;
+    let plan = planned(&service).await;
+    let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    assert!(matches!(&error, Error::Region { region, .. } if region == "old"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("alpha") && text.contains("standby"), "{text}");
+    // No swap was sent: everybody is at home at the source and can be written.
+    let status = service.regions["old"].records.status(false).await.unwrap();
+    let sealed = [State::Sealed, State::Away].map(|s| status.subjects.get(&s).copied().unwrap_or(0));
+    assert_eq!(sealed, [0, 0], "{:?}", status.subjects);
+    drop(service);
+    let app = world.app("old").await;
+    for id in 1..=4 {
+        let sql = format!("UPDATE accounts SET version = 1 WHERE id = {id}");
+        let write = app.exec(&sql);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(30), write).await.unwrap(), Ok(1));
+    }
+    assert_eq!(world.service().await.directory.wave("w1").await.unwrap().unwrap().state.to_string(), "open");
+
+    // Still stopped: refused again, and this time nobody is fenced for it.
+    let service =
+        at_cutover(&world, Duration::from_millis(200), || panic!("it is noticed before the fence")).await;
+    let error = wave::resume(&service, "w1").await.unwrap_err();
+    assert!(error.to_string().contains("alpha"), "{error}");
+    drop(service);
+
+    standby.up();
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
+    let report = wave::resume(&service, "w1").await.unwrap();
+    assert_eq!((report.subjects, report.left.len()), (4, 0), "{:?}", report.left);
+    let moved = world.dump("new").await;
+    assert!(moved["accounts"].iter().all(|row| row.ends_with("|1")), "{:?}", moved["accounts"]);
+
+    // Nothing is erased, either, before a fail-over could no longer forget the move.
+    standby.crash();
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_millis(200)).await;
+    let before = world.dump("old").await;
+    let error = wave::erase_wave(&service, "w1").await.unwrap_err();
+    assert!(error.to_string().contains("alpha"), "{error}");
+    assert_eq!(world.dump("old").await, before);
+    standby.up();
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
+    let (erased, _) = wave::erase_wave(&service, "w1").await.unwrap();
+    assert_eq!(erased.subjects, 4);
+}

@@ -22,12 +22,13 @@ fn hurry(shop: &Shop) {
 
 /// Starts `move` and comes back once its wave has begun.
 fn begun(shop: &Shop) -> Child {
-    let mut child = shop
-        .command(&["move", "plan.json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
+    let mut command = shop.command(&["move", "plan.json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    once_begun(child.expect("the binary runs"))
+}
+
+/// Comes back once the wave of this `move`, whose stderr is a pipe, has begun.
+pub fn once_begun(mut child: Child) -> Child {
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
     let mut line = String::new();
     while !line.contains("begins") {

@@ -51,9 +51,14 @@ impl Ran {
 }
 
 impl Shop {
+    /// A folder with nothing in it.
+    pub fn empty() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
     /// A shop in `shop.db` with `times` as many customers, and nothing of Domicile yet.
     pub fn bare(times: usize) -> Self {
-        let shop = Self { dir: tempfile::tempdir().expect("a temporary folder") };
+        let shop = Self::empty();
         let db = shop.db("shop.db");
         db.execute_batch("PRAGMA journal_mode = WAL").expect("WAL");
         db.execute_batch(SCHEMA).expect("the schema");
@@ -139,6 +144,7 @@ impl Shop {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_domicile"));
         command.args(args).current_dir(self.dir.path()).env_remove("DOMICILE_CONFIG").env("NO_COLOR", "1");
+        command.env("SHOP_PASSWORD", crate::servers::SECRET);
         command.stdin(Stdio::null());
         command
     }

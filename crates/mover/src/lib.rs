@@ -7,6 +7,7 @@
 
 mod activate;
 mod batch;
+mod brought;
 mod carried;
 mod catch_up;
 mod copy;

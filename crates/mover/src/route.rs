@@ -6,6 +6,7 @@
 
 use crate::activate::activate;
 use crate::batch::{Batch, Traveller, ids, only, plain};
+use crate::brought;
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::copy::{Copied, Planned, copy};
 use crate::cutover::{self, CutOver, cutover};
@@ -159,6 +160,7 @@ async fn finish_moved(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
     if moved.is_empty() {
         return Ok(());
     }
+    brought::note(batch, moved).await?;
     let rest = Verified::nothing_left();
     activate(batch, CutOver { moved: moved.to_vec(), started: None, rechecked: 0, rest }).await?;
     batch.save().await

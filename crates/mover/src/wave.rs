@@ -172,6 +172,7 @@ async fn drive_with_turn(
     turn: &Turn,
 ) -> Result<WaveReport> {
     let started = Instant::now();
+    still_open(service, wave).await?;
     if note.map_hash != service.layout.hash {
         let why = "the data map or the mapped tables changed since its plan: abort it and plan again".into();
         return Err(Error::Wave { wave: wave.to_owned(), why });
@@ -221,6 +222,17 @@ async fn set_state(
     Ok(service.directory.set_wave_state(turn.lease(), from, to, note).await?)
 }
 
+/// Whoever had the turn before us may have ended the wave while we waited.
+async fn still_open(service: &Service, wave: &str) -> Result<()> {
+    match service.directory.wave(wave).await? {
+        Some(row) if row.state != WaveState::Open => Err(Error::Wave {
+            wave: wave.to_owned(),
+            why: format!("it is {} by now: another command was at it", row.state),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// `guard = "wave"`: triggers are armed for as long as a wave is open.
 async fn arm(from: &Region, to: &Region, armed: bool) -> Result<()> {
     from.records.arm(armed).await.at(from)?;
@@ -249,10 +261,20 @@ async fn run_batches(
         }
     });
     let mut results = futures::stream::iter(tasks).buffer_unordered(service.limits.batches_in_flight);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let (mut first, mut stopping) = (Ok(()), false);
     while let Some(result) = results.next().await {
-        result?;
+        if first.is_ok() && result.is_err() {
+            first = result;
+            // The others come to their next safe point by themselves: left alone, they would be cut off
+            // with the process, perhaps between the seal and the swap.
+            stopping = !service.stop.swap(true, relaxed);
+        }
     }
-    Ok(())
+    if stopping {
+        service.stop.store(false, relaxed);
+    }
+    first
 }
 
 /// Runs one batch; what has to be tried again, or lost its connection, begins again at [`route::run`] from

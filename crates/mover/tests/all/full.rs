@@ -125,7 +125,9 @@ async fn stopped_for_want_of_space(engine: Engine) -> Option<(World, Space)> {
 
 /// No subject left its batch: nothing is wrong with any of them.
 async fn nobody_is_blamed(service: &Service) {
-    for batch in service.regions["old"].records.batches("w1").await.unwrap() {
+    let records = &service.regions["old"].records;
+    for id in records.batch_ids("w1").await.unwrap() {
+        let batch = records.batch(&id).await.unwrap().unwrap();
         assert!(!batch.record.to_string().contains("\"left\""), "{}", batch.record);
     }
 }

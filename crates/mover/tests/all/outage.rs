@@ -140,17 +140,17 @@ async fn stops_everywhere(place: &'static str, first: usize, step: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_source_stops_in_mid_wave() {
-    stops_everywhere("old", 11, 67).await;
+    stops_everywhere("old", 11, 97).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_target_stops_in_mid_wave() {
-    stops_everywhere("new", 29, 67).await;
+    stops_everywhere("new", 29, 97).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_control_store_stops_in_mid_wave() {
-    stops_everywhere("control", 47, 67).await;
+    stops_everywhere("control", 47, 97).await;
 }
 
 /// The control store is gone from the seal on: those sealed stay so, bounded and said, and writable

@@ -313,6 +313,68 @@ async fn what_the_new_home_deleted_is_not_forwarded() {
     assert!(!there.exists());
 }
 
+/// Calls a function with the name of every stage a batch enters.
+struct EachStage(Box<dyn Fn(&str) + Send + Sync>);
+
+impl Observer for EachStage {
+    fn event(&self, event: Event) {
+        if let Event::Stage { stage, .. } = event {
+            (self.0)(stage);
+        }
+    }
+}
+
+/// A photo comes after the comparison; its worker brings it, swaps the homes and dies before it has noted
+/// that. The one that resumes reads it again at the new home: receipt and erase count it.
+async fn an_object_brought_before_a_death_stands_on_the_receipt(engine: Engine) {
+    let world = World::new(engine, 2).await;
+    let file = world.dir.path().join("old-objects/photos/77.jpg");
+    let app = Arc::new(tokio::sync::Mutex::new(world.app("old").await));
+    let mut service = Arc::into_inner(world.service().await).unwrap();
+    let came = AtomicBool::new(false);
+    let at_stage = move |stage: &str| match stage {
+        "fence" if !came.swap(true, Ordering::SeqCst) => {
+            std::fs::write(&file, "late picture").unwrap();
+            let app = app.clone();
+            let inserted = async move {
+                app.lock().await.exec("INSERT INTO photos VALUES (77, 1, 'photos/77.jpg')").await
+            };
+            let inserted =
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(inserted));
+            assert_eq!(inserted, Ok(1));
+        }
+        "activate" => panic!("the worker dies here, as the test wants"),
+        _ => {}
+    };
+    service.observer = Arc::new(EachStage(Box::new(at_stage)));
+    let service = Arc::new(service);
+    let plan = planned(&service).await;
+    wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    drop(service);
+
+    let service = world.service().await;
+    let report = wave::resume(&service, "w1").await.unwrap();
+    assert_eq!((report.subjects, report.objects), (2, 3));
+    let late = "late picture".len() as u64;
+    let given = "picture of 1".len() as u64 * 2;
+    assert_eq!(report.object_bytes, given + late);
+    assert_eq!(world.verified(&world.receipts("w1")).header.totals.objects, 3);
+    let (erased, _) = wave::erase_wave(&service, "w1").await.unwrap();
+    assert_eq!(erased.objects, 3);
+    assert_eq!(world.verified(&world.receipts("w1")).header.totals.object_bytes, given + late);
+    assert!(world.object_store("new").await.head("photos/77.jpg").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_brought_before_a_death_stands_on_the_receipt_on_sqlite() {
+    an_object_brought_before_a_death_stands_on_the_receipt(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_brought_before_a_death_stands_on_the_receipt_on_postgres() {
+    an_object_brought_before_a_death_stands_on_the_receipt(Engine::Postgres).await;
+}
+
 /// A subject moved on, from the second region to a third; what is uploaded late at the first follows it
 /// there, and not to the second, whether the second is erased already or not.
 #[tokio::test(flavor = "multi_thread")]

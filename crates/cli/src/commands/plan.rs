@@ -112,7 +112,8 @@ pub fn read(path: &Path) -> Result<Plan> {
         // The keys that were expected are a page of them, and the place stands in front.
         let said = said.split(", expected one of").next().unwrap_or_default();
         let said = said.split(" at line ").next().unwrap_or_default();
-        let said = domicile_datamap::in_the_files_words(said);
+        let said = said.replace("EOF while parsing", "the file ends in the middle of");
+        let said = domicile_datamap::in_the_files_words(&said);
         let what = format!("{}:{}:{}: {said}", path.display(), e.line(), e.column());
         unreadable(what, "it is not a plan that `domicile plan -o FILE` wrote, or it was edited")
     })

@@ -196,7 +196,9 @@ fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
     let mut text = match regions {
         [] => "no region could be looked at\n".to_owned(),
         _ => {
-            format!("{} with one home each, in {}\n", counted(tally.subjects, "subject"), regions.join(", "))
+            let who = counted(tally.subjects, "subject");
+            let looked = format!("{who} with one home each, in {}", regions.join(", "));
+            format!("{}\n", paper::wrapped("", &looked))
         }
     };
     for (region, why) in &tally.unseen {

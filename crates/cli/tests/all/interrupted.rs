@@ -141,3 +141,25 @@ fn a_table_altered_before_resume_stops_the_wave() {
     shop.ok(&["resume"]);
     all_moved(&shop);
 }
+
+#[test]
+fn status_says_whether_a_worker_is_alive() {
+    let shop = slow();
+    shop.append("domicile.toml", "turn_ms = 1500\n");
+    let child = begun(&shop);
+    let alive = shop.ok(&["status"]);
+    for part in ["running", "running (worker seen", "ago: pid"] {
+        assert!(alive.stdout.contains(part), "{}", alive.stdout);
+    }
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    let dead = shop.ok(&["status"]);
+    assert!(dead.stdout.contains("no worker: `domicile resume w1` goes on"), "{}", dead.stdout);
+    let json: serde_json::Value =
+        serde_json::from_str(&shop.ok(&["status", "--json"]).stdout).expect("an object");
+    assert_eq!(json["waves"][0]["worker"], serde_json::Value::Null, "{json:#}");
+    hurry(&shop);
+    shop.ok(&["resume", "w1"]);
+    all_moved(&shop);
+}

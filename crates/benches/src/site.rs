@@ -164,7 +164,7 @@ pub async fn planned(service: &Arc<Service>) -> Fallible<plan::Plan> {
 
 /// Runs the plan's one move, and insists that everybody moved who was planned.
 pub async fn moved(service: &Arc<Service>, plan: &plan::Plan) -> Fallible<WaveReport> {
-    let mut reports = wave::run_plan(service, plan, &wave::Options::default()).await?;
+    let mut reports = wave::run_plan(service, plan, &wave::Options::default()).await?.reports;
     let report = reports.pop().ok_or("the plan moves nobody")?;
     if report.subjects != plan.moves[0].subjects {
         return Err(format!(

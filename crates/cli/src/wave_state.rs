@@ -7,7 +7,7 @@ use crate::failure::{self, Failure, NOTHING_CHANGED, Result};
 use crate::figures::{count, counted};
 use crate::open;
 use domicile_directory::{Asked, Wave, WaveState};
-use domicile_mover::wave::WaveNote;
+use domicile_mover::wave::{Ended, WaveNote};
 use domicile_mover::{Plan, Service};
 use domicile_stores::records::State;
 use jiff::{SignedDuration, Timestamp};
@@ -61,6 +61,8 @@ pub struct WaveFacts {
     pub left: u64,
     /// Of those moved: erased at the old home.
     pub erased: u64,
+    /// `--first`: this many were to go for now, and the rest waits for the next `move` of the plan.
+    pub first: bool,
     /// Hash of the data map that it was planned with.
     pub map_hash: Option<String>,
     /// The latest activation.
@@ -77,6 +79,12 @@ impl WaveFacts {
     /// A count, or nothing where its old home can't be read.
     pub fn known(&self, n: u64) -> Option<u64> {
         self.unread.is_none().then_some(n)
+    }
+
+    /// Everybody of its `--first` has moved or stays: only the plan brings the rest.
+    pub fn waits_for_its_plan(&self) -> bool {
+        let settled = self.unread.is_none() && self.moved + self.left >= self.planned;
+        self.first && settled && self.state == WaveState::Open && self.worker.is_none()
     }
 
     /// Batches of it are, or wait to be, under way.
@@ -166,7 +174,8 @@ fn known(service: &Service, wave: Wave) -> WaveFacts {
         state: wave.state,
         asked: wave.asked,
         map_hash: note.as_ref().map(|n| n.map_hash.clone()),
-        planned: note.map_or(0, |n| n.first.unwrap_or(n.planned.subjects).min(n.planned.subjects)),
+        first: note.as_ref().is_some_and(|n| n.first.is_some_and(|first| first < n.planned.subjects)),
+        planned: note.as_ref().map_or(0, |n| n.first.unwrap_or(n.planned.subjects).min(n.planned.subjects)),
         moved: 0,
         left: 0,
         erased: 0,
@@ -174,8 +183,10 @@ fn known(service: &Service, wave: Wave) -> WaveFacts {
         id: wave.id,
     };
     if facts.state == WaveState::Erased {
-        // Its batches are gone from the journal; the receipts hold the rest.
-        (facts.moved, facts.erased, facts.unread) = (facts.planned, facts.planned, None);
+        // Its batches are gone from the journal; what is left of it is the note, and the receipts.
+        let ended = note.and_then(|n| n.ended).unwrap_or(Ended { moved: facts.planned, stayed: 0 });
+        (facts.moved, facts.left, facts.erased) = (ended.moved, ended.stayed, ended.moved);
+        facts.unread = None;
     }
     facts
 }
@@ -275,7 +286,8 @@ fn are(n: u64) -> String {
 pub async fn failed(service: &Service, waves: &[String], error: &domicile_mover::Error) -> Box<Failure> {
     let failure = failure::of_mover(error);
     let fix = match failure.code {
-        "store-unreachable" | "store-busy" | "store-full" | "stopped" if waves.len() == 1 => {
+        "stopped" if waves.len() == 1 => format!("domicile resume {}", waves[0]),
+        "store-unreachable" | "store-busy" | "store-full" if waves.len() == 1 => {
             format!("domicile resume {}   # once that is mended", waves[0])
         }
         "store-unreachable" | "store-busy" | "store-full" => {

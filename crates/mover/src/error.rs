@@ -35,6 +35,12 @@ pub enum Error {
     /// Stopped on request before a fence; `resume` goes on.
     #[error("stopped on request")]
     Stopped,
+    /// Stopped before a fence, since somebody asked for the wave's abort; `abort` or `resume` ends it.
+    #[error("stopped: the abort of wave {wave} was asked for")]
+    AbortAsked {
+        /// The wave.
+        wave: String,
+    },
     /// The wave can't do what was asked in the state it is in.
     #[error("wave {wave}: {why}")]
     Wave {

@@ -165,7 +165,7 @@ fn wave_record(service: &Service, wave: &str, note: &WaveNote, seen: &Seen) -> R
     });
     let laws: BTreeSet<(String, String)> =
         note.planned.groups.iter().map(|g| (g.law.clone(), g.why.clone())).collect();
-    let standbys = ledger::Standbys::none_listed("its replication lag");
+    let standbys = ledger::Standbys::waited_for(note.standbys.iter().flatten().cloned().collect());
     Ok(ledger::WaveRecord {
         id: wave.to_owned(),
         service: service.name.clone(),

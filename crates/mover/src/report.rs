@@ -38,6 +38,8 @@ pub struct WaveReport {
     pub pauses_us: Vec<u64>,
     /// Subjects whose pause nobody measured, since their worker was replaced.
     pub pauses_unmeasured: u64,
+    /// Subjects of the plan's list wait for the next `move` of it (`--first`).
+    pub unfinished: bool,
     /// This run's time.
     pub elapsed_ms: u64,
     /// Where the receipts are.
@@ -67,6 +69,7 @@ impl WaveReport {
             object_bytes: 0,
             pauses_us: Vec::new(),
             pauses_unmeasured: 0,
+            unfinished: false,
             elapsed_ms: elapsed.as_millis() as u64,
             receipts: None,
             scrubbed: None,

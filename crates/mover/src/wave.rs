@@ -16,13 +16,16 @@ use crate::report::WaveReport;
 use crate::route::{self, Until};
 use crate::service::{Region, Service};
 use crate::turn::Turn;
-use domicile_directory::{Asked, NewWave, Wave, WaveState};
+use domicile_directory::{Asked, NewWave, Wave, WaveFilter, WaveState};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long `abort` waits for the wave's worker to stop: it may be in the middle of a long copy.
+const ABORT_PATIENCE: Duration = Duration::from_secs(120);
 /// Tries to scrub; each waits for the engine's own busy time-out.
 const SCRUB_TRIES: u32 = 8;
 
@@ -56,12 +59,37 @@ pub struct WaveNote {
     pub opened_at: Timestamp,
     /// `--first`: so many subjects and no more, for now.
     pub first: Option<u64>,
+    /// Standbys of the source that every run of the wave so far waited for before each cutover; `None`
+    /// before the first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standbys: Option<BTreeSet<String>>,
+    /// How the wave ended, written before its journal is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
 }
 
-/// Runs every move of a plan, one wave after the other.
-pub async fn run_plan(service: &Arc<Service>, plan: &Plan, options: &Options) -> Result<Vec<WaveReport>> {
+/// What is known of a wave once its journal is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Subjects that moved.
+    pub moved: u64,
+    /// Subjects that stayed.
+    pub stayed: u64,
+}
+
+/// What became of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ran {
+    /// Waves that this run drove to their end.
+    pub reports: Vec<WaveReport>,
+    /// Waves that an earlier run, or `resume`, had ended.
+    pub over: Vec<(String, WaveState)>,
+}
+
+/// Runs every move of a plan, one wave after the other. Safe to repeat: what is done is passed over.
+pub async fn run_plan(service: &Arc<Service>, plan: &Plan, options: &Options) -> Result<Ran> {
     plan.check_fresh(service)?;
-    let (mut reports, mut over) = (Vec::new(), None);
+    let mut ran = Ran { reports: Vec::new(), over: Vec::new() };
     for planned in &plan.moves {
         let note = WaveNote {
             planned: planned.clone(),
@@ -73,19 +101,15 @@ pub async fn run_plan(service: &Arc<Service>, plan: &Plan, options: &Options) ->
             planned_at: plan.made_at,
             opened_at: Timestamp::now(),
             first: options.first,
+            standbys: None,
+            ended: None,
         };
         match start(service, note, options.rehearse).await? {
-            Started::Ran(report) => reports.push(*report),
-            Started::Over(wave, state) => over = Some((wave, state)),
+            Started::Ran(report) => ran.reports.push(*report),
+            Started::Over(wave, state) => ran.over.push((wave, state)),
         }
     }
-    match over {
-        // Nothing of the plan is left to do: that is the answer.
-        Some((wave, state)) if reports.is_empty() => {
-            Err(Error::Wave { wave, why: format!("this plan's wave is {state} already") })
-        }
-        _ => Ok(reports),
-    }
+    Ok(ran)
 }
 
 /// What became of one move of a plan.
@@ -119,6 +143,8 @@ async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result
     let wave = service.directory.open_wave(&new).await?;
     match wave.state {
         WaveState::Open => {
+            let before: WaveNote = serde_json::from_value(wave.note.clone()).map_err(json)?;
+            let note = WaveNote { standbys: before.standbys, ..note };
             let report = drive(service, &wave.id, note, wave.note != new.note).await?;
             Ok(Started::Ran(Box::new(report)))
         }
@@ -131,6 +157,8 @@ async fn start(service: &Arc<Service>, note: WaveNote, rehearse: bool) -> Result
 pub async fn resume(service: &Arc<Service>, wave: &str) -> Result<WaveReport> {
     let (row, note) = find(service, wave).await?;
     match row.state {
+        // Whoever asked for its abort did not stay to carry it out.
+        WaveState::Open if row.asked == Asked::Abort => abort(service, wave).await,
         WaveState::Open => drive(service, wave, note, true).await,
         WaveState::Aborting => abort(service, wave).await,
         state => Err(Error::Wave {
@@ -156,10 +184,17 @@ async fn find(service: &Service, wave: &str) -> Result<(Wave, WaveNote)> {
 /// The one loop that both the normal run and resume go through.
 async fn drive(service: &Arc<Service>, wave: &str, note: WaveNote, resumed: bool) -> Result<WaveReport> {
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
-    let turn = Turn::take(service, wave).await?;
+    let turn = Turn::take(service, wave).await?.heeding_abort();
     let result = drive_with_turn(service, wave, &note, resumed, &from, &to, &turn).await;
     turn.give_back().await;
-    result
+    match (result, service.directory.asked(wave).await) {
+        (Err(Error::Stopped), Ok(Asked::Abort)) => {
+            // It was this wave that was to stop, not the process.
+            service.stop.store(false, std::sync::atomic::Ordering::Relaxed);
+            Err(Error::AbortAsked { wave: wave.to_owned() })
+        }
+        (result, _) => result,
+    }
 }
 
 async fn drive_with_turn(
@@ -181,6 +216,7 @@ async fn drive_with_turn(
     if !problems.is_empty() {
         return Err(Error::Preflight(problems));
     }
+    let note = &with_standbys(service, from, note).await?;
     // `--first` of this run is kept, so that resume does not go on beyond it.
     let kept = serde_json::to_value(note).map_err(json)?;
     set_state(service, turn, &[WaveState::Open], WaveState::Open, Some(&kept)).await?;
@@ -205,11 +241,21 @@ async fn drive_with_turn(
     let mut report = WaveReport::gather(service, from, wave, note, started.elapsed()).await?;
     report.skipped = skipped;
     report.receipts = evidence::write(service, from, wave, note).await?;
-    if members::all_listed(service, from, wave, note).await? {
+    report.unfinished = !members::all_listed(service, from, wave, note).await?;
+    if !report.unfinished {
         set_state(service, turn, &[WaveState::Open], WaveState::Moved, None).await?;
     }
     arm(from, to, false).await?;
     Ok(report)
+}
+
+/// What a receipt may say of standbys: those listed in every run, since settings may change between two.
+/// Asked before anybody is marked, so that one that doesn't follow is heard of before the first cutover.
+async fn with_standbys(service: &Service, from: &Region, note: &WaveNote) -> Result<WaveNote> {
+    let listed = from.records.wait_for_standbys(service.limits.standby_wait).await.at(from)?;
+    let listed: BTreeSet<String> = listed.into_iter().collect();
+    let standbys = note.standbys.as_ref().map_or(listed.clone(), |before| before & &listed);
+    Ok(WaveNote { standbys: Some(standbys), ..note.clone() })
 }
 
 async fn set_state(
@@ -224,8 +270,17 @@ async fn set_state(
 
 /// Whoever had the turn before us may have ended the wave while we waited.
 async fn still_open(service: &Service, wave: &str) -> Result<()> {
+    still_in(service, wave, &[WaveState::Open]).await
+}
+
+/// The same for a wave that may be aborting.
+async fn still_under_way(service: &Service, wave: &str) -> Result<()> {
+    still_in(service, wave, &[WaveState::Open, WaveState::Aborting]).await
+}
+
+async fn still_in(service: &Service, wave: &str, states: &[WaveState]) -> Result<()> {
     match service.directory.wave(wave).await? {
-        Some(row) if row.state != WaveState::Open => Err(Error::Wave {
+        Some(row) if !states.contains(&row.state) => Err(Error::Wave {
             wave: wave.to_owned(),
             why: format!("it is {} by now: another command was at it", row.state),
         }),
@@ -343,6 +398,7 @@ async fn rehearsal(service: &Arc<Service>, note: WaveNote) -> Result<WaveReport>
     let wave = format!("{}.rehearsal", note.planned.list);
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
     let started = Instant::now();
+    not_under_way(service, &note).await?;
     arm(&from, &to, true).await?;
     let prints = Arc::new(Prints::of_a_whole_guard(&from, &to).await?);
     members::open_batches(service, &from, &wave, &note).await?;
@@ -355,6 +411,20 @@ async fn rehearsal(service: &Arc<Service>, note: WaveNote) -> Result<WaveReport>
     }
     arm(&from, &to, false).await?;
     ran.map(|()| report)
+}
+
+/// A copy that its own wave is making can't be made a second time beside it.
+async fn not_under_way(service: &Service, note: &WaveNote) -> Result<()> {
+    let filter = WaveFilter { service: Some(service.name.clone()), unfinished: true };
+    let waves = service.directory.waves(&filter).await?;
+    let under_way = |w: &Wave| matches!(w.state, WaveState::Open | WaveState::Aborting);
+    match waves.into_iter().find(|w| w.plan_hash == note.plan_hash && under_way(w)) {
+        None => Ok(()),
+        Some(wave) => Err(Error::Wave {
+            wave: wave.id,
+            why: "it moves this very plan: resume or abort it before the plan is rehearsed again".into(),
+        }),
+    }
 }
 
 /// Ends a wave before its end: subjects that have not moved stay, the target is emptied of them. A
@@ -370,8 +440,10 @@ pub async fn abort(service: &Arc<Service>, wave: &str) -> Result<WaveReport> {
     }
     service.directory.ask_abort(wave).await?;
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
-    let turn = Turn::take(service, wave).await?;
+    // Its worker hears of it when it renews its turn, and stops at its next safe point.
+    let turn = Turn::take_within(service, wave, ABORT_PATIENCE).await?;
     let started = Instant::now();
+    still_under_way(service, wave).await?;
     set_state(service, &turn, &[WaveState::Open], WaveState::Aborting, None).await?;
     for id in journal::batches(&from, wave).await? {
         route::abort(&take(service, &from, &to, wave, &id).await?).await?;
@@ -415,7 +487,9 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
         // Before the receipts, since they say that it was done.
         scrub(&from).await?;
         report.receipts = evidence::write(service, &from, wave, &note).await?;
-        set_state(service, &turn, &[WaveState::Moved], WaveState::Erased, None).await?;
+        let ended = Ended { moved: report.subjects, stayed: report.left.values().sum() };
+        let note = serde_json::to_value(WaveNote { ended: Some(ended), ..note.clone() }).map_err(json)?;
+        set_state(service, &turn, &[WaveState::Moved], WaveState::Erased, Some(&note)).await?;
     }
     // CRASH: the receipts are complete; a rest of the journal, which names subjects, is removed when
     // erase is asked for the wave again.

@@ -17,6 +17,8 @@ struct Finding {
     /// `None`: it is as it must be.
     fix: Option<String>,
     code: &'static str,
+    /// It works without the fix, only slowly.
+    only_slow: bool,
 }
 
 /// The findings while they are gathered.
@@ -25,11 +27,19 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn fine(&mut self, area: &str, what: impl Into<String>) {
-        self.0.push(Finding { area: area.to_owned(), what: what.into(), fix: None, code: "" });
+        self.push(area, what.into(), None, "", false);
     }
 
     fn wrong(&mut self, area: &str, code: &'static str, what: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { area: area.to_owned(), what: what.into(), fix: Some(fix.into()), code });
+        self.push(area, what.into(), Some(fix.into()), code, false);
+    }
+
+    fn slow(&mut self, area: &str, code: &'static str, what: impl Into<String>, fix: impl Into<String>) {
+        self.push(area, what.into(), Some(fix.into()), code, true);
+    }
+
+    fn push(&mut self, area: &str, what: String, fix: Option<String>, code: &'static str, only_slow: bool) {
+        self.0.push(Finding { area: area.to_owned(), what, fix, code, only_slow });
     }
 
     fn failed(&mut self, area: &str, f: &Failure) {
@@ -140,6 +150,7 @@ async fn check_regions(all: &mut Findings, mapped: &Mapped<'_>) {
             continue;
         }
         check_schema(all, &area, mapped, source, seen);
+        check_indexes(all, &area, mapped, seen);
         check_store(all, &area, mapped, seen).await;
     }
 }
@@ -171,6 +182,20 @@ fn check_schema(
             format!("differs from {from}: {line}"),
             "make both schemas alike, for example with your migrations",
         );
+    }
+}
+
+/// Without these a wave works, but reads whole tables again and again.
+fn check_indexes(all: &mut Findings, area: &str, mapped: &Mapped<'_>, seen: &Seen<'_>) {
+    let Some(catalogue) = &seen.catalogue else { return };
+    for absent in domicile_datamap::unindexed(&mapped.layout, catalogue) {
+        let what = format!(
+            "no index of {} begins with {}: every batch reads the whole table, and so does every parent \
+             row that is erased",
+            absent.table,
+            absent.columns.join(", ")
+        );
+        all.slow(area, "index-absent", what, absent.remedy);
     }
 }
 
@@ -227,7 +252,7 @@ fn have(n: u64) -> String {
 }
 
 fn answer(all: Findings) -> Answer {
-    let wrong = all.0.iter().filter(|f| f.fix.is_some()).count() as u64;
+    let wrong = all.0.iter().filter(|f| f.fix.is_some() && !f.only_slow).count() as u64;
     let mut text = String::new();
     let mut area = "";
     for finding in &all.0 {
@@ -235,7 +260,11 @@ fn answer(all: Findings) -> Answer {
             text.push_str(&format!("{}{}\n", if area.is_empty() { "" } else { "\n" }, finding.area));
             area = &finding.area;
         }
-        let mark = if finding.fix.is_some() { "  no  " } else { "  ok  " };
+        let mark = match (&finding.fix, finding.only_slow) {
+            (None, _) => "  ok  ",
+            (Some(_), true) => " slow ",
+            (Some(_), false) => "  no  ",
+        };
         text.push_str(&format!("{}\n", paper::wrapped(mark, &finding.what)));
         for line in finding.fix.iter().flat_map(|f| f.lines()) {
             text.push_str(&format!("      fix: {line}\n"));
@@ -254,7 +283,8 @@ fn answer(all: Findings) -> Answer {
         .iter()
         .map(|f| {
             let code = f.fix.as_ref().map(|_| f.code);
-            json!({ "area": f.area, "ok": f.fix.is_none(), "what": f.what, "fix": f.fix, "code": code })
+            let ok = f.fix.is_none() || f.only_slow;
+            json!({ "area": f.area, "ok": ok, "what": f.what, "fix": f.fix, "code": code })
         })
         .collect();
     Answer::new(text, json!({ "ready": wrong == 0, "findings": findings })).no_if(wrong > 0)

@@ -10,6 +10,7 @@ use crate::paper;
 use crate::progress::Progress;
 use crate::screen::Answer;
 use crate::wave_state;
+use domicile_directory::WaveState;
 use domicile_mover::WaveReport;
 use domicile_mover::wave::{self, Options};
 use serde_json::{Value, json};
@@ -28,9 +29,18 @@ pub async fn run(app: &App, args: MoveArgs) -> Result<Answer> {
         Err(error) => {
             Err(wave_state::failed(&service, &wave_state::of_plan(&service, &plan).await, &error).await)
         }
-        Ok(reports) if args.rehearse => Ok(rehearsed(&reports, &args)),
-        Ok(reports) => Ok(moved(service.limits.grace, &reports, args.first.map(|_| &args))),
+        Ok(ran) if args.rehearse => Ok(rehearsed(&ran.reports, &args)),
+        Ok(ran) if ran.reports.is_empty() && !ran.over.is_empty() => Ok(over(&ran.over)),
+        Ok(ran) => Ok(moved(service.limits.grace, &ran.reports, Some(&args))),
     }
+}
+
+/// Nothing of the plan is left to do; a script that repeats itself goes on.
+fn over(waves: &[(String, WaveState)]) -> Answer {
+    let said: Vec<String> = waves.iter().map(|(wave, state)| format!("wave {wave} is {state}")).collect();
+    let text = format!("nothing is left to do: this plan's {}\n", said.join(", "));
+    let waves = waves.iter().map(|(wave, state)| json!({ "wave": wave, "state": state.to_string() }));
+    Answer::new(text, json!({ "waves": [], "over": waves.collect::<Vec<_>>() }))
 }
 
 fn rehearsed(reports: &[WaveReport], args: &MoveArgs) -> Answer {
@@ -67,14 +77,15 @@ fn rehearsed(reports: &[WaveReport], args: &MoveArgs) -> Answer {
 }
 
 /// The answer after subjects moved: by `move` or `resume`.
-pub fn moved(grace: Duration, reports: &[WaveReport], first: Option<&MoveArgs>) -> Answer {
+pub fn moved(grace: Duration, reports: &[WaveReport], plan: Option<&MoveArgs>) -> Answer {
     let text: Vec<String> = reports.iter().map(text_of).collect();
     let left: u64 = reports.iter().flat_map(|r| r.left.values()).sum();
     let mut text = text.join("\n");
     if reports.is_empty() {
         text = "nobody is to be moved\n".to_owned();
-    } else if let Some(args) = first {
-        text.push_str(&format!("\nnext: domicile move {}   # the rest\n", args.file.display()));
+    } else if reports.iter().any(|r| r.unfinished) {
+        let file = plan.map_or("PLAN".to_owned(), |args| args.file.display().to_string());
+        text.push_str(&format!("\nnext: domicile move {file}   # the rest of the plan\n"));
     } else {
         let when = if grace.is_zero() { String::new() } else { format!("   # in {}", duration(grace)) };
         text.push_str(&format!("\nnext: domicile verify\n      domicile erase{when}\n"));

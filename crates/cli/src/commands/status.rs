@@ -106,6 +106,8 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
 
 fn state_words(w: &WaveFacts) -> String {
     match (w.state, w.asked, &w.worker) {
+        (WaveState::Open, Request::Abort, _) => "to be aborted".to_owned(),
+        (WaveState::Open, _, _) if w.waits_for_its_plan() => "first moved".to_owned(),
         (WaveState::Open, Request::Pause, _) => "paused".to_owned(),
         (WaveState::Open, _, Some(_)) => "running".to_owned(),
         (WaveState::Aborting, _, Some(_)) => "aborting".to_owned(),
@@ -116,6 +118,8 @@ fn state_words(w: &WaveFacts) -> String {
 
 fn next(w: &WaveFacts, service: &Service) -> String {
     match w.state {
+        WaveState::Open if w.asked == Request::Abort => format!("domicile abort {}", w.id),
+        WaveState::Open if w.waits_for_its_plan() => "domicile move PLAN".to_owned(),
         WaveState::Open if w.asked == Request::Pause => format!("domicile resume {}", w.id),
         WaveState::Open | WaveState::Aborting => match &w.worker {
             Some(_) => String::new(),
@@ -181,9 +185,15 @@ fn regions_text(
 fn workers_text(waves: &[WaveFacts]) -> String {
     let mut text = String::new();
     for w in waves.iter().filter(|w| w.is_under_way()) {
-        let goes = if w.state == WaveState::Aborting { "ends it" } else { "goes on" };
+        let aborts = w.state == WaveState::Aborting || w.asked == Request::Abort;
+        let goes = if aborts { "ends it" } else { "goes on" };
         let said = match (&w.worker, w.asked) {
             (Some(worker), _) => format!("running (worker seen {}: {})", worker.ago(), worker.holder),
+            (None, Request::Abort) => format!("its abort was asked for: `domicile abort {}` ends it", w.id),
+            (None, _) if w.waits_for_its_plan() => {
+                "the first subjects have moved: `domicile move PLAN`, with its plan, moves the rest"
+                    .to_owned()
+            }
             (None, Request::Pause) => format!("paused, and no worker: `domicile resume {}` {goes}", w.id),
             (None, _) => format!("no worker: `domicile resume {}` {goes}", w.id),
         };

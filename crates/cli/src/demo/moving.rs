@@ -63,7 +63,8 @@ pub async fn move_trip(
 
 async fn all(stage: &Stage, trip: &Trip, plan: &Plan, tally: &Arc<Tally>) -> Result<Vec<WaveReport>> {
     let service = stage.service(trip.service, trip.on, tally.clone()).await?;
-    wave::run_plan(&service, plan, &Options::default()).await.map_err(|e| failure::of_mover(&e))
+    let ran = wave::run_plan(&service, plan, &Options::default()).await;
+    Ok(ran.map_err(|e| failure::of_mover(&e))?.reports)
 }
 
 /// What `domicile resume` does: every wave that is not at its end goes on.

@@ -44,6 +44,13 @@ pub fn of_mover(error: &Error) -> Box<Failure> {
             "domicile resume",
         )
         .exit(Exit::Stopped),
+        Error::AbortAsked { wave } => Failure::new(
+            "abort-asked",
+            format!("wave {wave} stopped: its abort was asked for"),
+            "whoever asked ends it: subjects that have not moved stay, those past their cutover are finished",
+            format!("domicile abort {wave}   # if the other terminal has gone"),
+        )
+        .exit(Exit::Stopped),
         Error::Wave { wave, why } => Failure::new(
             "wave-state",
             format!("wave {wave}: {why}"),

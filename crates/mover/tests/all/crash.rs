@@ -14,7 +14,7 @@ async fn dies_at(engine: Engine, at: usize, dies: Dies, abort: bool) -> bool {
     let doomed = world.service_with(Some(fuse.clone()), |_| {}).await;
     let outcome = async {
         let plan = plan::stored(&doomed, &ask()).await?;
-        let report = wave::run_plan(&doomed, &plan, &Options::default()).await?.remove(0);
+        let report = wave::run_plan(&doomed, &plan, &Options::default()).await?.reports.remove(0);
         wave::erase_wave(&doomed, &report.wave).await
     };
     let survived = outcome.await.is_ok();

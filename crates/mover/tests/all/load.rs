@@ -154,7 +154,7 @@ async fn nothing_is_lost_under_load(engine: Engine, rounds: usize) {
         let service = world.service().await;
         let ask = Ask { from: vec![from.into()], ..ask() };
         let plan = plan::stored(&service, &ask).await.unwrap();
-        for report in wave::run_plan(&service, &plan, &Options::default()).await.unwrap() {
+        for report in wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports {
             moved += report.subjects;
             // Those whose writers never paused stay; they are tried again in the next round.
             assert!(

@@ -1,6 +1,7 @@
 //! The whole route on real engines.
 #![allow(missing_docs, reason = "tests")]
 
+mod asked;
 mod crash;
 mod full;
 mod fuse;

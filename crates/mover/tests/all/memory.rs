@@ -25,7 +25,7 @@ async fn holds_what_is_in_flight(engine: Engine) {
     assert_eq!(ended, SUBJECTS, "rehearsed");
     assert!((1..=IN_FLIGHT).contains(&most), "{most} records at once in a rehearsal");
 
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!((report.subjects, report.objects), (SUBJECTS as u64, SUBJECTS as u64));
     assert_eq!(report.pauses_us.len(), SUBJECTS);
     let (most, ended) = watch.in_hand.told();

@@ -78,10 +78,11 @@ async fn stops_at(place: &'static str, cluster: &Arc<Cluster>, at: usize, gone: 
         Some((id, WaveState::Open)) => {
             wave::resume(&service, &id).await.unwrap_or_else(|e| panic!("{what}: {e}"))
         }
-        Some((_, WaveState::Moved)) => ran.unwrap_or_else(|e| panic!("{what}: {e}")).remove(0),
+        Some((_, WaveState::Moved)) => ran.unwrap_or_else(|e| panic!("{what}: {e}")).reports.remove(0),
         None => wave::run_plan(&service, &plan, &Options::default())
             .await
             .unwrap_or_else(|e| panic!("{what}: {e}"))
+            .reports
             .remove(0),
         other => panic!("{what}: {other:?}"),
     };

@@ -41,9 +41,14 @@ async fn a_cutover_waits_for_the_standby() {
         });
     })
     .await;
-    let report =
-        wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &planned(&service).await, &Options::default())
+        .await
+        .unwrap()
+        .reports
+        .remove(0);
     assert_eq!((report.subjects, report.left.len()), (4, 0));
+    let pending = world.verified(&report.receipts.clone().unwrap());
+    assert_eq!(pending.header.wave.standbys.names().len(), 1, "the receipt names it");
     // All of them were sealed before the standby had it, so it has their seal in its own copy.
     let at_standby =
         standby.sql(&world.database("old"), "SELECT count(*) FROM domicile.home WHERE state IN ('s', 'w')");

@@ -36,7 +36,7 @@ pub async fn planned(service: &Service) -> Plan {
     plan::stored(service, &ask()).await.unwrap()
 }
 
-async fn service_that(
+pub async fn service_that(
     world: &World,
     stage: &'static str,
     act: impl Fn() + Send + Sync + 'static,
@@ -59,7 +59,7 @@ async fn a_corrupted_row_is_caught(engine: Engine) {
     })
     .await;
     let plan = planned(&service).await;
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!(report.subjects, 3);
     let why = report.left.keys().next().unwrap();
     assert!(why.contains("items") && why.contains("differ"), "{why}");
@@ -90,7 +90,7 @@ async fn a_corrupted_object_is_caught() {
     let service =
         service_that(&world, "catch up", move || std::fs::write(&file, "picture of X").unwrap()).await;
     let plan = planned(&service).await;
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!(report.subjects, 2);
     assert!(report.left.keys().next().unwrap().contains("object"), "{:?}", report.left);
 }
@@ -108,7 +108,7 @@ async fn a_put_in_any_stage_arrives() {
         })
         .await;
         let plan = planned(&service).await;
-        let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+        let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
         assert_eq!(report.subjects, 2, "{stage}: {:?}", report.left);
         wave::erase_wave(&service, &report.wave).await.unwrap();
         let there = std::fs::read_to_string(world.dir.path().join("new-objects/photos/2.jpg")).unwrap();
@@ -123,7 +123,7 @@ async fn a_taken_value_keeps_one_subject(engine: Engine) {
     world.tamper("new", "INSERT INTO accounts VALUES (900, 'IN', 'a3@example', 0)");
     let service = world.service().await;
     let plan = planned(&service).await;
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!(report.subjects, 4);
     assert!(report.left.keys().next().unwrap().contains("accounts"), "{:?}", report.left);
     let app = world.app("old").await;
@@ -193,7 +193,7 @@ async fn stale_plans_and_second_workers_are_refused() {
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     let error = wave::run_plan(&second, &plan, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Directory(domicile_directory::Error::Held { .. })), "{error}");
-    assert_eq!(first.await.unwrap().unwrap().remove(0).subjects, 3);
+    assert_eq!(first.await.unwrap().unwrap().reports.remove(0).subjects, 3);
 }
 
 /// Grace: nothing is erased before every stale route has ended.
@@ -202,7 +202,7 @@ async fn nothing_is_erased_before_the_grace_ends() {
     let world = World::new(Engine::Sqlite, 2).await;
     let service = world.service_with(None, |l| l.grace = std::time::Duration::from_secs(3600)).await;
     let plan = planned(&service).await;
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     let before = world.dump("old").await;
     let error = wave::erase_wave(&service, &report.wave).await.unwrap_err();
     assert!(error.to_string().contains("grace"), "{error}");
@@ -302,7 +302,7 @@ async fn what_the_new_home_deleted_is_not_forwarded() {
     })
     .await;
     let plan = planned(&service).await;
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!((report.subjects, report.objects), (2, 3));
     let there = world.dir.path().join("new-objects/photos/77.jpg");
     assert!(there.exists());
@@ -383,13 +383,14 @@ async fn a_late_upload_follows_who_moved_on() {
         let regions = &[("old", "DE"), ("new", "IN"), ("far", "FR")];
         let world = World::on(Ground { regions, ..Ground::plain(Engine::Sqlite) }, 2).await;
         let service = world.service().await;
-        let first = wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap();
+        let first =
+            wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap().reports;
         assert_eq!(first[0].subjects, 2);
         let app = world.app("new").await;
         assert_eq!(app.exec("UPDATE accounts SET country = 'FR' WHERE id = 1").await, Ok(1));
         let ask = domicile_mover::Ask { from: vec!["new".into()], ..ask() };
         let onwards = plan::stored(&service, &ask).await.unwrap();
-        let second = wave::run_plan(&service, &onwards, &Options::default()).await.unwrap();
+        let second = wave::run_plan(&service, &onwards, &Options::default()).await.unwrap().reports;
         assert_eq!((second[0].subjects, second[0].to.as_str()), (1, "far"));
 
         world.put_object("old", "photos/1.jpg", b"late picture of 1").await;

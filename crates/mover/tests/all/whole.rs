@@ -14,7 +14,7 @@ async fn moves_whole(engine: Engine) {
     assert_eq!(plan.stays["old"], 2);
     assert_eq!(plan.moves[0].tables.values().map(|s| s.rows).sum::<u64>(), 9 * 8);
 
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!((report.subjects, report.left.len(), report.objects), (9, 0, 9));
     assert_eq!(report.pauses_us.len(), 9);
     let pending = world.verified(&report.receipts.clone().unwrap());
@@ -74,9 +74,9 @@ async fn rehearses_and_moves_a_few_first(engine: Engine) {
     assert!(world.object_store("new").await.head("photos/3.jpg").await.unwrap().is_none());
 
     let first = Options { first: Some(3), ..Options::default() };
-    let report = wave::run_plan(&service, &plan, &first).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &first).await.unwrap().reports.remove(0);
     assert_eq!(report.subjects, 3);
-    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().remove(0);
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
     assert_eq!(report.subjects, 9, "the report is of the wave, the canary included");
     assert_eq!(world.dump("new").await["accounts"].len(), 9);
 }

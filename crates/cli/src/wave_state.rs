@@ -258,6 +258,9 @@ async fn about(service: &Service, facts: &WaveFacts) -> String {
     }
     let of = format!("{} of {}", count(facts.moved), counted(facts.planned, "subject"));
     let head = format!("wave {} is {}: {of} are at their new home", facts.id, facts.state);
+    if facts.state == WaveState::Moved {
+        return format!("{head}, {} of them are erased at {}", count(facts.erased), facts.from);
+    }
     if facts.state != WaveState::Open && facts.state != WaveState::Aborting {
         return head;
     }

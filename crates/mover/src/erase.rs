@@ -5,12 +5,16 @@
 
 use crate::batch::{Batch, Traveller};
 use crate::error::{At, Error, Result};
-use crate::objects;
 use crate::progress::Event;
 use crate::record::{Outcome, Reached};
+use crate::{objects, pace};
 use domicile_stores::records::{State, SubjectId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+
+/// Tries of one transaction against writers whose rows refer to those that go, some 20 s in all: it gives
+/// way to them and never waits.
+const GIVING_WAY_MAX: u32 = 40;
 
 /// What one batch's erase removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,15 +107,19 @@ async fn erase_objects(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
 
 async fn erase_rows(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
     let subjects: Vec<(SubjectId, u64)> = moved.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();
-    let mut total = 0;
+    let (mut total, mut round) = (0, 0);
     loop {
+        pace::back_off(round).await;
         // CRASH: what a transaction erased stays erased; the next one goes on.
-        let erased = batch
-            .source
-            .records
-            .erase_some(&batch.source_lease, &subjects, batch.limits().erase_rows)
-            .await
-            .at(batch.source)?;
+        let (lease, limit) = (&batch.source_lease, batch.limits().erase_rows);
+        let erased = match batch.source.records.erase_some(lease, &subjects, limit).await {
+            Err(error) if error.is_again() && round < GIVING_WAY_MAX => {
+                round += 1;
+                continue;
+            }
+            other => other.at(batch.source)?,
+        };
+        round = 0;
         let rows: u64 = erased.values().sum();
         if rows == 0 {
             return Ok(total);

@@ -9,6 +9,7 @@ mod load;
 mod memory;
 mod outage;
 mod pen;
+mod sides;
 mod standby;
 mod trouble;
 mod whole;

@@ -76,13 +76,29 @@ pub struct Ground {
     pub new_folder: Option<std::path::PathBuf>,
     /// Standbys of `old` that its `records` setting names.
     pub standbys: &'static str,
+    /// Further tables at every region, made after the rows above.
+    pub more: &'static str,
+    /// Their rows at `old`.
+    pub rows: &'static str,
+    /// Answers to questions of the data map by their name without the schema; others get their first choice.
+    pub answers: &'static [(&'static str, &'static str)],
 }
 
 impl Ground {
     /// The old and the new region on the common cluster or in files, the control store in a file.
     pub fn plain(engine: Engine) -> Self {
         let regions = &[("old", "DE"), ("new", "IN")];
-        Self { engine, regions, clusters: BTreeMap::new(), create_new: "", new_folder: None, standbys: "" }
+        Self {
+            engine,
+            regions,
+            clusters: BTreeMap::new(),
+            create_new: "",
+            new_folder: None,
+            standbys: "",
+            more: "",
+            rows: "",
+            answers: &[],
+        }
     }
 
     /// PostgreSQL, one place (a region or `control`) on a cluster of its own.
@@ -128,6 +144,7 @@ impl World {
             control.sql("postgres", &format!("CREATE DATABASE {name} OWNER domicile"));
         }
         world.fill(indians).await;
+        world.extend().await;
         let service = world.service().await;
         service.directory.migrate().await.unwrap();
         world.adopt(&service).await;
@@ -167,6 +184,28 @@ impl World {
             }
             self.put_object("old", &format!("photos/{id}.jpg"), format!("picture of {id}").as_bytes()).await;
             app.exec(&format!("INSERT INTO photos VALUES ({id}, {id}, 'photos/{id}.jpg')")).await.unwrap();
+        }
+    }
+
+    async fn extend(&self) {
+        for (region, _) in self.ground.regions {
+            match self.engine {
+                Engine::Sqlite => {
+                    let db = rusqlite::Connection::open(self.sqlite(region)).unwrap();
+                    db.execute_batch(self.ground.more).unwrap();
+                }
+                Engine::Postgres => self.owner(
+                    region,
+                    &format!(
+                        "{} GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app",
+                        self.ground.more
+                    ),
+                ),
+            }
+        }
+        let app = self.app("old").await;
+        for row in self.ground.rows.split(';').map(str::trim).filter(|row| !row.is_empty()) {
+            app.exec(row).await.unwrap();
         }
     }
 
@@ -285,9 +324,11 @@ impl World {
         let unanswered: Vec<(String, Vec<String>)> =
             map.unanswered().map(|q| (q.ask.to_string(), q.choices.clone())).collect();
         for (id, choices) in unanswered {
+            let plain = id.replace("public.", "").replace("main.", "");
+            let wanted = self.ground.answers.iter().find(|(ask, _)| *ask == plain).map(|(_, answer)| *answer);
             let answer = choices
                 .iter()
-                .find(|c| c.contains("object") || c.as_str() == "yes")
+                .find(|c| wanted.map_or(c.contains("object") || c.as_str() == "yes", |w| w == c.as_str()))
                 .unwrap_or(&choices[0])
                 .clone();
             assert!(map.answer(&id, &answer), "{id}: {choices:?}");

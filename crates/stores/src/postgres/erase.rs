@@ -171,40 +171,51 @@ pub(super) async fn delete_keys(
     Ok(deleted.filter(|(_, n)| *n > 0).collect())
 }
 
-/// A foreign key of `from` to `to` that child-first order does not settle: `to` stands later, or is
-/// `from` itself. `blank` are its columns that can be NULL.
+/// A foreign key of `from` to `to` whose rows must let go before those of `to` can be deleted.
 struct Loop<'a> {
     from: &'a MappedTable,
     from_ix: TableIx,
     columns: &'a [String],
     referenced: &'a [String],
+    /// The columns that are set to NULL.
     blank: Vec<&'a str>,
+    /// The data map answers them `null`: they are neither moved nor in a digest, so that whoever's row it
+    /// is loses them. Else `to` stands later than `from` or is `from` itself, child-first order does not
+    /// settle it, and only rows that go themselves are changed.
+    anyones: bool,
 }
 
 /// Loops that end at `to`.
 fn loops(layout: &Layout, to: TableIx) -> Vec<Loop<'_>> {
     let mut found = Vec::new();
-    for (ix, from) in layout.tables.iter().enumerate().take(to + 1) {
-        let owner = match &from.owner {
-            Owner::Root { column } | Owner::Direct { column } => Some(column),
-            Owner::Derived { .. } => None,
-        };
+    for (from_ix, from) in layout.tables.iter().enumerate() {
         let stands =
             |name: &str| !layout.dropped_foreign_keys.contains(&(from.name.clone(), name.to_owned()));
         let keys = from.foreign_keys.iter().filter(|fk| stands(&fk.name));
         for fk in keys.filter(|fk| fk.references == layout.tables[to].name) {
-            let nullable = |c: &&String| {
-                let declared = from.columns.iter().any(|m| &m.name == *c && !m.not_null);
-                declared && !from.key.contains(c) && owner != Some(*c)
+            let (columns, referenced) = (&fk.columns[..], &fk.referenced[..]);
+            let among = |pick: &dyn Fn(&String) -> bool| -> Vec<&str> {
+                columns.iter().filter(|c| pick(c)).map(String::as_str).collect()
             };
-            let blank: Vec<&str> = fk.columns.iter().filter(nullable).map(String::as_str).collect();
-            if !blank.is_empty() {
-                let (columns, referenced) = (&fk.columns[..], &fk.referenced[..]);
-                found.push(Loop { from, from_ix: ix, columns, referenced, blank });
+            let blanked = among(&|c| from.blanked.contains(c));
+            let anyones = !blanked.is_empty();
+            let blank = if anyones { blanked } else { among(&|c| can_be_null(from, c)) };
+            if anyones || (from_ix <= to && !blank.is_empty()) {
+                found.push(Loop { from, from_ix, columns, referenced, blank, anyones });
             }
         }
     }
     found
+}
+
+/// The column may be NULL, and the row keeps its key and its owner without it.
+fn can_be_null(table: &MappedTable, column: &String) -> bool {
+    let owner = match &table.owner {
+        Owner::Root { column } | Owner::Direct { column } => Some(column),
+        Owner::Derived { .. } => None,
+    };
+    let declared = table.columns.iter().any(|m| &m.name == column && !m.not_null);
+    declared && !table.key.contains(column) && owner != Some(column)
 }
 
 fn blanking(blank: &[&str]) -> String {
@@ -214,34 +225,76 @@ fn blanking(blank: &[&str]) -> String {
 /// Statements that blank references to the keys ($1) of `to` (owned by $2) which would stop or extend
 /// their deletion.
 fn unlink_keys(layout: &Layout, to: TableIx) -> Vec<String> {
-    let statement = |l: Loop<'_>| {
-        let (way, referring) = (Way::to_owner(layout, to), Way::to_owner_as_c(layout, l.from_ix));
-        let referred = l.columns.iter().zip(l.referenced);
-        let mut conditions: Vec<String> = referred
-            .map(|(own, theirs)| format!("{} = {}", quote::column("c0", own), quote::column("t0", theirs)))
-            .collect();
-        conditions.push(paths::key_in(&layout.tables[to], "t0", "$1"));
-        conditions.push(paths::owner_is_any(layout, &way, "$2"));
-        // Another subject's row is blanked only where the data map says that it may be.
-        if !l.blank.iter().any(|c| l.from.blanked.iter().any(|b| b == c)) {
-            conditions.push(paths::owner_is_any(layout, &referring, "$2"));
-        }
-        referring.update(&blanking(&l.blank), Some(&way), &conditions)
-    };
-    loops(layout, to).into_iter().map(statement).collect()
+    let way = Way::to_owner(layout, to);
+    let mine = [paths::key_in(&layout.tables[to], "t0", "$1"), paths::owner_is_any(layout, &way, "$2")];
+    let mut statements = unlink_anyones(layout, to, &mine);
+    for l in loops(layout, to).into_iter().filter(|l| !l.anyones) {
+        let referring = Way::to_owner_as_c(layout, l.from_ix);
+        let mut conditions = l.refers();
+        conditions.extend_from_slice(&mine);
+        conditions.push(paths::owner_is_any(layout, &referring, "$2"));
+        statements.push(referring.update(&blanking(&l.blank), Some(&way), &conditions));
+    }
+    statements
 }
 
-/// Statements that blank references of the subjects' ($1) rows to rows that are deleted before them.
-/// A self-reference needs none where all rows go in one statement.
+/// Statements that blank anybody's references, answered `null`, to the rows of `to` that are `mine`.
+///
+/// Subjects whose writers are at work own some of them. INVARIANT: no lock is waited for, so the mover is
+/// in no deadlock with a writer: it gives way, and the transaction is repeated. The rows that go are locked
+/// before: nobody can begin to refer to them behind the blanking.
+fn unlink_anyones(layout: &Layout, to: TableIx, mine: &[String]) -> Vec<String> {
+    let way = Way::to_owner(layout, to);
+    let mut statements = Vec::new();
+    for l in loops(layout, to).into_iter().filter(|l| l.anyones) {
+        if statements.is_empty() {
+            statements.push(held(&way.select(mine), "FOR UPDATE OF t0"));
+        }
+        let referring = Way::alone_as_c(layout, l.from_ix);
+        let mut conditions = l.refers();
+        conditions.extend_from_slice(mine);
+        statements.push(held(&referring.select_both(&way, &conditions), &format!("{} OF c0", l.lock())));
+        statements.push(referring.update(&blanking(&l.blank), Some(&way), &conditions));
+    }
+    statements
+}
+
+impl Loop<'_> {
+    /// Row `c0` refers to row `t0`.
+    fn refers(&self) -> Vec<String> {
+        let pairs = self.columns.iter().zip(self.referenced);
+        pairs
+            .map(|(own, theirs)| format!("{} = {}", quote::column("c0", own), quote::column("t0", theirs)))
+            .collect()
+    }
+
+    /// The lock that an UPDATE of the blanked columns takes.
+    fn lock(&self) -> &'static str {
+        let unique = |c: &&str| self.from.uniques.iter().any(|u| u.columns.iter().any(|own| own == c));
+        if self.blank.iter().any(unique) { "FOR UPDATE" } else { "FOR NO KEY UPDATE" }
+    }
+}
+
+/// Locks what is selected without waiting for anybody.
+fn held(rows: &str, lock: &str) -> String {
+    format!("WITH held AS (SELECT 1 {rows} {lock} NOWAIT) SELECT count(*) FROM held")
+}
+
+/// Statements that blank references of the subjects' ($1) rows to rows that are deleted before them, and
+/// of anybody's rows where the data map says so. A self-reference needs none where all rows go in one
+/// statement.
 pub(super) fn unlink_owned(layout: &Layout) -> Vec<String> {
-    let all = (0..layout.tables.len()).flat_map(|to| {
-        loops(layout, to).into_iter().filter(move |l| l.from_ix != to).map(|l| {
+    let mut all = Vec::new();
+    for to in 0..layout.tables.len() {
+        let mine = paths::owner_is_any(layout, &Way::to_owner(layout, to), "$1");
+        all.extend(unlink_anyones(layout, to, &[mine]));
+        for l in loops(layout, to).into_iter().filter(|l| !l.anyones && l.from_ix != to) {
             let way = Way::to_owner(layout, l.from_ix);
             let set: Vec<String> =
                 l.blank.iter().map(|c| format!("{} IS NOT NULL", quote::column("t0", c))).collect();
             let mine = [paths::owner_is_any(layout, &way, "$1"), format!("({})", set.join(" OR "))];
-            way.update(&blanking(&l.blank), None, &mine)
-        })
-    });
-    all.collect()
+            all.push(way.update(&blanking(&l.blank), None, &mine));
+        }
+    }
+    all
 }

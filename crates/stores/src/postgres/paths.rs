@@ -30,6 +30,11 @@ impl Way {
         Self::walk(layout, table, None, 'c')
     }
 
+    /// A row of `table` as `c0`, whosever it is; `owner` is meaningless.
+    pub(super) fn alone_as_c(layout: &Layout, table: TableIx) -> Self {
+        Self::walk(layout, table, Some(table), 'c')
+    }
+
     /// From a row of `table` to the row of `ancestor` it hangs on; `None` where its path does not
     /// lead there. `owner` is then meaningless, the ancestor's alias is the second value.
     pub(super) fn to_ancestor(layout: &Layout, table: TableIx, ancestor: TableIx) -> Option<(Self, String)> {
@@ -84,6 +89,15 @@ impl Way {
         let tables: Vec<&str> =
             [also, &self.head].into_iter().chain(self.parents.iter().map(String::as_str)).collect();
         format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
+    }
+
+    /// The same with another way's tables and joins.
+    pub(super) fn select_both(&self, other: &Way, conditions: &[String]) -> String {
+        let heads = [&self.head, &other.head].into_iter();
+        let tables: Vec<&str> =
+            heads.chain(&self.parents).chain(&other.parents).map(String::as_str).collect();
+        let conditions: Vec<String> = other.on.iter().chain(conditions).cloned().collect();
+        format!("FROM {} WHERE {}", tables.join(", "), self.all(&conditions))
     }
 
     /// The parents and another table, without `t0` itself, for a subquery about a row `t0` outside.

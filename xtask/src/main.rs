@@ -3,6 +3,7 @@
 
 mod bench;
 mod chinook;
+mod model;
 mod test;
 mod tidy;
 
@@ -21,6 +22,10 @@ cargo xtask <chore>
   bench move [--quick] [--only whole,pause,guard,memory] ...
                    measures the move against the raw COPY pipe, the pause under load, the guard's cost and
                    the mover's memory; Markdown on stdout (docs/benchmarks.md keeps what was measured)
+  model [--small] [--paths] [NAME ...]
+                   explores the model of the move whole (crates/mover/model, about three minutes on two cores), then
+                   every broken variant and every known weakness until it is caught; Markdown on stdout
+                   (docs/model.md keeps a table). --paths: how, step by step, in words
   tidy             checks what the compiler can't: layers between crates, lengths of files
 ";
 
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("test") => test::run(&args[1..]),
         Some("bench") => bench::run(&args[1..]),
+        Some("model") => model::run(&args[1..]),
         Some("tidy") => tidy::run(),
         Some(walk @ ("chinook" | "odd")) => chinook::run(walk, &args[1..]),
         _ => {

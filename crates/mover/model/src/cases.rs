@@ -1,0 +1,49 @@
+//! Which scope shows what is broken, and by which property it is caught.
+
+use crate::broken::{Broken, Weakness};
+use crate::properties as p;
+use crate::scope::{self, Scope};
+
+/// Where a broken variant is looked at, and what has to break.
+///
+/// [`Broken::CutoverBeforeVerify`] is run with [`Weakness::CopiedForEver`]: with nothing else wrong the comparison
+/// never finds anything, and leaving it out breaks nothing. It is a net, and that is what falls into it.
+pub fn of_broken(broken: Broken) -> (Scope, &'static str) {
+    match broken {
+        Broken::FenceAfterLastCatchUp => (scope::WRITERS, p::NOTHING_LOST),
+        Broken::CutoverBeforeVerify => (scope::FORGOTTEN, p::NOTHING_LOST),
+        Broken::NoToken => (scope::WORKERS, p::NOTHING_LOST),
+        Broken::TakeoverDoesNotWait => (scope::WORKERS, p::NOTHING_LOST),
+        Broken::ActivateBeforeCutover => (scope::WORKERS, p::NOTHING_LOST),
+        Broken::UnfenceAfterSeal => (scope::WORKERS, p::NOTHING_LOST),
+        Broken::SettleByRead => (scope::WORKERS, p::NOTHING_LOST),
+        Broken::ForgetBeforeCommit => (scope::WORKERS, p::NO_DIFFERENCE),
+        Broken::MarkWithoutGen => (scope::WRITERS, p::NOTHING_LOST),
+        Broken::FenceWithoutGen => (scope::WRITERS, p::NOTHING_LOST),
+        Broken::OwnerChangeWithoutBump => (scope::WRITERS, p::NOTHING_LOST),
+        Broken::OwnerChangeWithoutSubtree => (scope::NEIGHBOUR, p::NO_DIFFERENCE),
+        Broken::SealWithoutState => (scope::WRITERS, p::NOTHING_LOST),
+        Broken::FenceFromHome => (scope::CRASHES, p::NOTHING_LOST),
+        Broken::SealNotDurable => (scope::CRASHES, p::NOTHING_LOST),
+        Broken::CopyNotDurable => (scope::CRASHES, p::NOTHING_LOST),
+        Broken::ActivateNotDurable => (scope::CRASHES, p::MOVED_IS_SETTLED),
+        Broken::NoStandbyWait => (scope::FAIL_OVER, p::NOTHING_LOST),
+    }
+}
+
+/// What else is wrong in that run.
+pub fn with_weakness(broken: Broken) -> Option<Weakness> {
+    (broken == Broken::CutoverBeforeVerify).then_some(Weakness::CopiedForEver)
+}
+
+/// The same for the code as it is.
+pub fn of_weakness(weakness: Weakness) -> (Scope, &'static str) {
+    match weakness {
+        Weakness::SkippedRows => (scope::WRITERS, p::STAYS_AT_HOME),
+        Weakness::UnmarkedKeepsCopy => (scope::CRASHES, p::TARGET_IS_EMPTY),
+        Weakness::RecordBeforeLease => (scope::ABORT, p::STAYS_AT_HOME),
+        Weakness::CopiedForEver => (scope::WORKERS, p::NO_DIFFERENCE),
+        Weakness::FailOverUnnoticed => (scope::FROZEN, p::NOTHING_LOST),
+        Weakness::TargetNotFlushed => (scope::TARGET_FAILS_OVER, p::NOTHING_LOST),
+    }
+}

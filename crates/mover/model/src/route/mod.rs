@@ -1,0 +1,208 @@
+//! The route of a batch, a step a transaction. One file a stage, as in `mover/src`; [`Model::step`] is
+//! `route::run` and holds the only match on where a worker stands.
+//!
+//! Every step is atomic: one transaction at one database, one call of the directory, or one snapshot. Where
+//! the mover holds a write transaction open at the target while it reads the source (`copy`, `round`),
+//! its beginning and its commit are two steps, since a takeover must not overlook it.
+
+mod begin;
+mod catch_up;
+mod copy;
+mod cutover;
+mod erase;
+mod fence;
+mod leave;
+mod verify;
+
+use crate::broken::Broken;
+use crate::disk::Commit;
+use crate::moves::{Event, Model, Way};
+use crate::state::{At, Round, SOURCE, State, Subjects, TARGET, Worker, each, only};
+
+/// A step: `None` where it can't be taken in this way.
+type Taken = Option<()>;
+
+impl Model {
+    /// In which ways a worker's next step can go.
+    pub(crate) fn ways(&self, state: &State, worker: &Worker) -> Vec<Way> {
+        let mut ways = vec![Way::Plain];
+        if self.forgettable(worker.at) && self.may_forget(state, place(worker.at)) {
+            ways.push(Way::Forgettable);
+        }
+        match worker.at {
+            At::MarkWait | At::FenceWait | At::Standbys => ways.push(Way::TimesOut),
+            At::Seal => ways.extend([1, 2, 3].into_iter().filter(|m| m & !worker.group == 0).map(Way::Late)),
+            At::Swap if state.left.unanswered > 0 => ways.push(Way::Unanswered),
+            At::FenceBegin if worker.going.count_ones() > u32::from(self.scope.group) => {
+                ways.push(Way::Second)
+            }
+            _ => {}
+        }
+        ways
+    }
+
+    /// `Transition::may_be_forgotten` and `forget`, and what is broken.
+    fn forgettable(&self, at: At) -> bool {
+        match at {
+            At::PutBack | At::MarkBegin | At::MarkWait | At::MarkUndo | At::RoundForget => true,
+            At::FenceBegin | At::FenceWait | At::FenceUndo | At::Unequal | At::SealLate => true,
+            At::Seal => self.broken == Some(Broken::SealNotDurable),
+            At::CopyWrite | At::RoundWrite => self.broken == Some(Broken::CopyNotDurable),
+            At::ActivateTarget => self.broken == Some(Broken::ActivateNotDurable),
+            _ => false,
+        }
+    }
+
+    fn may_forget(&self, state: &State, at: usize) -> bool {
+        state.left.db_crashes[at] > 0
+    }
+
+    /// How this step's commit waits for the disk.
+    fn how(&self, at: At, way: Way) -> Commit {
+        match way {
+            Way::Forgettable => Commit::Forgettable,
+            _ if self.forgettable(at) => Commit::Flushed,
+            _ => Commit::Durable,
+        }
+    }
+
+    /// Takes the next step of a worker.
+    pub(crate) fn step(&self, state: &State, slot: usize, way: Way) -> Option<State> {
+        let mut next = *state;
+        let mut worker = state.workers[slot];
+        if self.turned_away(state, &worker) {
+            self.saw(Event::TurnedAway);
+            next.workers[slot] = Worker::default();
+            return (way == Way::Plain).then_some(next);
+        }
+        if worker.stale && !leaves_source_alone(worker.at) {
+            next.workers[slot] = Worker::default();
+            return (way == Way::Plain).then_some(next);
+        }
+        let (s, w) = (&mut next, &mut worker);
+        match w.at {
+            At::Idle => return None,
+            At::TakeSource => self.take_source(s, w),
+            At::TakeTarget => self.take_target(s, w, 1 - slot),
+            At::ReadDirectory => self.read_directory(s, w),
+            At::ReadSource => self.read_source(s, w),
+            At::Settle => self.settle(s, w),
+            At::BackToMoving => self.back_to_moving(s, w),
+            At::ActivateTarget => self.activate_target(s, w, way),
+            At::ActivateSource => self.activate_source(s, w),
+            At::SaveMoved => self.save_moved(s, w),
+            At::PutBack => self.put_back(s, w, way),
+            At::MarkBegin => self.mark_begin(s, w, way),
+            At::MarkWait => self.mark_wait(s, w, way),
+            At::MarkUndo => self.mark_undo(s, w, way),
+            At::Unmarked => self.unmarked(s, w),
+            At::Arrive => self.arrive(s, w),
+            At::CopyRead => self.copy_read(s, w),
+            At::CopyWrite => self.copy_write(s, w, way),
+            At::CopyDone => self.copy_done(s, w),
+            At::RoundRead => self.round_read(s, w),
+            At::RoundWrite => self.round_write(s, w, way),
+            At::RoundForget => self.round_forget(s, w, way),
+            At::Compare => self.compare(s, w),
+            At::FenceBegin => self.fence_begin(s, w, way),
+            At::FenceWait => self.fence_wait(s, w, way),
+            At::FenceUndo => self.fence_undo(s, w, way),
+            At::Check => self.check(s, w),
+            At::Unequal => self.unequal(s, w, way),
+            At::Seal => self.seal(s, w, way),
+            At::SealLate => self.seal_late(s, w, way),
+            At::Standbys => self.standbys(s, w, way),
+            At::Swap => self.swap(s, w, way),
+            At::LeaveClear => self.leave_clear(s, w),
+            At::LeaveDrop => self.leave_drop(s, w),
+            At::LeaveHome => self.leave_home(s, w),
+            At::LeaveForget => self.leave_forget(s, w),
+            At::Finish => self.finish(s, w),
+            At::EraseStandbys => self.erase_standbys(s, w),
+            At::EraseRows => self.erase_rows(s, w),
+            At::EraseCheck => self.erase_check(s, w),
+            At::EraseDrop => self.erase_drop(s, w),
+            At::EraseNote => self.erase_note(s, w),
+        }?;
+        next.workers[slot] = if worker.at == At::Idle { Worker::default() } else { worker };
+        Some(next)
+    }
+
+    /// Every transaction that the mover writes with has read its lease's token first (`HELD`,
+    /// `begin_with_lease`); who finds another one gets `LeaseLost`, which no retry mends.
+    fn turned_away(&self, state: &State, w: &Worker) -> bool {
+        let Some(at) = checks_token(state, w) else { return false };
+        self.broken != Some(Broken::NoToken) && w.token[at] != state.db(at).token
+    }
+
+    /// `Batch::save`: the record as the worker has it.
+    fn save(&self, s: &mut State, w: &Worker) {
+        s.store[SOURCE].commit(Commit::Durable, |db| db.record = w.record);
+    }
+
+    /// `CutOver` goes to `fence` again with what is left, or the batch is at its end.
+    fn next_fence(&self, w: &mut Worker) {
+        w.group = 0;
+        if w.going == 0 { w.at = At::Finish } else { self.next_round(w, Round::BeforeFence) }
+    }
+
+    fn next_round(&self, w: &mut Worker, round: Round) {
+        w.round = round;
+        w.at = At::RoundRead;
+    }
+
+    /// Who has failed once more, and who of them too often (`count_failures`).
+    fn count_failures(&self, w: &mut Worker, failed: Subjects) -> Subjects {
+        let mut out = 0;
+        for who in each(failed) {
+            w.tries[who] += 1;
+            if w.tries[who] >= self.scope.tries {
+                out |= only(who);
+                w.tries[who] = 0;
+            }
+        }
+        out
+    }
+
+    /// `batch.reached(Activated)`.
+    fn finish(&self, s: &mut State, w: &mut Worker) -> Taken {
+        w.record.reached = crate::state::Reached::Activated;
+        self.save(s, w);
+        w.at = At::Idle;
+        Some(())
+    }
+}
+
+/// The database that a step writes to.
+fn place(at: At) -> usize {
+    match at {
+        At::Arrive | At::CopyRead | At::CopyWrite | At::RoundWrite => TARGET,
+        At::ActivateTarget | At::LeaveClear | At::LeaveDrop => TARGET,
+        _ => SOURCE,
+    }
+}
+
+/// The step makes no call to the source, or the first one.
+fn leaves_source_alone(at: At) -> bool {
+    let first = matches!(at, At::TakeSource | At::TakeTarget | At::ReadDirectory | At::Settle | At::Swap);
+    first || (place(at) == TARGET && at != At::CopyRead)
+}
+
+/// Whose token a step reads. A write transaction at the target read it when it began.
+fn checks_token(state: &State, w: &Worker) -> Option<usize> {
+    match w.at {
+        At::Idle | At::TakeSource | At::TakeTarget | At::ReadDirectory | At::ReadSource => None,
+        At::Settle | At::Swap | At::Check | At::CopyWrite | At::RoundWrite | At::Standbys => None,
+        At::EraseStandbys | At::EraseCheck => None,
+        At::RoundRead => (state.db(SOURCE).changed & w.entries_wanted() != 0).then_some(TARGET),
+        at => Some(place(at)),
+    }
+}
+
+impl Worker {
+    /// Entries of the round's subjects.
+    fn entries_wanted(&self) -> u8 {
+        let whose = if self.round == Round::UnderFence { self.group } else { self.going };
+        crate::state::entries(whose)
+    }
+}

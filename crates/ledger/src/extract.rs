@@ -4,7 +4,7 @@
 use crate::lines::{Lines, print};
 use crate::merkle::{ProofBuilder, leaf_hash};
 use crate::verify::{Opening, whole};
-use crate::{Error, HEADER_BYTES_MAX, LINE_BYTES_MAX, ReceiptSecret, Result, verify};
+use crate::{Error, HEADER_BYTES_MAX, LINE_BYTES_MAX, OPENING_BYTES_MAX, ReceiptSecret, Result, verify};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 
 /// Writes the single receipt of `subject` from the receipts file `file` and flushes `out`.
@@ -38,7 +38,7 @@ pub fn extract(
     let index = wanted.ok_or(Error::NoSuchSubject)?;
     let (line, path) = proof(&mut file, index, whole.header.subjects.size)?;
     let opening = print(&Opening { subject: subject.to_owned(), salt, index, path })?;
-    if opening.len() > LINE_BYTES_MAX {
+    if opening.len() > OPENING_BYTES_MAX {
         return Err(Error::record("the opening's line is too long"));
     }
     let receipt =

@@ -74,6 +74,8 @@ pub use write::{ReceiptWriter, Written};
 
 /// The longest header line read or written, bytes: tables and reasons of a database with thousands of tables.
 pub const HEADER_BYTES_MAX: usize = 8 << 20;
+/// The longest opening of a single receipt read or written, bytes: a subject's id of a MiB, in escapes.
+pub const OPENING_BYTES_MAX: usize = 8 << 20;
 /// The longest other line read or written, bytes: a subject with rows in thousands of tables.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// The most subjects in one file.

@@ -5,8 +5,8 @@ use crate::lines::{Lines, canonical};
 use crate::merkle::{Tree, leaf_hash, root_from_path};
 use crate::totals::Tally;
 use crate::{
-    Digest, Error, FORMAT, HEADER_BYTES_MAX, LINE_BYTES_MAX, Result, SUBJECTS_MAX, Salt, SubjectRecord,
-    VERSION, VerifyingKey,
+    Digest, Error, FORMAT, HEADER_BYTES_MAX, LINE_BYTES_MAX, OPENING_BYTES_MAX, Result, SUBJECTS_MAX, Salt,
+    SubjectRecord, VERSION, VerifyingKey,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -182,7 +182,9 @@ fn body(
     let (mut tree, mut tally) = (Tree::default(), Tally::default());
     let mut before: Option<(SubjectRecord, Digest)> = None;
     loop {
-        let line = lines.need(LINE_BYTES_MAX, "the empty line before the signatures")?;
+        // Only the second line after the header may be an opening.
+        let bytes_max = if tree.size() == 1 { OPENING_BYTES_MAX } else { LINE_BYTES_MAX };
+        let line = lines.need(bytes_max, "the empty line before the signatures")?;
         if line.is_empty() {
             break;
         }

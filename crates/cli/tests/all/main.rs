@@ -7,6 +7,7 @@ mod bad_input;
 mod demo;
 mod down;
 mod interrupted;
+mod odd_ids;
 mod receipts;
 mod servers;
 mod services;

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 mod regions;
 mod waves;
 
-pub use regions::{ChosenRegion, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand};
-pub use waves::{MoveArgs, PlanArgs, StatusArgs, WaveArg, WaveName};
+pub use regions::{
+    ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand,
+};
+pub use waves::{MoveArgs, PlanArgs, StatusArgs, VerifyArgs, WaveArg, WaveName};
 
 /// Puts every user's data in the region where it may live, moves it there live, and proves it.
 #[derive(Debug, Parser)]
@@ -68,6 +70,9 @@ pub enum Command {
     /// Install the guard in the regions' databases, and look after it
     #[command(subcommand)]
     Guard(GuardCommand),
+    /// Sign-up's first step: give new subjects their one home in the directory
+    #[command(after_help = REGISTER)]
+    Register(RegisterArgs),
     /// Prepare a new region, keep shared tables in step
     #[command(subcommand)]
     Region(RegionCommand),
@@ -99,10 +104,8 @@ pub enum Command {
     #[command(after_help = waves::ERASE)]
     Erase(WaveArg),
     /// Check that every subject has exactly one home, and rows nowhere else
-    #[command(
-        after_help = "Reads every subject in every region; changes nothing. Exit code 3 where\nsomething is not as it must be.\n\nExample:\n  domicile verify"
-    )]
-    Verify(WaveArg),
+    #[command(after_help = waves::VERIFY)]
+    Verify(VerifyArgs),
     /// Show where one subject lives, and what is where
     #[command(
         after_help = "SUBJECT is the value of the root table's key.\n\nExample:\n  domicile locate 4711"
@@ -159,6 +162,28 @@ pub struct InitArgs {
     /// Where to write
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
+}
+
+const REGISTER: &str = "\
+Prints the epoch for the next step, in the region, in the transaction of the subject's first row:
+  PostgreSQL  select domicile.sign_up(SUBJECT, EPOCH)
+  SQLite      INSERT INTO domicile_signup(subject, epoch) VALUES (SUBJECT, EPOCH)
+Safe to repeat. A subject whose home is another region is refused and keeps it (exit code 3): sign it
+up there. Without SUBJECT the keys are read from stdin, one a line.
+
+Examples:
+  domicile register 4711 --region mumbai
+  domicile register --region mumbai --json < new-users.txt";
+
+/// `domicile register`.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// Values of the root table's key; without any they are read from stdin, one a line
+    #[arg(value_name = "SUBJECT")]
+    pub subjects: Vec<String>,
+    /// The region that becomes their home
+    #[arg(long, value_name = "ID")]
+    pub region: String,
 }
 
 /// `domicile answer`.

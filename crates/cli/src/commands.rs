@@ -15,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod receipt;
 pub mod region;
+pub mod register;
 pub mod resume;
 pub mod shell;
 pub mod status;
@@ -37,6 +38,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Answer(args) => answer::run(app, args),
         Command::Check => check::run(app).await,
         Command::Guard(command) => guard::run(app, command).await,
+        Command::Register(args) => register::run(app, args).await,
         Command::Region(command) => region::run(app, command).await,
         Command::Plan(args) => plan::run(app, args).await,
         Command::Move(args) => moving::run(app, args).await,

@@ -37,25 +37,26 @@ pub fn make(folder: &Path, regions: &[&str]) -> Result<Vec<PathBuf>> {
         write(RECEIPTS.to_owned(), &ReceiptSecret::generate().map_err(|e| of_ledger(&e))?.to_text(), 0o600)?;
     }
     for region in regions {
-        if !folder.join(format!("{region}.key")).exists() {
+        // A pair is made only where neither half is: a new key under an old region's name could not
+        // prove what the old one signed, and its public half must not be written over.
+        if !folder.join(format!("{region}.key")).exists() && !folder.join(format!("{region}.pub")).exists() {
             let key = SigningKey::generate(region).map_err(|e| of_ledger(&e))?;
-            // The public half first: a region with a `.key` has its `.pub`, too.
-            write(format!("{region}.pub"), &format!("{}\n", key.verifying_key()), 0o644)?;
+            // CRASH: a key without its public half, which is written again from it below.
             write(format!("{region}.key"), &key.to_text(), 0o600)?;
+        }
+        let (path, public) = (folder.join(format!("{region}.key")), folder.join(format!("{region}.pub")));
+        if path.exists() && !public.exists() {
+            let key = SigningKey::from_text(&secret_text(&path)?).map_err(|e| unusable(&path, &e))?;
+            write(format!("{region}.pub"), &format!("{}\n", key.verifying_key()), 0o644)?;
         }
     }
     Ok(files)
 }
 
-/// Writes a file that must not exist yet. A public key without its private one is replaced.
+/// Writes a file that must not exist yet.
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).mode(mode);
-    if path.extension().is_some_and(|e| e == "pub") {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
+    options.write(true).mode(mode).create_new(true);
     let mut file = options.open(path).map_err(|e| failure::of_file("write the key", path, &e))?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(|e| failure::of_file("write the key", path, &e))?;
@@ -76,15 +77,63 @@ pub fn receipts(config: &Config) -> Result<ReceiptSecret> {
     ReceiptSecret::from_text(&text).map_err(|e| unusable(&config.keys.join(RECEIPTS), &e))
 }
 
-/// The signing keys of these regions; one that has none yet gets a pair.
+/// The signing keys of these regions; one that has neither half of a pair yet gets one.
 pub fn signing(config: &Config, regions: &[&str]) -> Result<BTreeMap<String, SigningKey>> {
     make(&config.keys, regions)?;
-    let read = |region: &&str| {
-        let path = config.keys.join(format!("{region}.key"));
-        let key = SigningKey::from_text(&secret_text(&path)?).map_err(|e| unusable(&path, &e))?;
-        Ok(((*region).to_owned(), key))
-    };
+    let read = |region: &&str| Ok(((*region).to_owned(), one(&config.keys, region)?));
     regions.iter().map(read).collect()
+}
+
+/// Are the signing keys of these regions as they must be? Makes none: a region that has neither half gets
+/// its pair when it is first needed.
+pub fn check_signing(config: &Config, regions: &[&str]) -> Result<()> {
+    for region in regions {
+        let has = |half: &str| config.keys.join(format!("{region}.{half}")).exists();
+        if has("key") || has("pub") {
+            one(&config.keys, region)?;
+        }
+    }
+    Ok(())
+}
+
+/// One region's signing key; its public half must be the one that was given away.
+fn one(folder: &Path, region: &str) -> Result<SigningKey> {
+    let path = folder.join(format!("{region}.key"));
+    let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => lost(&path, region),
+        _ => missing(&path, &e),
+    })?;
+    check_mode(&path)?;
+    let key = SigningKey::from_text(&text).map_err(|e| unusable(&path, &e))?;
+    let public = folder.join(format!("{region}.pub"));
+    let given = fs::read_to_string(&public).unwrap_or_default();
+    if !given.is_empty() && given.trim() != key.verifying_key().to_string() {
+        return Err(Failure::usage(
+            "key-other",
+            format!("{} and {} are not of one pair", path.display(), public.display()),
+            "receipts are signed with the first, and whoever has the second could not verify them",
+            "restore both from your backup of the keys folder",
+        ));
+    }
+    Ok(key)
+}
+
+/// The public half is there, so receipts may have been signed: no other key can take its place.
+fn lost(path: &Path, region: &str) -> Box<Failure> {
+    Failure::usage(
+        "key-missing",
+        format!("there is no key at {}", path.display()),
+        format!(
+            "{region}.pub beside it is its public half: receipts of {region} are signed with this key, and a new one could not verify them"
+        ),
+        format!(
+            "restore {} from your backup of the keys folder\n\
+             # lost for good? keep {region}.pub by another name: old receipts verify by it\n\
+             mv {1}/{region}.pub {1}/{region}-old.pub   # the next move makes a new pair",
+            path.display(),
+            path.parent().unwrap_or(path).display()
+        ),
+    )
 }
 
 /// Public keys of files and of folders' `*.pub`.
@@ -182,6 +231,25 @@ mod tests {
         }
         let before = fs::read(folder.join("oregon.key")).unwrap();
         assert_eq!(make(&folder, &["oregon"]).unwrap().len(), 0);
+        // A key that is lost is not replaced in silence, and what was given away is not written over.
+        let public_half = fs::read(folder.join("oregon.pub")).unwrap();
+        fs::remove_file(folder.join("oregon.key")).unwrap();
+        assert_eq!(make(&folder, &["oregon"]).unwrap().len(), 0);
+        assert_eq!(one(&folder, "oregon").unwrap_err().code, "key-missing");
+        assert_eq!(fs::read(folder.join("oregon.pub")).unwrap(), public_half);
+        // A public half alone is made again from the key.
+        write_new(&folder.join("oregon.key"), &before, 0o600).unwrap();
+        fs::remove_file(folder.join("oregon.pub")).unwrap();
+        assert_eq!(make(&folder, &["oregon"]).unwrap().len(), 1);
+        assert_eq!(fs::read(folder.join("oregon.pub")).unwrap(), public_half);
+        // Two halves of two pairs.
+        make(&folder, &["mumbai"]).unwrap();
+        fs::copy(folder.join("mumbai.pub"), folder.join("oregon.pub")).unwrap();
+        assert_eq!(one(&folder, "oregon").unwrap_err().code, "key-other");
+        fs::write(folder.join("oregon.pub"), &public_half).unwrap();
+        for half in ["key", "pub"] {
+            fs::remove_file(folder.join(format!("mumbai.{half}"))).unwrap();
+        }
         assert_eq!(fs::read(folder.join("oregon.key")).unwrap(), before);
         assert_eq!(public(std::slice::from_ref(&folder)).unwrap()[0].region(), "oregon");
         fs::set_permissions(folder.join("oregon.key"), fs::Permissions::from_mode(0o644)).unwrap();

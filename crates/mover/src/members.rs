@@ -146,7 +146,7 @@ impl<'a> Rest<'a> {
         let mut page = Page { going: Vec::new(), skipped: Skipped::new() };
         for (subject, home) in subjects.iter().zip(homes) {
             let reason = match (home, facts.get(subject)) {
-                (None, _) => Some("the directory has no home for it"),
+                (None, _) => Some("the directory has no home for it (domicile guard backfill gives it one)"),
                 (Some(home), _) if home.region != self.from.id => Some("it has moved already"),
                 (_, None) => Some("it was deleted since the plan"),
                 (_, Some(facts)) => {

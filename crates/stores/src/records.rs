@@ -285,6 +285,10 @@ pub trait Records: Send + Sync {
     async fn remove(&self) -> Result<()>;
     /// Arms (or disarms) the triggers of `guard = "wave"`. No effect in other modes.
     async fn arm(&self, armed: bool) -> Result<()>;
+    /// Subjects as this database prints its root's keys, in their order: `007` of an integer key is `7`.
+    /// Everything that names a subject by its text, the directory's hash above all, needs this spelling.
+    /// One that can't be a key here fails the call.
+    async fn canonical(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>>;
     /// Subjects of the root without a row in `domicile.home`, by key, after `after`.
     async fn unhomed(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>>;
     /// Gives subjects that have no row yet the state `home` with that epoch. Returns how many.

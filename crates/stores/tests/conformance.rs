@@ -43,6 +43,10 @@ macro_rules! conformance {
             crate::suite::lease_loss(&$fixture).await;
         }
         #[tokio::test]
+        async fn spelling() {
+            crate::journal::one_spelling(&$fixture).await;
+        }
+        #[tokio::test]
         async fn journal() {
             crate::journal::batch_by_batch(&$fixture).await;
         }

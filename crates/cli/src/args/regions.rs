@@ -27,6 +27,9 @@ pub enum GuardCommand {
         after_help = "Refused while a subject is on its way or waits to be erased.\n\nExample:\n  domicile guard remove --region oregon"
     )]
     Remove(ChosenRegion),
+    /// Shut the dead copy of a subject with two homes, and with --erase remove it
+    #[command(after_help = DISOWN)]
+    Disown(DisownArgs),
     /// Print the GRANTs that Domicile's role needs
     #[command(
         after_help = "Example:\n  domicile guard grants --region oregon | psql -h db.oregon.example shop"
@@ -39,6 +42,40 @@ The way without an outage:
   domicile guard install    triggers are there and only count what they would refuse
   domicile guard backfill   every subject gets its home
   domicile guard enforce    from here on residency is kept";
+
+impl GuardCommand {
+    /// The region that was named.
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Self::Install(c) | Self::Backfill(c) | Self::Enforce(c) => c.region.as_deref(),
+            Self::Status(c) | Self::Remove(c) | Self::Grants(c) => c.region.as_deref(),
+            Self::Disown(args) => Some(&args.region),
+        }
+    }
+}
+
+const DISOWN: &str = "\
+For a subject that was signed up in two regions (`domicile verify`: second-home). Refused unless the
+directory says that its home is another region, and the subject is at home there with its row.
+Without --erase the copy at --region is only shut: writes to it are refused, nothing is removed.
+--erase can't be undone.
+
+Examples:
+  domicile guard disown 4711 --region oregon
+  domicile guard disown 4711 --region oregon --erase";
+
+/// `domicile guard disown`.
+#[derive(Debug, Args)]
+pub struct DisownArgs {
+    /// The subject's key
+    pub subject: String,
+    /// The region whose copy is the dead one
+    #[arg(long, value_name = "ID")]
+    pub region: String,
+    /// Also remove its rows and objects there, for good
+    #[arg(long)]
+    pub erase: bool,
+}
 
 /// `--region`.
 #[derive(Debug, Args)]

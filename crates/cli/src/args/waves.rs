@@ -70,6 +70,25 @@ pub struct StatusArgs {
     pub deep: bool,
 }
 
+pub(super) const VERIFY: &str = "\
+Reads every subject in every region; changes nothing. Exit code 3 where something is not as it must be.
+Only --list names subjects: FILE, readable by you alone, gets a line for each that was found (kind,
+region and key, with tabs between), with a wave also who of it stayed (stayed-busy, stayed-differs, ...).
+
+Examples:
+  domicile verify
+  domicile verify w1 --list found.txt";
+
+/// `domicile verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Only this wave's two regions, as `domicile status` shows it
+    pub wave: Option<String>,
+    /// Write the keys of the subjects that were found to this file
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+}
+
 /// A wave that may be left out.
 #[derive(Debug, Args)]
 pub struct WaveArg {

@@ -60,15 +60,18 @@ pub async fn run(app: &App) -> Result<Answer> {
     let mut all = Findings::default();
     let shown = format!("{} with service `{}`", counted(config.regions.len() as u64, "region"), service.name);
     all.fine("configuration", format!("{}: {shown}", config.file.display()));
-    check_keys(&mut all, &config);
+    check_keys(&mut all, &config, service);
     check_control(&mut all, &config).await;
     check_policies(&mut all, &config, service);
     check_map(&mut all, &config, service).await;
     Ok(answer(all))
 }
 
-fn check_keys(all: &mut Findings, config: &Config) {
-    let read = crate::keys::directory(config).and_then(|_| crate::keys::receipts(config));
+fn check_keys(all: &mut Findings, config: &Config, service: &Service) {
+    let ids: Vec<&str> = config.regions_of(service).map(crate::config::Region::id).collect();
+    let read = crate::keys::directory(config)
+        .and_then(|_| crate::keys::receipts(config))
+        .and_then(|_| crate::keys::check_signing(config, &ids));
     if all.of("keys", read).is_some() {
         all.fine("keys", format!("{}: readable by you alone", config.keys.display()));
     }

@@ -15,20 +15,18 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 mod backfill;
+pub mod disown;
 mod grants;
 
 /// Runs a guard command on the regions chosen, one after the other.
 pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
     let config = app.config()?;
     let service = app.service(&config)?;
-    let chosen = match &command {
-        GuardCommand::Install(c) | GuardCommand::Backfill(c) | GuardCommand::Enforce(c) => c,
-        GuardCommand::Status(c) | GuardCommand::Remove(c) | GuardCommand::Grants(c) => c,
-    };
-    let regions = config.chosen(service, chosen.region.as_deref())?;
-    let mapped = open::mapped(&config, service, &want(&command, chosen.region.as_deref())).await?;
+    let chosen = command.region();
+    let regions = config.chosen(service, chosen)?;
+    let mapped = open::mapped(&config, service, &want(&command, chosen)).await?;
     // What a region needs before it is prepared is asked for by `grants`.
-    if chosen.region.is_some()
+    if chosen.is_some()
         && !matches!(command, GuardCommand::Grants(_))
         && let Some(region) = mapped.unprepared().find(|r| regions.iter().any(|c| c.id() == r.id()))
     {
@@ -44,6 +42,7 @@ pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
         GuardCommand::Enforce(_) => enforce(&mapped, &prepared).await?,
         GuardCommand::Status(_) => status(&mapped, &prepared).await?,
         GuardCommand::Remove(_) => remove(&mapped, &prepared).await?,
+        GuardCommand::Disown(args) => return disown::run(app, args).await,
         GuardCommand::Grants(_) => return grants::run(&mapped, &regions).await,
     };
     Ok(with_waiting(answer, &waiting))

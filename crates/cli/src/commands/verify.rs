@@ -1,8 +1,9 @@
 //! `verify`: every subject has exactly one home, its rows are there and nowhere else, and policy
 //! permits it. Compares the directory, the guard's states and the rows themselves; changes nothing.
 
+use super::guard::disown;
 use crate::app::App;
-use crate::args::WaveArg;
+use crate::args::VerifyArgs;
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, counted};
 use crate::open::{self, Want};
@@ -17,6 +18,11 @@ use domicile_stores::records::{State, SubjectFacts, SubjectId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+mod list;
+mod mend;
+
+use list::List;
 
 /// Subjects looked at together.
 const PAGE: u32 = 2_000;
@@ -39,23 +45,28 @@ struct Tally {
     between: u64,
     old_copies: u64,
     rows_outside: u64,
+    /// Copies that `guard disown` has shut, by region.
+    disowned: BTreeMap<String, u64>,
     /// Regions that could not be looked at, or not to the end, with the reason.
     unseen: BTreeMap<String, String>,
+    /// Where subjects are named, on request.
+    list: Option<List>,
 }
 
 /// Verifies the whole service; with a wave, its two regions.
-pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
+pub async fn run(app: &App, args: VerifyArgs) -> Result<Answer> {
     let config = app.config()?;
-    let mut only: Option<[String; 2]> = None;
-    if let Some(wave) = &args.wave {
-        let found = wave_state::find(app, &config, wave).await?;
-        only = Some([found.source, found.target]);
-    }
+    let wave = match &args.wave {
+        Some(wave) => Some(wave_state::find(app, &config, wave).await?),
+        None => None,
+    };
     let of = app.service(&config)?;
     let want = Want::reachable();
     let service = open::service_of(app, &config, of, open::today(), Arc::new(Silent), &want).await?;
-    let meant = |id: &str| only.as_ref().is_none_or(|two| two.iter().any(|one| one == id));
-    let mut tally = Tally { unseen: service.closed.clone(), ..Tally::default() };
+    let meant =
+        |id: &str| wave.as_ref().is_none_or(|wave| [&wave.source, &wave.target].iter().any(|w| *w == id));
+    let list = args.list.as_deref().map(List::create).transpose()?;
+    let mut tally = Tally { unseen: service.closed.clone(), list, ..Tally::default() };
     let regions: Vec<&Arc<Region>> = service.regions.values().filter(|r| meant(&r.id)).collect();
     for region in &regions {
         app.screen.say(&format!("looking at every subject of {}", region.id));
@@ -67,9 +78,22 @@ pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
             Ok(()) => {}
         }
     }
+    if let (Some(list), Some(wave)) = (&mut tally.list, &wave) {
+        list::stayed(list, &service, wave).await?;
+    }
+    let written = tally.list.take().map(List::end).transpose()?;
     let seen = |r: &&Arc<Region>| !tally.unseen.contains_key(&r.id);
     let seen: Vec<&str> = regions.iter().copied().filter(|r| seen(r)).map(|r| r.id.as_str()).collect();
-    Ok(answer(&service, &tally, &seen))
+    Ok(with_list(answer(&service, &tally, &seen, &app.service_flag()), written))
+}
+
+/// The answer with the file that was written.
+fn with_list(mut answer: Answer, written: Option<(std::path::PathBuf, u64)>) -> Answer {
+    let Some((path, lines)) = written else { return answer };
+    let said = counted(lines, "subject");
+    answer.text.push_str(&format!("\n{said} named in {}, for you alone (mode 0600)\n", path.display()));
+    answer.json["list"] = json!({ "file": path, "subjects": lines });
+    answer
 }
 
 /// Why a walk ended: a region's store, or what is everybody's.
@@ -117,7 +141,7 @@ async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(
         for (facts, home) in page.iter().zip(&homes) {
             let kind = judge(facts, home.as_ref(), &region.id, tally);
             if kind.is_some() {
-                tally.note(&region.id, kind, 1);
+                tally.name(&region.id, kind, &facts.subject)?;
                 continue;
             }
             if home.as_ref().is_some_and(|h| h.region == region.id) {
@@ -125,9 +149,10 @@ async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(
                 at_home.push(facts.subject.clone());
                 let id = placer.intern(&domicile_mover::plan::class_of(facts));
                 let leaves = placer.place(id, here).is_some_and(|p| p.must_leave);
-                tally.note(&region.id, leaves.then_some("policy"), 1);
+                tally.name(&region.id, leaves.then_some("policy"), &facts.subject)?;
             }
         }
+        disowned(region, &page, tally).await?;
         outside(service, region, &at_home, tally).await?;
     }
 }
@@ -136,6 +161,15 @@ impl Tally {
     fn note(&mut self, region: &str, kind: Option<&'static str>, n: u64) {
         if let Some(kind) = kind.filter(|_| n > 0) {
             *self.wrong.entry((region.to_owned(), kind)).or_default() += n;
+        }
+    }
+
+    /// One subject, named where that was asked for.
+    fn name(&mut self, region: &str, kind: Option<&'static str>, subject: &SubjectId) -> Result<()> {
+        self.note(region, kind, 1);
+        match (&mut self.list, kind) {
+            (Some(list), Some(kind)) => list.add(kind, region, subject),
+            _ => Ok(()),
         }
     }
 }
@@ -165,6 +199,23 @@ fn judge(facts: &SubjectFacts, home: Option<&Home>, here: &str, tally: &mut Tall
     }
 }
 
+/// Of the old copies those that no wave erases: `guard disown` shut them.
+async fn disowned(region: &Region, page: &[SubjectFacts], tally: &mut Tally) -> Result<(), Broken> {
+    let away: Vec<SubjectId> =
+        page.iter().filter(|f| f.state == Some(State::Away)).map(|f| f.subject.clone()).collect();
+    if away.is_empty() {
+        return Ok(());
+    }
+    let rows = region.records.homes(&away).await.map_err(at(region))?;
+    for row in rows.iter().filter(|row| row.batch.as_deref().is_some_and(disown::is_ours)) {
+        *tally.disowned.entry(region.id.clone()).or_default() += 1;
+        if let Some(list) = &mut tally.list {
+            list.add("disowned", &region.id, &row.subject)?;
+        }
+    }
+    Ok(())
+}
+
 /// Rows of subjects at home here that stand at another region, where no state explains them.
 async fn outside(
     service: &Service,
@@ -187,11 +238,16 @@ async fn outside(
         let rows: u64 = found.values().map(|size| size.rows).sum();
         tally.rows_outside += rows;
         tally.note(&other.id, Some("outside-home"), rows);
+        if let (Some(list), true) = (&mut tally.list, rows > 0) {
+            for subject in list::with_rows(other, &rest).await.map_err(at(other))? {
+                list.add("outside-home", &other.id, &subject)?;
+            }
+        }
     }
     Ok(())
 }
 
-fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
+fn answer(service: &Service, tally: &Tally, regions: &[&str], flag: &str) -> Answer {
     let wrong: u64 = tally.wrong.values().sum();
     let mut text = match regions {
         [] => "no region could be looked at\n".to_owned(),
@@ -211,10 +267,17 @@ fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
             count(tally.between)
         ));
     }
-    if tally.old_copies > 0 {
+    let disowned: u64 = tally.disowned.values().sum();
+    if tally.old_copies > disowned {
         text.push_str(&format!(
             "{} left a copy that waits to be erased: domicile erase\n",
-            count(tally.old_copies)
+            count(tally.old_copies - disowned)
+        ));
+    }
+    for (region, n) in &tally.disowned {
+        text.push_str(&format!(
+            "{} disowned at {region}: domicile guard disown SUBJECT --region {region} --erase\n",
+            count(*n)
         ));
     }
     if wrong > 0 {
@@ -226,7 +289,10 @@ fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
             "\n{}\n",
             paper::table(&["region", "found", "kind", "meaning"], &[1], rows.collect())
         ));
-        text.push_str(&refused_homes(tally, service));
+        text.push_str(&refused_homes(tally, flag));
+        for (region, kind) in tally.wrong.keys() {
+            text.push_str(&mend::mend(kind, region, flag));
+        }
     } else if tally.unseen.is_empty() {
         text.push_str("no row outside its subject's home; every home is permitted by policy\n");
     } else {
@@ -254,15 +320,10 @@ fn answer(service: &Service, tally: &Tally, regions: &[&str]) -> Answer {
 }
 
 /// Rows all where they belong, and a policy that forbids some homes: that is a decision to make, not a fault.
-fn refused_homes(tally: &Tally, service: &Service) -> String {
+fn refused_homes(tally: &Tally, flag: &str) -> String {
     if !tally.unseen.is_empty() || tally.wrong.keys().any(|(_, kind)| *kind != "policy") {
         return String::new();
     }
-    let flag = if service.name == crate::config::ONLY_SERVICE {
-        String::new()
-    } else {
-        format!(" --service {}", service.name)
-    };
     let said = format!(
         "Every row is at its subject's one home. What is found is policy's word: these live where it forbids, \
          and stay until a plan may move them: `domicile plan{flag}` says whether one can, and by which rule \

@@ -107,6 +107,29 @@ fn keys_that_others_can_read() {
     assert_snapshot!("key_readable", ran.stderr);
 }
 
+/// A signing key that is gone is missed before anything is signed with another one.
+#[test]
+fn a_lost_signing_key() {
+    let shop = Shop::ready(1);
+    shop.ok(&["plan", "-o", "plan.json"]);
+    std::fs::remove_file(shop.path("keys/us.key")).expect("the key");
+    let given = shop.read("keys/us.pub");
+    let looked = shop.run(&["check", "--json"]);
+    assert_eq!((looked.code, looked.stdout.contains("key-missing")), (3, true), "{}", looked.whole());
+    let moved = shop.run(&["move", "plan.json"]);
+    assert_eq!(moved.code, 2);
+    assert_snapshot!("signing_key_missing", moved.stderr);
+    assert_eq!(shop.run(&["guard", "install"]).code, 2);
+    assert_eq!(shop.read("keys/us.pub"), given, "what was given away is not written over");
+    assert!(!shop.path("keys/us.key").exists());
+    // A region added later has no half of a pair, and gets one.
+    let dir = shop.path("keys");
+    std::fs::remove_file(dir.join("de.key"))
+        .and_then(|()| std::fs::remove_file(dir.join("de.pub")))
+        .expect("a pair");
+    assert!(!shop.run(&["check", "--json"]).stdout.contains("de.key"));
+}
+
 #[test]
 fn another_directory_key() {
     let shop = Shop::ready(1);

@@ -12,6 +12,7 @@ mod receipts;
 mod servers;
 mod services;
 mod shop;
+mod signup;
 mod stopped;
 mod walk;
 mod words;

@@ -174,6 +174,7 @@ pass! {
     status(deep: bool) -> GuardStatus;
     remove() -> ();
     arm(armed: bool) -> ();
+    canonical(subjects: &[SubjectId]) -> Vec<SubjectId>;
     unhomed(after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;
     adopt(subjects: &[(SubjectId, u64)]) -> u64;
     subjects(after: Option<&SubjectId>, limit: u32) -> Vec<SubjectFacts>;

@@ -245,6 +245,18 @@ impl Postgres {
         if armed { self.turn_gate().await } else { Ok(()) }
     }
 
+    pub(super) async fn canonical(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        let (_, _, ty) = root(&self.layout);
+        // A cast to varchar(n) or char(n) cuts silently: what is too long would become somebody else.
+        let ty = if ty.contains("char") { "text".to_owned() } else { ty };
+        let sql = format!(
+            "select s.who::{ty}::text from unnest($1::text[]) with ordinality s(who, n) order by s.n"
+        );
+        let who: Vec<&str> = subjects.iter().map(|s| s.0.as_str()).collect();
+        let rows = self.conn().await?.query("reading keys of subjects", &sql, &[&who]).await?;
+        Ok(rows.iter().map(|r| SubjectId(r.get(0))).collect())
+    }
+
     pub(super) async fn unhomed(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>> {
         let (key, root, ty) = root(&self.layout);
         let sql = format!(

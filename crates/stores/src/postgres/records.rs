@@ -59,6 +59,10 @@ impl Records for Postgres {
         Postgres::arm(self, armed).await
     }
 
+    async fn canonical(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        Postgres::canonical(self, subjects).await
+    }
+
     async fn unhomed(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>> {
         Postgres::unhomed(self, after, limit).await
     }

@@ -92,6 +92,20 @@ impl Sqlite {
         .await
     }
 
+    /// See [`crate::Records::canonical`].
+    pub(super) async fn canonical(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        let root = &self.layout.tables[0];
+        let Owner::Root { column: key } = &root.owner else { return Ok(subjects.to_vec()) };
+        let declared = root.columns.iter().find(|c| &c.name == key).map_or("", |c| c.type_name.as_str());
+        let declared = declared.to_uppercase();
+        let text = !declared.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|t| declared.contains(t));
+        if text {
+            return Ok(subjects.to_vec());
+        }
+        let spelled = |s: &SubjectId| SubjectId(number(&s.0).unwrap_or_else(|| s.0.clone()));
+        Ok(subjects.iter().map(spelled).collect())
+    }
+
     /// See [`crate::Records::unhomed`].
     pub(super) async fn unhomed(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>> {
         let (name, layout, after) = (self.cell.name().to_owned(), self.layout.clone(), after.cloned());
@@ -162,6 +176,20 @@ impl Sqlite {
         let layout: Arc<Layout> = self.layout.clone();
         self.read("read the fingerprint", move |conn| installed::fingerprint(conn, &layout)).await
     }
+}
+
+/// A number as a column of integer or numeric affinity keeps and prints it; `None`: it stays text.
+fn number(text: &str) -> Option<String> {
+    let bare = text.trim();
+    if let Ok(whole) = bare.parse::<i64>() {
+        return Some(whole.to_string());
+    }
+    if !bare.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+        return None;
+    }
+    // 7.0 and 7e0 are kept as the integer 7; beyond 2^53 a double no longer says which integer.
+    let real = bare.parse::<f64>().ok().filter(|r| r.fract() == 0.0 && r.abs() < 9_007_199_254_740_992.0)?;
+    Some((real as i64).to_string())
 }
 
 /// The root table in a query, as `r`.

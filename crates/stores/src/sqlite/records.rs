@@ -62,6 +62,10 @@ impl Records for Sqlite {
         Sqlite::arm(self, armed).await
     }
 
+    async fn canonical(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        Sqlite::canonical(self, subjects).await
+    }
+
     async fn unhomed(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectId>> {
         Sqlite::unhomed(self, after, limit).await
     }

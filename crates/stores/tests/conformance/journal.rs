@@ -53,3 +53,16 @@ pub async fn batch_by_batch(fixture: &dyn Fixture) {
     assert_eq!((ids("w1").await, members("w1").await), (vec!["w1/10".to_owned()], vec!["4".to_owned()]));
     assert_eq!(count("w1").await, 1);
 }
+
+/// A subject is found by its text, so one key has one spelling.
+pub async fn one_spelling(fixture: &dyn Fixture) {
+    let pair = fixture.pair("spelling").await;
+    pair.source.records.install(&spec("here")).await.expect("install");
+    let typed: Vec<SubjectId> = ["007", "7", " 12 ", "-3"].map(|s| SubjectId(s.to_owned())).to_vec();
+    let found = pair.source.records.canonical(&typed).await.expect("canonical");
+    let found: Vec<&str> = found.iter().map(|s| s.0.as_str()).collect();
+    assert_eq!(found, ["7", "7", "12", "-3"]);
+    let listed = pair.source.records.subjects(None, 1).await.expect("subjects");
+    let again = pair.source.records.canonical(&[listed[0].subject.clone()]).await.expect("canonical");
+    assert_eq!(again[0], listed[0].subject, "what the store prints is a spelling already");
+}

@@ -13,7 +13,7 @@ use crate::paper;
 use crate::screen::{Answer, Exit};
 use domicile_directory::Directory;
 use domicile_stores::Records;
-use domicile_stores::records::SubjectId;
+use domicile_stores::records::{State, SubjectId};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,10 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 struct Filled {
     adopted: u64,
     elsewhere: u64,
+    /// At home for the guard and unknown to the directory: signed up without a claim.
+    unclaimed: u64,
+    /// At home for the guard here and for the directory elsewhere.
+    second_home: u64,
 }
 
 /// Fills the regions one after the other.
@@ -40,7 +44,7 @@ pub(super) async fn run(
 ) -> Result<Answer> {
     app.signals.be_careful();
     let directory = open::directory(config).await?;
-    let (mut rows, mut list, mut elsewhere) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut list, mut notes, mut wrong) = (Vec::new(), Vec::new(), Vec::new(), false);
     for region in regions {
         let records = mapped.records(region).await?;
         let status = records.status(false).await.map_err(at(region))?;
@@ -50,29 +54,57 @@ pub(super) async fn run(
             let what = format!("{}: the guard is not installed", region.id());
             return Err(Failure::new("guard-absent", what, why, fix).exit(Exit::No));
         }
-        let filled = fill(app, config, mapped, &directory, region, records.as_ref()).await?;
-        rows.push(vec![region.id().to_owned(), count(filled.adopted), count(filled.elsewhere)]);
-        list.push(json!({ "region": region.id(), "adopted": filled.adopted, "elsewhere": filled.elsewhere }));
-        elsewhere += filled.elsewhere;
+        let mut filled = fill(app, config, mapped, &directory, region, records.as_ref()).await?;
+        claim(app, config, mapped, &directory, region, records.as_ref(), &mut filled).await?;
+        rows.push(vec![
+            region.id().to_owned(),
+            count(filled.adopted),
+            count(filled.elsewhere + filled.second_home),
+        ]);
+        list.push(json!({
+            "region": region.id(), "adopted": filled.adopted, "elsewhere": filled.elsewhere,
+            "unclaimed": filled.unclaimed, "second_home": filled.second_home,
+        }));
+        notes.extend(notes_of(region.id(), &filled, &app.service_flag()));
+        wrong |= filled.elsewhere + filled.second_home > 0;
     }
     let table = paper::table(&["region", "given a home", "homed elsewhere"], &[1, 2], rows);
-    let next = if elsewhere == 0 {
-        "next: domicile guard enforce".to_owned()
-    } else {
-        paper::wrapped(
-            "",
-            &format!(
-                "{} here and at home in another region: each has one home, and the directory says it is the \
-                 other one. Keep the rows of one of the two regions, then run `domicile guard backfill` again.",
-                if elsewhere == 1 {
-                    "1 subject has rows".to_owned()
-                } else {
-                    format!("{} subjects have rows", count(elsewhere))
-                }
-            ),
-        )
+    if !wrong {
+        notes.push("next: domicile guard enforce".to_owned());
+    }
+    let text = format!("{table}\n\n{}", notes.join("\n\n"));
+    Ok(Answer::new(text, json!({ "regions": list })).no_if(wrong))
+}
+
+/// What to say of a region's subjects besides their number.
+fn notes_of(region: &str, filled: &Filled, flag: &str) -> Vec<String> {
+    let have = |n: u64, verb: [&str; 2]| {
+        if n == 1 { format!("1 subject {}", verb[0]) } else { format!("{} subjects {}", count(n), verb[1]) }
     };
-    Ok(Answer::new(format!("{table}\n\n{next}"), json!({ "regions": list })).no_if(elsewhere > 0))
+    let mut notes = Vec::new();
+    if filled.unclaimed > 0 {
+        let who = have(filled.unclaimed, ["was signed up without a claim", "were signed up without a claim"]);
+        let it = if filled.unclaimed == 1 { "it has its home" } else { "they have their home" };
+        let said = format!(
+            "{region}: {who}: the directory knows now that {it} here. Sign-up begins with \
+             `domicile register SUBJECT --region {region}`, or a subject can get two homes."
+        );
+        notes.push(paper::wrapped("", &said));
+    }
+    if filled.elsewhere > 0 {
+        let said = format!(
+            "{region}: {} here and at home in another region: each has one home, and the directory says it is \
+             the other one. Keep the rows of one of the two regions, then run `domicile guard backfill` again.",
+            have(filled.elsewhere, ["has rows", "have rows"])
+        );
+        notes.push(paper::wrapped("", &said));
+    }
+    if filled.second_home > 0 {
+        let is = have(filled.second_home, ["is", "are"]);
+        let said = format!("{region}: {is} at home here for the guard, and elsewhere for the directory.");
+        notes.push(format!("{}\n{}", paper::wrapped("", &said), super::disown::steps(region, flag)));
+    }
+    notes
 }
 
 async fn fill(
@@ -107,6 +139,46 @@ async fn fill(
             ));
         }
         tokio::time::sleep(pause(config, page.len())).await;
+    }
+}
+
+/// Subjects that the guard has at home here and the directory does not know: their sign-up skipped its
+/// first step. They get their home in the directory. Whom it knows elsewhere is counted and left alone.
+async fn claim(
+    app: &App,
+    config: &Config,
+    mapped: &Mapped<'_>,
+    directory: &Directory,
+    region: &Region,
+    records: &dyn Records,
+    filled: &mut Filled,
+) -> Result<()> {
+    let service = &mapped.service.name;
+    let mut after = None::<SubjectId>;
+    loop {
+        if app.signals.stopped() {
+            return Err(stopped(region, filled));
+        }
+        let page = records.subjects(after.as_ref(), BATCH).await.map_err(at(region))?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.subject.clone());
+        let rows = page.len();
+        let home: Vec<SubjectId> =
+            page.into_iter().filter(|f| f.state == Some(State::Home)).map(|f| f.subject).collect();
+        let known = directory.homes(service, &home).await.map_err(|e| failure::of_directory(&e))?;
+        let second = known.iter().flatten().filter(|h| h.region != region.id()).count();
+        filled.second_home += second as u64;
+        let unknown: Vec<SubjectId> =
+            home.into_iter().zip(&known).filter(|(_, h)| h.is_none()).map(|(s, _)| s).collect();
+        if !unknown.is_empty() {
+            // CRASH: done or not; the next backfill finds who is still unknown.
+            let registered = directory.register(service, region.id(), &unknown).await;
+            let registered = registered.map_err(|e| failure::of_directory(&e))?;
+            filled.unclaimed += registered.new.len() as u64;
+            // Somebody was quicker in another region, between the question and the answer.
+            filled.second_home += registered.elsewhere.len() as u64;
+        }
+        tokio::time::sleep(pause(config, rows)).await;
     }
 }
 

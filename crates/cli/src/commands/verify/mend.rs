@@ -1,0 +1,38 @@
+//! What mends a finding of `verify`: a command to paste, or the steps to it.
+
+use crate::commands::guard::disown;
+use crate::paper;
+
+/// The commands or steps for one kind of finding at one region.
+pub fn mend(kind: &str, region: &str, flag: &str) -> String {
+    let lines = match kind {
+        "no-home" | "unguarded" => format!(
+            "  domicile guard backfill{flag} --region {region}\n{}",
+            paper::wrapped(
+                "  ",
+                &format!(
+                    "Sign-up begins with `domicile register{flag} SUBJECT --region {region}`: who skips it makes these."
+                )
+            )
+        ),
+        "second-home" => disown::steps(region, flag),
+        "not-home" => format!(
+            "  domicile status{flag}          # a wave that is open ends it: domicile resume{flag}\n  \
+             domicile locate{flag} SUBJECT  # was a database restored from an older backup?"
+        ),
+        "outside-home" => format!(
+            "{}\n  domicile verify{flag} --list found.txt   # whose they are",
+            paper::wrapped(
+                "  ",
+                "Rows that the guard has nothing to say of: an import, a restore, an insert with triggers off. \
+                 Compare them with those at the subject's home, then delete them as Domicile's role."
+            )
+        ),
+        "policy" => format!(
+            "  domicile plan{flag}                      # who may go where, by which rule not\n  \
+             domicile verify{flag} --list found.txt   # who they are; the file is for you alone"
+        ),
+        _ => return String::new(),
+    };
+    format!("\n{kind} at {region}\n{lines}\n")
+}

@@ -4,6 +4,9 @@ use crate::broken::{Broken, Weakness};
 use crate::properties as p;
 use crate::scope::{self, Scope};
 
+/// The scope "workers" with one subject: what is broken in taking over shows there, too, and sooner.
+const BEN_ALONE: Scope = Scope { name: "workers, Ben alone", batch: crate::state::BEN, ..scope::WORKERS };
+
 /// Where a broken variant is looked at, and what has to break.
 ///
 /// [`Broken::CutoverBeforeVerify`] is run with [`Weakness::CopiedForEver`]: with nothing else wrong the comparison
@@ -12,12 +15,12 @@ pub fn of_broken(broken: Broken) -> (Scope, &'static str) {
     match broken {
         Broken::FenceAfterLastCatchUp => (scope::WRITERS, p::NOTHING_LOST),
         Broken::CutoverBeforeVerify => (scope::FORGOTTEN, p::NOTHING_LOST),
-        Broken::NoToken => (scope::WORKERS, p::NOTHING_LOST),
-        Broken::TakeoverDoesNotWait => (scope::WORKERS, p::NOTHING_LOST),
-        Broken::ActivateBeforeCutover => (scope::WORKERS, p::NOTHING_LOST),
-        Broken::UnfenceAfterSeal => (scope::WORKERS, p::NOTHING_LOST),
-        Broken::SettleByRead => (scope::WORKERS, p::NOTHING_LOST),
-        Broken::ForgetBeforeCommit => (scope::WORKERS, p::NO_DIFFERENCE),
+        Broken::NoToken => (BEN_ALONE, p::NOTHING_LOST),
+        Broken::TakeoverDoesNotWait => (BEN_ALONE, p::NOTHING_LOST),
+        Broken::ActivateBeforeCutover => (BEN_ALONE, p::NOTHING_LOST),
+        Broken::UnfenceAfterSeal => (BEN_ALONE, p::NOTHING_LOST),
+        Broken::SettleByRead => (BEN_ALONE, p::NOTHING_LOST),
+        Broken::ForgetBeforeCommit => (BEN_ALONE, p::NO_DIFFERENCE),
         Broken::MarkWithoutGen => (scope::WRITERS, p::NOTHING_LOST),
         Broken::FenceWithoutGen => (scope::WRITERS, p::NOTHING_LOST),
         Broken::OwnerChangeWithoutBump => (scope::WRITERS, p::NOTHING_LOST),

@@ -148,7 +148,7 @@ pub(crate) async fn generations(
 
 /// Counting every row of a large subject would make its pause grow with its size, so only those up to
 /// this many rows are counted under the fence; for all of them the generations tell.
-const COUNTED_ROWS_MAX: u64 = 10_000;
+const COUNTED_ROWS_MAX: u64 = 300;
 
 fn few_rows(travellers: &[Traveller], digests: &[TableDigest]) -> BTreeSet<SubjectId> {
     let mut rows: BTreeMap<&SubjectId, u64> = BTreeMap::new();

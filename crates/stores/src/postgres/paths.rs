@@ -19,6 +19,15 @@ pub(super) struct Way {
     pub(super) owner: String,
 }
 
+/// Which rows keys stand for that are spelt in several ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelt {
+    /// Each row once.
+    Once,
+    /// A row for each spelling asked for, with it.
+    AsAsked,
+}
+
 impl Way {
     /// From a row of `table` to its subject.
     pub(super) fn to_owner(layout: &Layout, table: TableIx) -> Self {
@@ -84,10 +93,36 @@ impl Way {
         format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
     }
 
-    /// The same with further tables in front, e.g. the keys asked for.
-    pub(super) fn select_with(&self, also: &str, conditions: &[String]) -> String {
+    /// The same for the rows of `keys` (an expression of type `text[]`, JSON arrays): each row once, or
+    /// once for each spelling of its key, which is then `k.j`.
+    ///
+    /// Rows are found by their keys and then asked for their owner, whatever the planner thinks of it
+    /// (LATERAL with OFFSET 0): it may take a subject's rows for few, and reading all of them would make
+    /// the pause grow with the subject.
+    pub(super) fn select_keys(
+        &self,
+        table: &MappedTable,
+        keys: &str,
+        spelt: Spelt,
+        conditions: &[String],
+    ) -> String {
+        let parts: Vec<_> = (0..table.key.len()).map(|n| format!("{} AS p{n}", key_part(table, n))).collect();
+        let found: Vec<_> = table
+            .key
+            .iter()
+            .enumerate()
+            .map(|(n, k)| format!("{} = k.p{n}", quote::column("t0", k)))
+            .collect();
+        let columns = match spelt {
+            Spelt::Once => "DISTINCT",
+            Spelt::AsAsked => "k.j,",
+        };
+        let keys =
+            format!("(SELECT {columns} {} FROM unnest({keys}::text[]) AS k(j)) AS k", parts.join(", "));
+        let rows =
+            format!("LATERAL (SELECT t0.* FROM {} WHERE {} OFFSET 0) AS t0", self.head, found.join(" AND "));
         let tables: Vec<&str> =
-            [also, &self.head].into_iter().chain(self.parents.iter().map(String::as_str)).collect();
+            [keys.as_str(), &rows].into_iter().chain(self.parents.iter().map(String::as_str)).collect();
         format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
     }
 
@@ -162,22 +197,15 @@ pub(super) fn key_text(table: &MappedTable, alias: &str) -> String {
     format!("jsonb_build_array({})::text", parts.join(", "))
 }
 
-/// `alias.key = the parts of k.j`, where `k(j)` holds keys as JSON text.
-pub(super) fn key_is(table: &MappedTable, alias: &str) -> String {
-    let parts = table.key.iter().enumerate().map(|(n, k)| {
-        format!("{} = (k.j::jsonb->>{n})::{}", quote::column(alias, k), quote::cast(type_of(table, k)))
-    });
-    parts.collect::<Vec<_>>().join(" AND ")
+/// Part `n` of the key that `k.j` holds as JSON text.
+fn key_part(table: &MappedTable, n: usize) -> String {
+    format!("(k.j::jsonb->>{n})::{}", quote::cast(type_of(table, &table.key[n])))
 }
 
 /// `(t0.k1, t0.k2) IN (keys)`: a row is found once, however often its key is spelt.
 pub(super) fn key_in(table: &MappedTable, alias: &str, keys: &str) -> String {
     let own: Vec<_> = table.key.iter().map(|k| quote::column(alias, k)).collect();
-    let cast = table
-        .key
-        .iter()
-        .enumerate()
-        .map(|(n, k)| format!("(k.j::jsonb->>{n})::{}", quote::cast(type_of(table, k))));
+    let cast = (0..table.key.len()).map(|n| key_part(table, n));
     format!(
         "({}) IN (SELECT {} FROM unnest({keys}::text[]) AS k(j))",
         own.join(", "),

@@ -1,6 +1,6 @@
 //! One instant of the database, or the mover's own write transaction: what both can read.
 
-use super::paths::{self, Way};
+use super::paths::{self, Spelt, Way};
 use super::pool::Conn;
 use super::{Postgres, expand, quote};
 use crate::error::{Error, Result};
@@ -76,8 +76,8 @@ impl Transaction {
             .map(|(ix, keys)| {
                 let table = self.table(*ix);
                 let way = Way::to_owner(&self.layout, *ix);
-                let conditions = [paths::key_is(table, "t0"), paths::owner_is_any(&self.layout, &way, "$2")];
-                let from = way.select_with("unnest($1::text[]) AS k(j)", &conditions);
+                let mine = [paths::owner_is_any(&self.layout, &way, "$2")];
+                let from = way.select_keys(table, "$1", Spelt::AsAsked, &mine);
                 (format!("SELECT k.j{} {from}", expressions(table)), params(&[keys, &ids]))
             })
             .collect();
@@ -186,14 +186,15 @@ impl Snapshot for Transaction {
             .map(|(_, ix, column, of)| {
                 let way = Way::to_owner(&layout, *ix);
                 let column = quote::column("t0", column);
-                let mut conditions =
-                    vec![paths::owner_is_any(&layout, &way, "$1"), format!("{column} IS NOT NULL")];
+                let conditions = [paths::owner_is_any(&layout, &way, "$1"), format!("{column} IS NOT NULL")];
                 let mut bound = params(&[&ids]);
-                if keys.is_some() {
-                    conditions.push(paths::key_in(self.table(*ix), "t0", "$2"));
+                let from = if keys.is_some() {
                     bound.push(of);
-                }
-                (format!("SELECT {}::text, {column}::text {}", way.owner, way.select(&conditions)), bound)
+                    way.select_keys(self.table(*ix), "$2", Spelt::Once, &conditions)
+                } else {
+                    way.select(&conditions)
+                };
+                (format!("SELECT {}::text, {column}::text {from}", way.owner), bound)
             })
             .collect();
         let answers = self.conn.query_all("reading object keys", &calls).await?;
@@ -236,17 +237,20 @@ fn copy_out(layout: &Layout, ix: TableIx, pick: Pick<'_>, null_first: bool) -> S
         Pick::Keys(keys, subjects) => (Some(keys), subjects),
     };
     let ids = quote::array(subjects.iter().map(|s| s.0.as_str()));
-    let mut conditions = vec![paths::owner_is_any(layout, &way, &ids)];
-    if let Some(keys) = keys {
-        let keys = quote::array(keys.iter().map(|k| k.0.as_str()));
-        conditions.push(paths::key_in(table, "t0", &keys));
-    }
+    let mine = [paths::owner_is_any(layout, &way, &ids)];
+    let from = match keys {
+        Some(keys) => {
+            let keys = quote::array(keys.iter().map(|k| k.0.as_str()));
+            way.select_keys(table, &keys, Spelt::Once, &mine)
+        }
+        None => way.select(&mine),
+    };
     let columns = table.columns.iter().map(|c| {
         let blank = table.blanked.contains(&c.name) || (null_first && table.null_first.contains(&c.name));
         if blank { "NULL".to_owned() } else { quote::column("t0", &c.name) }
     });
     let columns: Vec<_> = columns.collect();
-    format!("COPY (SELECT {} {}) TO STDOUT", columns.join(", "), way.select(&conditions))
+    format!("COPY (SELECT {} {from}) TO STDOUT", columns.join(", "))
 }
 
 /// Subjects as a parameter.

@@ -29,6 +29,8 @@ struct Tally {
     moved: u64,
     /// Subjects were set aside, for another try or for good.
     left: bool,
+    /// It was said that the wave is paused.
+    paused: bool,
     rows: u64,
     objects: u64,
     object_bytes: u64,
@@ -53,6 +55,7 @@ impl Progress {
             subjects: 0,
             moved: 0,
             left: false,
+            paused: false,
             rows: 0,
             objects: 0,
             object_bytes: 0,
@@ -86,7 +89,7 @@ impl Progress {
     fn note(&self, event: Event) -> Option<String> {
         let mut t = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let said = match event {
-            Event::Wave { wave, from, to, subjects, rows, resumed } => {
+            Event::Wave { wave, from, to, subjects, rows, resumed, moved } => {
                 let goes = if resumed { "goes on" } else { "begins" };
                 let line = format!(
                     "wave {wave} {goes}: {from} -> {to}, {}, {}",
@@ -98,8 +101,9 @@ impl Progress {
                     wave,
                     to,
                     subjects,
-                    moved: 0,
+                    moved,
                     left: false,
+                    paused: false,
                     rows: 0,
                     objects: 0,
                     object_bytes: 0,
@@ -112,6 +116,7 @@ impl Progress {
             }
             Event::Stage { stage, .. } => {
                 t.stage = stage;
+                t.paused = false;
                 None
             }
             Event::Copied { rows } => {
@@ -144,7 +149,9 @@ impl Progress {
                 "wave {wave}: {holder} took its turn; waiting {} in case that worker died",
                 duration(left)
             )),
-            Event::Paused => Some("paused: `domicile resume` in another terminal goes on".to_owned()),
+            // Every batch that was about to begin says it.
+            Event::Paused => (!std::mem::replace(&mut t.paused, true))
+                .then(|| "paused: `domicile resume` in another terminal goes on".to_owned()),
             _ => None,
         };
         if let Some(bar) = &self.bar {

@@ -20,6 +20,8 @@ pub enum Event {
         rows: u64,
         /// True where an earlier worker began it.
         resumed: bool,
+        /// Subjects that earlier runs had moved.
+        moved: u64,
     },
     /// A batch enters a stage.
     Stage {

@@ -40,6 +40,8 @@ pub struct WaveReport {
     pub pauses_unmeasured: u64,
     /// Subjects of the plan's list wait for the next `move` of it (`--first`).
     pub unfinished: bool,
+    /// Rows of subjects that earlier runs had moved.
+    pub rows_before: u64,
     /// This run's time.
     pub elapsed_ms: u64,
     /// Where the receipts are.
@@ -70,6 +72,7 @@ impl WaveReport {
             pauses_us: Vec::new(),
             pauses_unmeasured: 0,
             unfinished: false,
+            rows_before: 0,
             elapsed_ms: elapsed.as_millis() as u64,
             receipts: None,
             scrubbed: None,

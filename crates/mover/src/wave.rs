@@ -222,6 +222,10 @@ async fn drive_with_turn(
     set_state(service, turn, &[WaveState::Open], WaveState::Open, Some(&kept)).await?;
     arm(from, to, true).await?;
     let prints = Arc::new(Prints::of_a_whole_guard(from, to).await?);
+    let before = match resumed {
+        true => Some(WaveReport::gather(service, from, wave, note, started.elapsed()).await?),
+        false => None,
+    };
     service.observer.event(Event::Wave {
         wave: wave.to_owned(),
         from: from.id.clone(),
@@ -229,6 +233,7 @@ async fn drive_with_turn(
         subjects: note.planned.subjects,
         rows: note.planned.size().rows,
         resumed,
+        moved: before.as_ref().map_or(0, |report| report.subjects),
     });
     let skipped = members::open_batches(service, from, wave, note).await?;
     run_batches(service, from, to, wave, Until::Activated, &prints).await?;
@@ -240,6 +245,7 @@ async fn drive_with_turn(
     }
     let mut report = WaveReport::gather(service, from, wave, note, started.elapsed()).await?;
     report.skipped = skipped;
+    report.rows_before = before.map_or(0, |report| report.size().rows);
     report.receipts = evidence::write(service, from, wave, note).await?;
     report.unfinished = !members::all_listed(service, from, wave, note).await?;
     if !report.unfinished {

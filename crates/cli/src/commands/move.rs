@@ -116,8 +116,14 @@ pub fn text_of(report: &WaveReport) -> String {
             format!("{}: their worker was replaced", counted(report.pauses_unmeasured, "subject")),
         ));
     }
-    let rate = size.rows as f64 / elapsed.as_secs_f64().max(0.001);
-    rows.push(("time", format!("{}, {} rows/s", duration(elapsed), count(rate as u64))));
+    let here = size.rows.saturating_sub(report.rows_before);
+    let rate = here as f64 / elapsed.as_secs_f64().max(0.001);
+    let rest = if report.rows_before > 0 {
+        format!(" for the last {} rows; the others were moved before", count(here))
+    } else {
+        String::new()
+    };
+    rows.push(("time", format!("{}, {} rows/s{rest}", duration(elapsed), count(rate as u64))));
     rows.extend(report.receipts.iter().map(|path| ("receipts", path.display().to_string())));
     let mut text = format!("wave {}: {} -> {}\n", report.wave, report.from, report.to);
     for (label, value) in rows {

@@ -2,8 +2,9 @@
 
 use crate::{Watchdog, folder, free_port, run, unprivileged};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 /// The folder of the server's programs: `pg_config --bindir` if `initdb` is there, else the newest
 /// folder below `/usr/lib/postgresql`.
@@ -160,6 +161,23 @@ impl Cluster {
     /// Where a statement fails.
     pub fn sql_file(&self, database: &str, file: &Path) -> String {
         self.psql(database).arg("-f").arg(file).output_checked()
+    }
+
+    /// Pipes a script into `psql` as a role would, with no setting of ours: what it does at an error is up to
+    /// the script.
+    ///
+    /// # Panics
+    /// Where `psql` can't be started.
+    pub fn script(&self, role: &str, database: &str, script: &str) -> Output {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["-X", "-q", "-d", &self.url(role, database)]);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = psql.spawn().expect("psql starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // psql stops reading at an error: a broken pipe is its answer, not ours.
+        let _ = stdin.write_all(script.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("psql ends")
     }
 
     fn psql(&self, database: &str) -> Command {

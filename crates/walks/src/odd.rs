@@ -2,7 +2,7 @@
 //! jsonb, self-references, a country three foreign keys away, a row that leads to two subjects, and photos
 //! as objects in SeaweedFS, through the whole way from `init` to `erase`.
 
-use crate::walk::{Result, Walk, say};
+use crate::walk::{Result, Walk, piped, say};
 use domicile_testbed::postgres::Cluster;
 use domicile_testbed::seaweed::Seaweed;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ fn answer(walk: &Walk, club: &Club) -> Result<()> {
 /// Grants, the other regions, and the guard everywhere.
 fn open_regions(walk: &Walk, club: &Club) -> Result<()> {
     let grants = walk.ok(&["guard", "grants"])?;
-    club.clusters[0].sql("club", &grants);
+    piped(&club.clusters[0], "club", &grants)?;
     let found = walk.wants(&[3], &["check"])?;
     say("letters keep the reader's id (`keep-id`): the owner drops that foreign key, as `check` says");
     let fix = found.lines().find_map(|line| line.trim().strip_prefix("fix: ALTER TABLE "));
@@ -128,7 +128,7 @@ fn open_regions(walk: &Walk, club: &Club) -> Result<()> {
     }
     for (at, (id, ..)) in REGIONS.iter().enumerate().skip(1) {
         let grants = walk.ok(&["guard", "grants", "--region", id])?;
-        club.clusters[at].sql("club", &grants);
+        piped(&club.clusters[at], "club", &grants)?;
         walk.ok(&["region", "prepare", id])?;
     }
     for step in ["install", "backfill", "enforce"] {

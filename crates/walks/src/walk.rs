@@ -111,6 +111,12 @@ pub fn say(text: &str) {
     println!("\n# {text}");
 }
 
+/// Pipes what `guard grants` printed into psql, as a superuser.
+pub fn piped(cluster: &domicile_testbed::postgres::Cluster, database: &str, sql: &str) -> Result<()> {
+    let output = cluster.script("postgres", database, sql);
+    if output.status.success() { Ok(()) } else { Err(lossy(&output.stderr)) }
+}
+
 /// `domicile` beside this program.
 fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("DOMICILE_BIN") {

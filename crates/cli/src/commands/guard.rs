@@ -95,6 +95,10 @@ async fn install(app: &App, config: &Config, mapped: &Mapped<'_>, regions: &[&Re
                 .collect(),
         };
         let records = mapped.records(region).await?;
+        let missing = records.missing_privileges().await.map_err(at(region))?;
+        if !missing.is_empty() {
+            return Err(lacks(region, missing));
+        }
         app.screen.say(&format!("installing the guard at {}", region.id()));
         records.install(&spec).await.map_err(at(region))?;
         let status = records.status(true).await.map_err(at(region))?;
@@ -118,6 +122,24 @@ async fn install(app: &App, config: &Config, mapped: &Mapped<'_>, regions: &[&Re
     }
     text.push_str(next);
     Ok(Answer::new(text, json!({ "regions": list })))
+}
+
+/// All that the role lacks: the server would name only what it stumbles over first, and not always the reason.
+fn lacks(region: &Region, mut missing: Vec<(String, String)>) -> Box<Failure> {
+    // Membership in the tables' owner gives all that the owner has.
+    missing.sort_by_key(|(what, _)| !what.starts_with("membership"));
+    let whats: Vec<String> = missing.iter().map(|(what, _)| format!("  - {what}")).collect();
+    let what = match missing.as_slice() {
+        [(what, _)] => format!("region {}: the role has no {what}", region.id()),
+        _ => format!("region {}: the role lacks\n{}", region.id(), whats.join("\n")),
+    };
+    let mut fix: Vec<String> = missing.iter().map(|(_, grant)| grant.clone()).collect();
+    fix.push(format!(
+        "domicile guard grants --region {}   # all of them, with who may run which",
+        region.id()
+    ));
+    let why = "Domicile works as a plain role and asks only for the documented GRANTs";
+    Failure::new("store-denied", what, why, fix.join("\n")).exit(Exit::No)
 }
 
 /// The mode in a word.

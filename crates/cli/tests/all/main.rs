@@ -6,6 +6,7 @@ mod bad_config;
 mod bad_input;
 mod demo;
 mod down;
+mod grants;
 mod interrupted;
 mod odd_ids;
 mod receipts;

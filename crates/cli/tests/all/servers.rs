@@ -77,7 +77,7 @@ impl Servers {
     }
 
     /// What `init` needs before `guard grants` can say the rest.
-    fn grant_plainly(&self, database: &str) {
+    pub fn grant_plainly(&self, database: &str) {
         self.us.sql(database, "GRANT keeper TO domicile");
     }
 
@@ -85,7 +85,9 @@ impl Servers {
     pub fn open(&self, database: &str, flags: &[&str]) {
         let with = |args: &[&str]| self.shop.ok(&[args, flags].concat());
         for (id, cluster) in [("us", &self.us), ("de", &self.de)] {
-            cluster.sql(database, &with(&["guard", "grants", "--region", id]).stdout);
+            let piped =
+                cluster.script("postgres", database, &with(&["guard", "grants", "--region", id]).stdout);
+            assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
         }
         with(&["region", "prepare", "de"]);
         for step in ["install", "backfill", "enforce"] {

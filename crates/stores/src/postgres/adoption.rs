@@ -247,8 +247,6 @@ impl Postgres {
 
     pub(super) async fn canonical(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
         let (_, _, ty) = root(&self.layout);
-        // A cast to varchar(n) or char(n) cuts silently: what is too long would become somebody else.
-        let ty = if ty.contains("char") { "text".to_owned() } else { ty };
         let sql = format!(
             "select s.who::{ty}::text from unnest($1::text[]) with ordinality s(who, n) order by s.n"
         );

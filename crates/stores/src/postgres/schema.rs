@@ -83,11 +83,25 @@ impl Postgres {
             .await
             .map_err(|e| self.dump_failed(&format!("{}: {e}", program.display())))?;
         if !output.status.success() {
-            return Err(self.dump_failed(String::from_utf8_lossy(&output.stderr).trim()));
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(self.dump_denied(&said).unwrap_or_else(|| self.dump_failed(said.trim())));
         }
         let sql =
             String::from_utf8(output.stdout).map_err(|_| self.dump_failed("the schema is not UTF-8"))?;
         Ok(self.without_ours(&sql))
+    }
+
+    /// pg_dump locks every table of the database, also those that nobody mapped.
+    fn dump_denied(&self, said: &str) -> Option<Error> {
+        let (kind, name) = denied(said)?;
+        let role = quote::ident(self.role());
+        let grant = match kind {
+            "schema" => format!("GRANT USAGE ON SCHEMA {name} TO {role}"),
+            "sequence" => format!("GRANT SELECT ON SEQUENCE {name} TO {role}"),
+            _ => format!("GRANT SELECT ON {name} TO {role}"),
+        };
+        let what = format!("{kind} {name}, which pg_dump reads");
+        Some(Error::Denied { store: self.store_name(), what, grant })
     }
 
     fn dump_failed(&self, why: &str) -> Error {
@@ -209,6 +223,22 @@ fn pg_dump() -> Option<PathBuf> {
     all.into_iter().find(|program| program.is_file())
 }
 
+/// What pg_dump was refused: kind and name, with the schema where its query names it.
+fn denied(said: &str) -> Option<(&str, String)> {
+    let (_, after) = said.split_once("permission denied for ")?;
+    let (kind, name) = after.lines().next()?.split_once(' ')?;
+    let bare = name.trim();
+    let bare = bare.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(bare);
+    let bare = quote::ident(bare);
+    let named = |word: &&str| {
+        let last = word.rsplit_once('.').map(|(_, last)| last);
+        last.is_some_and(|last| last == bare || quote::ident(last) == bare)
+    };
+    let query = said.split_once("Query was: ").map_or("", |(_, query)| query);
+    let whole = query.split([' ', ',', ';', '\n']).find(named);
+    Some((kind, whole.map_or(bare.clone(), str::to_owned)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::statements;
@@ -226,5 +256,15 @@ mod tests {
         assert!(found[0].contains("\nSET x = 1;\n") && found[0].ends_with("$_$;"));
         assert_eq!(found[1], "COMMENT ON TABLE a.t IS 'one; two';");
         assert_eq!(found[2], "CREATE TABLE a.\"x;y\" (z text DEFAULT E'\\';');");
+    }
+
+    #[test]
+    fn what_pg_dump_was_refused() {
+        let said = "pg_dump: error: query failed: ERROR:  permission denied for table event_2025\n\
+            pg_dump: detail: Query was: LOCK TABLE public.event, public.event_2025 IN ACCESS SHARE MODE\n";
+        assert_eq!(super::denied(said), Some(("table", "public.event_2025".to_owned())));
+        let said = "pg_dump: error: query failed: ERROR:  permission denied for schema \"Odd\"\n";
+        assert_eq!(super::denied(said), Some(("schema", "\"Odd\"".to_owned())));
+        assert_eq!(super::denied("pg_dump: error: connection refused"), None);
     }
 }

@@ -4,7 +4,7 @@
 //! underscores, and SQLite does not tell upper case from lower, so there underscores are left out.
 
 use super::places::{HOME, PLACES, Place};
-use crate::walk::{Result, Walk, say};
+use crate::walk::{Result, Walk, piped, say};
 use domicile_testbed::postgres::Cluster;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -88,9 +88,8 @@ impl Shop {
     /// Runs what `guard grants` printed.
     pub fn grant(&self, place: usize, sql: &str) -> Result<()> {
         let Self::Postgres(clusters) = self else { return Ok(()) };
-        say("the owner of the database runs these statements with psql");
-        clusters[place].sql("chinook", sql);
-        Ok(())
+        say("a superuser runs these statements with psql");
+        piped(&clusters[place], "chinook", sql)
     }
 
     /// The application's own privileges, which Domicile does not give.

@@ -1,4 +1,4 @@
-//! `guard grants`: the statements that a plain role needs, as the database's owner runs them.
+//! `guard grants`: the statements that a plain role needs, as those who may run them with psql.
 
 use super::at;
 use crate::config::Region;
@@ -22,31 +22,46 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
         if !mapped.prepared().any(|r| r.id() == region.id()) {
             let (id, statements) = (region.id(), at_an_empty_region(mapped, region, &role));
             text.push_str(&format!(
-                "-- region {id}: as the owner of the database, before: domicile region prepare {id}\n{}\n\n",
+                "-- region {id}: as the owner of the database, before: domicile region prepare {id}\n{STOP}\n{}\n\n",
                 statements.join("\n")
             ));
             list.push(json!({ "region": id, "role": role, "statements": statements }));
             continue;
         }
-        let known = statements(mapped, region, &role);
-        let mut statements = known.clone();
-        let mut note = "as the owner of the database; the role must be a member of the tables' owner";
-        if mapped.prepared().any(|r| r.id() == region.id()) {
-            let missing = mapped.records(region).await?.missing_privileges().await.map_err(at(region))?;
-            note = if missing.is_empty() {
-                "nothing is missing any more; this is what the role has"
-            } else {
-                note
-            };
-            // The owner's name is known to the live database alone; the rest is said above already.
-            let more = missing.into_iter().map(|(_, grant)| format!("{};", grant.trim_end_matches(';')));
-            statements.extend(more.filter(|g| !g.contains(" ON ") && !statements_say(&known, g)));
-        }
-        text.push_str(&format!("-- region {}: {note}\n{}\n\n", region.id(), statements.join("\n")));
+        let records = mapped.records(region).await?;
+        let missing = records.missing_privileges().await.map_err(at(region))?;
+        let mut statements = statements(mapped, region, &role);
+        // The owner's name is known to the live database alone; the rest is said above already.
+        let more = missing.iter().map(|(_, grant)| format!("{};", grant.trim_end_matches(';')));
+        let more: Vec<String> =
+            more.filter(|g| !g.contains(" ON ") && !statements_say(&statements, g)).collect();
+        let (membership, more): (Vec<String>, Vec<String>) =
+            more.into_iter().partition(|g| g.starts_with("GRANT "));
+        statements.extend(more);
+        text.push_str(&at_a_region(region.id(), missing.is_empty(), &statements, &membership));
+        statements.extend(membership);
         list.push(json!({ "region": region.id(), "role": role, "statements": statements }));
     }
-    Ok(Answer::new(text, json!({ "regions": list })))
+    Ok(Answer::new(text.trim_end(), json!({ "regions": list })))
 }
+
+/// For psql. Membership comes last, for who may give it is often another one than the tables' owner.
+fn at_a_region(id: &str, complete: bool, statements: &[String], membership: &[String]) -> String {
+    let head = if complete { "nothing is missing any more; this is what the role has" } else { OWNERS };
+    let mut text = format!("-- region {id}: {head}\n{STOP}\n{}\n", statements.join("\n"));
+    if !membership.is_empty() {
+        text.push_str(&format!("{ADMINS}\n{}\n", membership.join("\n")));
+    }
+    format!("{text}\n")
+}
+
+/// Who may run the statements on database, schemas and tables.
+const OWNERS: &str = "as the owner of the database and its tables, or a superuser";
+/// Without it psql goes on after an error, and exits with 0.
+const STOP: &str = "\\set ON_ERROR_STOP on";
+/// Since PostgreSQL 15 no role may give membership in itself.
+const ADMINS: &str = "-- as a superuser, or a role that has the one named first WITH ADMIN OPTION\n\
+                      -- (being that role is not enough):";
 
 fn statements_say(known: &[String], grant: &str) -> bool {
     known.iter().any(|k| k.replace('"', "") == grant.replace('"', ""))
@@ -68,8 +83,9 @@ fn at_an_empty_region(mapped: &Mapped<'_>, region: &Region, role: &str) -> Vec<S
 /// What the data map says is needed, whatever the role has already.
 fn statements(mapped: &Mapped<'_>, region: &Region, role: &str) -> Vec<String> {
     let (role, layout) = (quoted(role), &mapped.layout);
-    let tables: Vec<&TableName> =
-        layout.tables.iter().map(|t| &t.name).chain(layout.references.iter().map(|r| &r.name)).collect();
+    // A partition's own privileges count when it is dumped, fingerprinted and guarded by itself.
+    let mapped_tables = layout.tables.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.leaves));
+    let tables: Vec<&TableName> = mapped_tables.chain(layout.references.iter().map(|r| &r.name)).collect();
     let schemas: BTreeSet<&str> = tables.iter().map(|t| t.schema.as_str()).collect();
     let address = region.records.of(&mapped.service.name);
     let database = address.database().map_or("DATABASE".to_owned(), quoted);

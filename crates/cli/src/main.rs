@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod figures;
 mod keys;
+mod numbers;
 mod open;
 mod paper;
 mod progress;

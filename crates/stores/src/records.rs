@@ -8,6 +8,7 @@
 use crate::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
+use domicile_datamap::Numbers;
 use domicile_datamap::catalogue::Catalogue;
 use domicile_datamap::layout::{Layout, TableIx};
 use futures::stream::BoxStream;
@@ -266,6 +267,8 @@ pub trait Records: Send + Sync {
     async fn identity(&self) -> Result<String>;
     /// The catalogue as it is now.
     async fn catalogue(&self) -> Result<Catalogue>;
+    /// Columns of mapped tables whose numbers the database gives and that must differ from row to row.
+    async fn numbers(&self) -> Result<Vec<Numbers>>;
     /// What the mover may not do here, each with the GRANT that mends it; empty: all is well.
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>>;
     /// What the guard cannot hold against, in words: prepared transactions, subscriptions that apply

@@ -17,8 +17,8 @@ struct Finding {
     /// `None`: it is as it must be.
     fix: Option<String>,
     code: &'static str,
-    /// It works without the fix, only slowly.
-    only_slow: bool,
+    /// It works without the fix: what it lacks, in a word. Nothing is refused for it.
+    works_but: Option<&'static str>,
 }
 
 /// The findings while they are gathered.
@@ -27,19 +27,30 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn fine(&mut self, area: &str, what: impl Into<String>) {
-        self.push(area, what.into(), None, "", false);
+        self.push(area, what.into(), None, "", None);
     }
 
     fn wrong(&mut self, area: &str, code: &'static str, what: impl Into<String>, fix: impl Into<String>) {
-        self.push(area, what.into(), Some(fix.into()), code, false);
+        self.push(area, what.into(), Some(fix.into()), code, None);
     }
 
     fn slow(&mut self, area: &str, code: &'static str, what: impl Into<String>, fix: impl Into<String>) {
-        self.push(area, what.into(), Some(fix.into()), code, true);
+        self.push(area, what.into(), Some(fix.into()), code, Some(" slow "));
     }
 
-    fn push(&mut self, area: &str, what: String, fix: Option<String>, code: &'static str, only_slow: bool) {
-        self.0.push(Finding { area: area.to_owned(), what, fix, code, only_slow });
+    fn risk(&mut self, area: &str, code: &'static str, what: impl Into<String>, fix: impl Into<String>) {
+        self.push(area, what.into(), Some(fix.into()), code, Some(" risk "));
+    }
+
+    fn push(
+        &mut self,
+        area: &str,
+        what: String,
+        fix: Option<String>,
+        code: &'static str,
+        works_but: Option<&'static str>,
+    ) {
+        self.0.push(Finding { area: area.to_owned(), what, fix, code, works_but });
     }
 
     fn failed(&mut self, area: &str, f: &Failure) {
@@ -156,6 +167,20 @@ async fn check_regions(all: &mut Findings, mapped: &Mapped<'_>) {
         check_indexes(all, &area, mapped, seen);
         check_store(all, &area, mapped, seen).await;
     }
+    check_numbers(all, mapped).await;
+}
+
+/// Keys that two regions both give out.
+async fn check_numbers(all: &mut Findings, mapped: &Mapped<'_>) {
+    // A region that can't be opened was named before.
+    let Ok(clashes) = crate::numbers::clashes(mapped).await else { return };
+    for clash in clashes {
+        let fix = clash.remedy.join("\n");
+        match clash.now {
+            true => all.wrong("new numbers", "numbers-clash", clash.what, fix),
+            false => all.risk("new numbers", "numbers-clash", clash.what, fix),
+        }
+    }
 }
 
 fn check_schema(
@@ -255,7 +280,7 @@ fn have(n: u64) -> String {
 }
 
 fn answer(all: Findings) -> Answer {
-    let wrong = all.0.iter().filter(|f| f.fix.is_some() && !f.only_slow).count() as u64;
+    let wrong = all.0.iter().filter(|f| f.fix.is_some() && f.works_but.is_none()).count() as u64;
     let mut text = String::new();
     let mut area = "";
     for finding in &all.0 {
@@ -263,10 +288,10 @@ fn answer(all: Findings) -> Answer {
             text.push_str(&format!("{}{}\n", if area.is_empty() { "" } else { "\n" }, finding.area));
             area = &finding.area;
         }
-        let mark = match (&finding.fix, finding.only_slow) {
+        let mark = match (&finding.fix, finding.works_but) {
             (None, _) => "  ok  ",
-            (Some(_), true) => " slow ",
-            (Some(_), false) => "  no  ",
+            (Some(_), Some(word)) => word,
+            (Some(_), None) => "  no  ",
         };
         text.push_str(&format!("{}\n", paper::wrapped(mark, &finding.what)));
         for line in finding.fix.iter().flat_map(|f| f.lines()) {
@@ -286,7 +311,7 @@ fn answer(all: Findings) -> Answer {
         .iter()
         .map(|f| {
             let code = f.fix.as_ref().map(|_| f.code);
-            let ok = f.fix.is_none() || f.only_slow;
+            let ok = f.fix.is_none() || f.works_but.is_some();
             json!({ "area": f.area, "ok": ok, "what": f.what, "fix": f.fix, "code": code })
         })
         .collect();

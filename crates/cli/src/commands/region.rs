@@ -94,17 +94,20 @@ async fn prepare(
     let tables = mapped.layout.tables.len() + mapped.layout.references.len();
     let rows = references(&mapped, from_records.as_ref(), source, target).await?;
     let total: u64 = rows.iter().map(|(_, n)| n).sum();
+    let numbers = crate::numbers::settle(&mapped, target).await?;
     let text = format!(
         "{id} has the schema of {} now, with {} in {}\n\nnext: domicile guard install --region {id}",
         source.id(),
         counted(total, "shared row"),
         counted(rows.len() as u64, "shared table"),
     );
-    let text = format!("{text}{}", owner_note(&mapped, target));
-    Ok(Answer::new(
-        text,
-        json!({ "region": id, "from": source.id(), "tables": tables, "shared_rows": total, "schema": "copied" }),
-    ))
+    let text = format!("{text}{}{}", owner_note(&mapped, target), numbers.text(id));
+    let left: Vec<_> = numbers.left.iter().map(|c| json!({ "what": c.what, "fix": c.remedy })).collect();
+    let json = json!({
+        "region": id, "from": source.id(), "tables": tables, "shared_rows": total, "schema": "copied",
+        "sequences_set": numbers.ran, "numbers_clash": left,
+    });
+    Ok(Answer::new(text, json))
 }
 
 /// PostgreSQL: owners and privileges are not part of the schema that is copied.

@@ -8,6 +8,7 @@ mod demo;
 mod down;
 mod grants;
 mod interrupted;
+mod numbers;
 mod odd_ids;
 mod receipts;
 mod servers;

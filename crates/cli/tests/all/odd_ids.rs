@@ -25,7 +25,8 @@ fn shop() -> Shop {
     db.execute_batch(SCHEMA).expect("the schema");
     for (at, id) in odd_ids().iter().enumerate() {
         db.execute("INSERT INTO tenant VALUES (?1, 'Germany')", [id]).expect("a tenant");
-        db.execute("INSERT INTO paper VALUES (?1, ?2, 'text')", rusqlite::params![at as i64, id]).expect("a paper");
+        db.execute("INSERT INTO paper VALUES (?1, ?2, 'text')", rusqlite::params![at as i64, id])
+            .expect("a paper");
     }
     shop.ok(&["init", "--from", "sqlite:shop.db", "--country", "US", "--region", "us"]);
     shop.ok(&["answer", "stores", "none"]);

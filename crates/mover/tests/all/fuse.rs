@@ -167,6 +167,7 @@ macro_rules! pass {
 pass! {
     identity() -> String;
     catalogue() -> Catalogue;
+    numbers() -> Vec<domicile_datamap::Numbers>;
     hazards() -> Vec<String>;
     missing_privileges() -> Vec<(String, String)>;
     install(spec: &GuardSpec) -> ();

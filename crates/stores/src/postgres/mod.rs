@@ -15,6 +15,7 @@ mod guard;
 mod homes;
 mod journal;
 mod measure;
+mod numbers;
 mod park;
 mod paths;
 mod pool;

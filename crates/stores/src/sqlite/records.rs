@@ -9,6 +9,7 @@ use crate::records::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use domicile_datamap::Numbers;
 use domicile_datamap::catalogue::Catalogue;
 use domicile_datamap::layout::{Layout, TableIx};
 use std::collections::BTreeMap;
@@ -31,6 +32,10 @@ impl Records for Sqlite {
 
     async fn catalogue(&self) -> Result<Catalogue> {
         self.read("read the catalogue", catalogue::read).await
+    }
+
+    async fn numbers(&self) -> Result<Vec<Numbers>> {
+        self.read_numbers().await
     }
 
     async fn hazards(&self) -> Result<Vec<String>> {

@@ -6,6 +6,7 @@ mod failures;
 #[path = "../layouts/mod.rs"]
 mod layouts;
 mod links;
+mod numbers;
 mod schema;
 mod tls;
 

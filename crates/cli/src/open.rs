@@ -123,9 +123,21 @@ pub async fn look<'c>(config: &Config, service: &Service, region: &'c Region) ->
         }
     }
     let opened = records(config, &address, &[], no_layout(engine_of(&address)), false).await;
-    let store = opened.map_err(|e| e.failure(&place))?;
-    let catalogue = store.catalogue().await.map_err(|e| failure::of_store(&place, &e))?;
+    let store = opened.map_err(|e| login(e.failure(&place), &address))?;
+    let catalogue = store.catalogue().await.map_err(|e| login(failure::of_store(&place, &e), &address))?;
     Ok(Seen { region, catalogue: Some(catalogue) })
+}
+
+/// A refused login says where its password was read.
+pub fn login(failure: Box<Failure>, address: &Address) -> Box<Failure> {
+    if failure.code != "store-login" {
+        return failure;
+    }
+    let fix = format!(
+        "{}\nis it the right one, and has the role LOGIN? then run the same command again",
+        address.password_from()
+    );
+    failure.fix(fix)
 }
 
 impl Seen<'_> {
@@ -390,7 +402,7 @@ pub async fn directory(config: &Config) -> Result<Arc<Directory>> {
     let key = keys::directory(config)?;
     let opening = config.control.open()?;
     let store = ControlStore::open(&opening.url, &config.base, opening.secret).await;
-    let store = store.map_err(|e| failure::of_store("the control store", &e))?;
+    let store = store.map_err(|e| login(failure::of_store("the control store", &e), &config.control))?;
     Ok(Arc::new(Directory::open(store, key)))
 }
 
@@ -531,6 +543,10 @@ pub fn in_a_line(failure: &Failure) -> String {
     match failure.code {
         "store-unreachable" => failure.why.replace('\n', " "),
         "region-unprepared" => "it has no tables yet".to_owned(),
+        // Without its place: whoever shows it names the region. With where the password was read.
+        "store-login" => {
+            format!("it refused the user or the password; {}", failure.fix.lines().next().unwrap_or_default())
+        }
         _ => failure.what.replace('\n', " "),
     }
 }

@@ -209,7 +209,7 @@ impl<'a> Draft<'a> {
         for table in self.mapped() {
             for trigger in &table.triggers {
                 let ask = Ask::Trigger(table.name.clone(), trigger.clone());
-                self.ask(ask, questions::trigger(table, trigger), &["safe", "remove"]);
+                self.ask(ask, questions::trigger(self.catalogue.engine, table, trigger), &["safe", "remove"]);
             }
         }
         for table in self.mapped() {

@@ -10,6 +10,8 @@ use crate::objects::{self, Bound};
 use crate::progress::Event;
 use crate::record::LeftCode;
 use crate::{leave, pace};
+use domicile_datamap::TableName;
+use domicile_datamap::layout::TableIx;
 use domicile_stores::records::{KeySet, SubjectId, TableDigest};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +49,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
             Found::Behind { blocked, why } => {
                 if round + 1 == batch.limits().verify_rounds {
                     let blocked = only(&travellers, &blocked);
-                    leave::moving(batch, &blocked, LeftCode::Taken, &why).await?;
+                    leave::go_back(batch, &blocked, LeftCode::Taken, &why).await?;
                     travellers = without(&travellers, &blocked);
                 }
             }
@@ -58,7 +60,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
                 if strikes >= BELIEVED_AFTER {
                     let subjects: Vec<_> = differences.into_iter().map(|d| d.subject).collect();
                     let differing = only(&travellers, &subjects);
-                    leave::moving(batch, &differing, LeftCode::Differs, &why).await?;
+                    leave::go_back(batch, &differing, LeftCode::Differs, &why).await?;
                     travellers = without(&travellers, &differing);
                 }
             }
@@ -66,7 +68,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
         pace::back_off(round).await;
     }
     // The rounds are used up with subjects left that never stood still: they stay at their old home.
-    leave::moving(batch, &travellers, LeftCode::Busy, "it changed faster than it could be compared").await?;
+    leave::go_back(batch, &travellers, LeftCode::Busy, "it changed faster than it could be compared").await?;
     Ok(Verified::new(Vec::new()))
 }
 
@@ -176,12 +178,32 @@ fn differing_rows(
         let (here, there) = (source.get(&key), target.get(&key));
         (here != there).then(|| {
             let rows = |side: Option<&(u64, String)>| side.map_or(0, |(rows, _)| *rows);
-            let name = &layout.tables[key.1].name;
-            let what = format!("{name} ({} rows at the source, {} at the target)", rows(here), rows(there));
+            let what = said_of(layout, key.1, rows(here), rows(there));
             Difference { subject: key.0, what }
         })
     });
     differ.collect()
+}
+
+/// One table's difference, and its own triggers as suspects: they fire while rows are loaded.
+fn said_of(layout: &domicile_datamap::Layout, table: TableIx, here: u64, there: u64) -> String {
+    let table = &layout.tables[table];
+    let rows = |n: u64| if n == 1 { "1 row".to_owned() } else { format!("{n} rows") };
+    let how = match here == there {
+        true => format!("the same number of rows, {here}, but with other content"),
+        false => format!("{} at the source, {there} at the target", rows(here)),
+    };
+    let of_it = |name: &TableName| *name == table.name || table.leaves.contains(name);
+    let triggers: BTreeSet<&str> =
+        layout.safe_triggers.iter().filter(|(name, _)| of_it(name)).map(|(_, t)| t.as_str()).collect();
+    if triggers.is_empty() {
+        return format!("{} ({how})", table.name);
+    }
+    let triggers = triggers.into_iter().collect::<Vec<_>>().join(", ");
+    format!(
+        "{} ({how}; listed as safe, and able to change rows while they are loaded: trigger {triggers})",
+        table.name
+    )
 }
 
 fn describe(batch: &Batch<'_>, differences: &[Difference]) -> String {

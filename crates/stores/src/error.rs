@@ -101,6 +101,28 @@ pub enum Error {
         /// What differs, a line each.
         what: String,
     },
+    /// A function of the user's own, a trigger's most likely, failed inside a statement of ours.
+    #[error("{store}: {what}: the user's function {function} failed: {why}")]
+    Function {
+        /// Which store.
+        store: String,
+        /// What was tried; names the table.
+        what: String,
+        /// The function with its schema and argument types, as the server prints it.
+        function: String,
+        /// The engine's words.
+        why: String,
+        /// It found no table, function or type of a name without a schema: our sessions pin search_path.
+        unresolved: bool,
+    },
+    /// The server knows the user not, or refused the password (28P01, 28000).
+    #[error("{store}: {why}")]
+    Login {
+        /// Which store.
+        store: String,
+        /// The server's words.
+        why: String,
+    },
     /// An object isn't there.
     #[error("{store}: object `{key}` does not exist")]
     NotFound {

@@ -204,8 +204,9 @@ async fn catalogue(config: &Config, address: &Address, service: Option<&str>) ->
     let address = address.of(service.unwrap_or(crate::config::ONLY_SERVICE));
     let layout = open::no_layout(open::engine_of(&address));
     let opened = open::records(config, &address, &[], layout, false).await;
-    let store = opened.map_err(|e| unopened(e.failure("the database")))?;
-    store.catalogue().await.map_err(|e| failure::of_store("the database", &e))
+    let store = opened.map_err(|e| open::login(unopened(e.failure("the database")), &address))?;
+    let catalogue = store.catalogue().await;
+    catalogue.map_err(|e| open::login(failure::of_store("the database", &e), &address))
 }
 
 /// There is no configuration to correct yet: what was typed is at fault, or the server is down.
@@ -216,7 +217,10 @@ fn unopened(failure: Box<Failure>) -> Box<Failure> {
             let fix = "domicile init --from postgres://USER@HOST/DATABASE   # or sqlite:PATH";
             Failure::usage(failure.code, failure.what.clone(), why, fix)
         }
-        _ => failure.fix("is the server up, and is that its address? then the same command again"),
+        "store-unreachable" => {
+            failure.fix("is the server up, and is that its address? then the same command again")
+        }
+        _ => failure,
     }
 }
 

@@ -59,6 +59,30 @@ impl Address {
         self.text.starts_with("sqlite:")
     }
 
+    /// Where the password comes from, as what to do about it; never the password.
+    pub fn password_from(&self) -> String {
+        if let Some(path) = &self.password_file {
+            return format!("the password is read from password_file: {}", path.display());
+        }
+        let variables: Vec<&str> = self
+            .text
+            .split("${")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|(name, _)| name)
+            .collect();
+        match (split(&self.text).and_then(|parts| parts.password), variables.as_slice()) {
+            (Some(password), _) if is_variable(password) => {
+                format!("the password is read from the variable {}", password.trim_matches(['$', '{', '}']))
+            }
+            (_, []) => format!(
+                "the address names no password: write {}, or password_file = \"PATH\" in domicile.toml",
+                "postgres://USER:${VARIABLE}@HOST/DATABASE"
+            ),
+            (_, names) => format!("the address is read from the variable {}", names.join(", ")),
+        }
+    }
+
     /// The role in a PostgreSQL URL.
     pub fn role(&self) -> Option<&str> {
         split(&self.text).map(|parts| parts.user).filter(|user| !user.is_empty())

@@ -85,6 +85,15 @@ pub fn of_store(place: &str, error: &Error) -> Box<Failure> {
             "what was read is neither its old nor its new content",
             "domicile resume",
         ),
+        Error::Function { what, function, why, unresolved, .. } => {
+            of_function(place, what, function, why, *unresolved)
+        }
+        Error::Login { why, .. } => Failure::usage(
+            "store-login",
+            format!("{place}: the server refused the user or the password"),
+            why,
+            "is the password the right one, and has the role LOGIN? then: domicile check",
+        ),
         Error::Setting { what } => Failure::usage(
             "config-store",
             format!("{place}: {what}"),
@@ -98,6 +107,27 @@ pub fn of_store(place: &str, error: &Error) -> Box<Failure> {
             "domicile check",
         ),
     }
+}
+
+/// A trigger of the user's fires while rows are loaded, changed and erased.
+fn of_function(place: &str, what: &str, function: &str, why: &str, unresolved: bool) -> Box<Failure> {
+    let schema = function.split_once('.').map_or("public", |(schema, _)| schema);
+    let (because, fix) = if unresolved {
+        let fix =
+            format!("ALTER FUNCTION {function} SET search_path = {schema}, pg_temp;   -- at every region");
+        ("it names something without its schema, and our sessions pin search_path to pg_catalog", fix)
+    } else {
+        let fix = format!(
+            "let it pass our role: IF session_user = 'ROLE' THEN RETURN NEW; in {function}, at every region"
+        );
+        ("triggers listed as safe run while rows are loaded, and must not fail then", fix)
+    };
+    Failure::new(
+        "trigger-failed",
+        format!("{place}: {what}: a trigger's function {function} failed: {why}"),
+        because,
+        format!("{fix}\nor drop the trigger there, then: domicile resume"),
+    )
 }
 
 fn what_of(place: &str, error: &Error) -> String {

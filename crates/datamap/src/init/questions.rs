@@ -1,7 +1,7 @@
 //! The words of the questions, in one place. Each says what was found and what each answer does.
 
 use super::country::Candidates;
-use crate::catalogue::{Table, TableKind, TableName};
+use crate::catalogue::{Engine, Table, TableKind, TableName};
 use crate::relations::{Reference, label, nullable};
 
 pub(super) const STORES: &str = "Do other stores hold data of these subjects: a search index, a cache, a queue, \
@@ -136,10 +136,18 @@ fn exclusion(exclude: &str) -> String {
     }
 }
 
-pub(super) fn trigger(table: &Table, trigger: &str) -> String {
+pub(super) fn trigger(engine: Engine, table: &Table, trigger: &str) -> String {
+    let pinned = match engine {
+        Engine::Postgres => {
+            " It runs with search_path pinned to pg_catalog: a table named in it without its schema is not found \
+             (ALTER FUNCTION ... SET search_path = ... mends that)."
+        }
+        Engine::Sqlite => "",
+    };
     format!(
-        "May the trigger {trigger} of {} fire while rows are loaded at a new home? safe = it may; \
-         remove = you drop it at every region.",
+        "May the trigger {trigger} of {} fire while rows are loaded, changed and erased by a move? It must not \
+         change rows that move, or both sides differ and nobody goes.{pinned} safe = it may; remove = you drop \
+         it at every region.",
         table.name
     )
 }

@@ -20,6 +20,9 @@ pub(super) fn map(whose: &Whose, what: &str, error: &tokio_postgres::Error) -> E
     let store = whose.store.0.clone();
     match error.as_db_error() {
         Some(db) => from_server(whose, what, db),
+        None if chain(error).contains("password missing") => {
+            Error::Login { store, why: "the server asks for a password, and none was given".to_owned() }
+        }
         None if lost(error) => Error::Unreachable { store, why: chain(error) },
         None => Error::Failed { store, what: what.to_owned(), why: chain(error) },
     }
@@ -43,13 +46,36 @@ fn from_server(whose: &Whose, what: &str, db: &DbError) -> Error {
         "42501" => denied(whose, db),
         "53100" | "53200" => Error::Full { store },
         "57P01" | "57P02" | "57P03" | "25P03" => Error::Unreachable { store, why },
-        "3D000" | "28P01" | "28000" => Error::Setting { what: format!("{store}: {why}") },
-        "42P01" | "42703" | "42704" | "42883" | "3F000" => {
-            Error::Schema { store, what: format!("{what}: {why}") }
-        }
+        "28P01" | "28000" => Error::Login { store, why },
+        "3D000" => Error::Setting { what: format!("{store}: {why}") },
         _ if code.starts_with("08") => Error::Unreachable { store, why },
-        _ => Error::Failed { store, what, why },
+        _ => match users_function(db.where_().unwrap_or_default()) {
+            Some(function) => {
+                let unresolved = UNRESOLVED.contains(&code);
+                Error::Function { store, what, function, why, unresolved }
+            }
+            None if UNRESOLVED.contains(&code) || code == "42703" => {
+                Error::Schema { store, what: format!("{what}: {why}") }
+            }
+            None => Error::Failed { store, what, why },
+        },
     }
+}
+
+/// No table, type, function or schema of that name.
+const UNRESOLVED: [&str; 4] = ["42P01", "42704", "42883", "3F000"];
+
+/// The function in which an error was raised, from the innermost line of CONTEXT, where it is not one of
+/// the guard's. Of the other lines nothing is read: they may quote statements with values.
+fn users_function(context: &str) -> Option<String> {
+    let first = context.lines().find(|line| line.contains(" function "))?;
+    let (_, after) = first.split_once(" function ")?;
+    let name = match after.strip_prefix('"').filter(|_| first.starts_with("SQL")) {
+        Some(quoted) => quoted.split_once('"')?.0,
+        None => after.split_once(" line ").map_or(after, |(name, _)| name),
+    };
+    let known = !name.is_empty() && !name.starts_with("domicile.") && name.len() < 200;
+    known.then(|| name.trim().to_owned())
 }
 
 /// The server's words where they can't hold a row's value, else the code and the names it gives.
@@ -136,4 +162,20 @@ fn chain(error: &tokio_postgres::Error) -> String {
         cause = c.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::users_function;
+
+    #[test]
+    fn a_users_function_is_known_by_the_context() {
+        let context = "SQL statement \"insert into audit_log(what) values ('secret')\"\n\
+            PL/pgSQL function public.log_user() line 1 at SQL statement\nCOPY user, line 1";
+        assert_eq!(users_function(context).as_deref(), Some("public.log_user()"));
+        let ours = "PL/pgSQL function domicile.g_1() line 3 at RAISE";
+        assert_eq!(users_function(ours), None);
+        assert_eq!(users_function("SQL function \"twice\" statement 1").as_deref(), Some("twice"));
+        assert_eq!(users_function("COPY customer, line 1, column id: \"x\""), None);
+    }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod figures;
 mod keys;
+mod named;
 mod numbers;
 mod open;
 mod paper;
@@ -39,13 +40,16 @@ fn main() -> ExitCode {
 async fn run(cli: args::Cli) -> Exit {
     let screen = Screen::new(cli.global.json, cli.global.quiet);
     let signals = signals::Signals::listen(screen.clone());
+    let typed = named::typed(&cli.global.config);
     let app = App { global: cli.global, screen: screen.clone(), signals };
     match commands::run(&app, cli.command).await {
-        Ok(answer) => {
+        Ok(mut answer) => {
+            answer.text = named::with_config(&answer.text, typed.as_deref());
             screen.answer(&answer);
             answer.exit
         }
-        Err(failure) => {
+        Err(mut failure) => {
+            failure.fix = named::with_config(&failure.fix, typed.as_deref());
             screen.failure(&failure);
             failure.exit
         }

@@ -18,7 +18,7 @@ pub async fn preflight(service: &Service, from: &Region, to: &Region) -> Result<
         let catalogue = region.records.catalogue().await.at(region)?;
         for (table, key) in domicile_datamap::dropped_but_present(&service.layout, &catalogue) {
             problems.push(format!(
-                "{}: foreign key `{key}` of {table} is answered `keep-id` and must not exist; run: ALTER TABLE {} DROP CONSTRAINT \"{key}\"",
+                "{}: foreign key `{key}` of {table} must not exist at any region, as the data map answers; run: ALTER TABLE {} DROP CONSTRAINT \"{key}\"",
                 region.id,
                 table.in_sql()
             ));

@@ -272,10 +272,22 @@ fn settle(
     let present = leaving.map(|(present, _)| present.id.as_str());
     let why = match &best {
         Some(best) => format!("{begins}goes to {}", praised(best, residence)),
-        None => format!("{begins}{}", nowhere(&verdicts, present)),
+        None => without_home(&begins, nowhere(&verdicts, present)),
     };
     decided(best.as_ref(), must_leave, asked_by, why, verdicts)
 }
+
+/// Why it must leave and why nowhere else will have it is often one reason: said once.
+fn without_home(begins: &str, nowhere: String) -> String {
+    let reason = nowhere.strip_prefix(NOBODY).unwrap_or(&nowhere);
+    match begins.strip_suffix(&format!(": {reason}; ")) {
+        Some(must_leave) => format!("{must_leave}, and {nowhere}"),
+        None => format!("{begins}{nowhere}"),
+    }
+}
+
+/// What begins the sentence about a subject that no region will have.
+const NOBODY: &str = "no region may have the data: ";
 
 fn decided(
     best: Option<&Candidate<'_>>,
@@ -324,10 +336,10 @@ fn nowhere(verdicts: &[Verdict], present: Option<&str>) -> String {
     }
     match (soonest, refusals.as_slice()) {
         (Some((region, day)), _) => format!("no permitted region is open yet: {region} opens on {day}"),
-        (None, []) => "no region may have the data: the service has no other region".to_owned(),
-        (None, [one]) => format!("no region may have the data: {one}"),
+        (None, []) => format!("{NOBODY}the service has no other region"),
+        (None, [one]) => format!("{NOBODY}{one}"),
         (None, [one, rest @ ..]) => {
-            format!("no region may have the data: {one} (and {} more: see the verdicts)", rest.len())
+            format!("{NOBODY}{one} (and {} more: see the verdicts)", rest.len())
         }
     }
 }
@@ -338,4 +350,18 @@ fn first_text(rules: &[Rule]) -> String {
 
 fn first_law(rules: &[Rule]) -> String {
     rules.first().map(|r| r.law.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_is_said_once() {
+        let unknown = "the country is not known";
+        let said = without_home(&format!("must leave fra: {unknown}; "), format!("{NOBODY}{unknown}"));
+        assert_eq!(said, "must leave fra, and no region may have the data: the country is not known");
+        let two = without_home("must leave fra: one; ", format!("{NOBODY}another"));
+        assert_eq!(two, "must leave fra: one; no region may have the data: another");
+    }
 }

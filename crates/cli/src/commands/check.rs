@@ -19,6 +19,8 @@ struct Finding {
     code: &'static str,
     /// It works without the fix: what it lacks, in a word. Nothing is refused for it.
     works_but: Option<&'static str>,
+    /// Why it matters, where several may share it: said under the last of those.
+    why: Option<String>,
 }
 
 /// The findings while they are gathered.
@@ -50,7 +52,7 @@ impl Findings {
         code: &'static str,
         works_but: Option<&'static str>,
     ) {
-        self.0.push(Finding { area: area.to_owned(), what, fix, code, works_but });
+        self.0.push(Finding { area: area.to_owned(), what, fix, code, works_but, why: None });
     }
 
     fn failed(&mut self, area: &str, f: &Failure) {
@@ -135,7 +137,9 @@ async fn check_map(all: &mut Findings, config: &Config, service: &Service) {
     match domicile_datamap::check(&map, catalogue) {
         Err(problems) => {
             for p in problems {
-                all.wrong("data map", p.code, format!("{}\n{}", p.what, p.why), failure::fix_of(&p));
+                let fix = Some(failure::fix_of(&p));
+                let (area, code) = ("data map".to_owned(), p.code);
+                all.0.push(Finding { area, what: p.what, fix, code, works_but: None, why: Some(p.why) });
             }
         }
         Ok(layout) => {
@@ -193,7 +197,7 @@ fn check_schema(
     let Some(catalogue) = &seen.catalogue else { return };
     for (table, key) in domicile_datamap::dropped_but_present(&mapped.layout, catalogue) {
         let what =
-            format!("foreign key `{key}` of {table} is answered `keep-id` and must not exist at any region");
+            format!("foreign key `{key}` of {table} must not exist at any region: the data map answers so");
         let drop = format!("ALTER TABLE {} DROP CONSTRAINT \"{key}\";", table.in_sql());
         all.wrong(area, "foreign-key-present", what, drop);
     }
@@ -279,11 +283,16 @@ fn have(n: u64) -> String {
     format!("{} {}", counted(n, "subject"), if n == 1 { "has" } else { "have" })
 }
 
+/// Reason and fix are the same: a dozen open questions need them once.
+fn alike(one: &Finding, next: &Finding) -> bool {
+    one.area == next.area && one.why == next.why && one.fix == next.fix
+}
+
 fn answer(all: Findings) -> Answer {
     let wrong = all.0.iter().filter(|f| f.fix.is_some() && f.works_but.is_none()).count() as u64;
     let mut text = String::new();
     let mut area = "";
-    for finding in &all.0 {
+    for (n, finding) in all.0.iter().enumerate() {
         if finding.area != area {
             text.push_str(&format!("{}{}\n", if area.is_empty() { "" } else { "\n" }, finding.area));
             area = &finding.area;
@@ -294,6 +303,12 @@ fn answer(all: Findings) -> Answer {
             (Some(_), None) => "  no  ",
         };
         text.push_str(&format!("{}\n", paper::wrapped(mark, &finding.what)));
+        if all.0.get(n + 1).is_some_and(|next| next.why.is_some() && alike(finding, next)) {
+            continue;
+        }
+        if let Some(line) = &finding.why {
+            text.push_str(&format!("{}\n", paper::wrapped("      ", line)));
+        }
         for line in finding.fix.iter().flat_map(|f| f.lines()) {
             text.push_str(&format!("      fix: {line}\n"));
         }
@@ -312,7 +327,8 @@ fn answer(all: Findings) -> Answer {
         .map(|f| {
             let code = f.fix.as_ref().map(|_| f.code);
             let ok = f.fix.is_none() || f.works_but.is_some();
-            json!({ "area": f.area, "ok": ok, "what": f.what, "fix": f.fix, "code": code })
+            let what = f.why.as_ref().map_or(f.what.clone(), |why| format!("{}\n{why}", f.what));
+            json!({ "area": f.area, "ok": ok, "what": what, "fix": f.fix, "code": code })
         })
         .collect();
     Answer::new(text, json!({ "ready": wrong == 0, "findings": findings })).no_if(wrong > 0)

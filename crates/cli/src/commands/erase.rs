@@ -114,7 +114,12 @@ async fn one(service: &Arc<Service>, facts: &WaveFacts) -> Result<(String, Value
         if erased.objects > 0 { format!(", {}", counted(erased.objects, "object")) } else { String::new() },
     );
     if let Some(scrubbed) = &report.scrubbed {
-        text.push_str(&format!("{}\n", paper::wrapped("  ", scrubbed)));
+        // The store's answer to "what was done to make it harder to find?": `nothing` reads badly alone.
+        let said = match scrubbed.strip_prefix("nothing: ") {
+            Some(rest) => format!("not scrubbed: {rest}"),
+            None => scrubbed.clone(),
+        };
+        text.push_str(&format!("{}\n", paper::wrapped("  ", &said)));
     }
     if let Some(path) = &report.receipts {
         text.push_str(&format!("  domicile receipt verify {}\n", path.display()));

@@ -113,8 +113,10 @@ async fn install(app: &App, config: &Config, mapped: &Mapped<'_>, regions: &[&Re
     let table = paper::table(&["region", "mode", "tables", "without a home"], &[2, 3], rows);
     let next = if list.iter().any(|r| r["unhomed"] != json!(0)) {
         "next: domicile guard backfill"
-    } else {
+    } else if list.iter().any(|r| r["mode"] == json!("observe")) {
         "next: domicile guard enforce"
+    } else {
+        "next: domicile check"
     };
     let mut text = format!("{table}\n\n");
     if list.iter().any(|r| r["mode"] == json!("observe")) {
@@ -206,7 +208,7 @@ fn ready_to_enforce(region: &Region, status: &GuardStatus) -> Result<()> {
 async fn status(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {
     let head = ["region", "mode", "home", "on the way", "away", "no home", "changed keys"];
     let (mut rows, mut list, mut notes) = (Vec::new(), Vec::new(), String::new());
-    let mut faulty = false;
+    let (mut faulty, mut observing) = (false, Vec::new());
     for region in regions {
         let records = mapped.records(region).await?;
         let status = records.status(true).await.map_err(at(region))?;
@@ -228,6 +230,9 @@ async fn status(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {
         ]);
         faulty |= !status.faults.is_empty() || !status.installed;
         notes.push_str(&said_of(region.id(), &status));
+        if status.mode == Some(Mode::Observe) && status.faults.is_empty() {
+            observing.push((region.id(), status.unhomed > 0));
+        }
         let mut json = serde_json::to_value(&status).unwrap_or(Value::Null);
         json["region"] = json!(region.id());
         list.push(json);
@@ -238,6 +243,7 @@ async fn status(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {
         let said = format!("can't be reached: {}", open::in_a_line(failure));
         notes.push_str(&format!("\n{}\n", paper::wrapped(&format!("{} ", region.id()), &said)));
     }
+    notes.push_str(&next_step(&observing));
     let text = format!("{}\n{notes}", paper::table(&head, &[2, 3, 4, 5, 6], rows));
     let mut answer = Answer::new(text, json!({ "regions": list })).no_if(faulty);
     if !faulty && !mapped.down.is_empty() {
@@ -279,11 +285,17 @@ fn said_of(id: &str, status: &GuardStatus) -> String {
         }
         text.push_str(&format!("  fix: domicile guard install --region {id}\n"));
     }
-    if status.mode == Some(Mode::Observe) && status.faults.is_empty() {
-        let next = if status.unhomed > 0 { "backfill" } else { "enforce" };
-        text.push_str(&format!("\nnext: domicile guard {next} --region {id}\n"));
-    }
     text
+}
+
+/// The next step of adoption, once for all regions: those that are further lose nothing by it.
+fn next_step(observing: &[(&str, bool)]) -> String {
+    let step = if observing.iter().any(|(_, unhomed)| *unhomed) { "backfill" } else { "enforce" };
+    match observing {
+        [] => String::new(),
+        [(id, _)] => format!("\nnext: domicile guard {step} --region {id}\n"),
+        _ => format!("\nnext: domicile guard {step}\n"),
+    }
 }
 
 async fn remove(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answer> {

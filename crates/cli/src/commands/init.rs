@@ -152,6 +152,8 @@ fn config_text(url: &str, region: &str, country: Country, service: Option<&str>)
             (String::new(), format!("\n[[service]]\nname = {}\n{keys}guard = \"always\"\n", quoted(name)))
         }
     };
+    // An example that is not the region above.
+    let (next, its) = if region == "frankfurt" { ("virginia", "US") } else { ("frankfurt", "DE") };
     format!(
         "{about}\n{top}[control]\nstore = \"sqlite:control.db\"\nkeys = \"keys\"\n\n\
          [[region]]\nid = {}\ncountry = \"{country}\"\n\
@@ -159,10 +161,11 @@ fn config_text(url: &str, region: &str, country: Country, service: Option<&str>)
          # opens = 2030-01-01       # the day from which it may be a home\n\
          records = {}\n\
          # objects = \"s3://bucket\"  # or gs://, az://, file:\n{bottom}\n\
-         # The next region:\n# [[region]]\n# id = \"frankfurt\"\n# country = \"DE\"\n\
-         # records = \"postgres://domicile:${{FRANKFURT_PASSWORD}}@db.frankfurt.example/shop\"\n",
+         # The next region:\n# [[region]]\n# id = \"{next}\"\n# country = \"{its}\"\n\
+         # records = \"postgres://domicile:${{{variable}_PASSWORD}}@db.{next}.example/shop\"\n",
         quoted(region),
         quoted(url),
+        variable = next.to_uppercase(),
     )
 }
 

@@ -132,7 +132,7 @@ fn text(plan: &Plan, config: &Config, file: Option<&Path>, flag: &str) -> String
     if plan.moves.is_empty() && plan.waits.is_empty() && plan.unread.is_empty() {
         text.push_str("\nnobody moves: everybody who may be moved is where policy and latency want them\n");
     }
-    text.push_str(&refusals(&plan.refusals));
+    text.push_str(&refusals(&plan.refusals, flag));
     text.push_str(&waits(&plan.waits));
     text.push_str(&by_region("stays", "who is at home where they belong", &plan.stays));
     text.push_str(&by_region(
@@ -198,7 +198,7 @@ fn without_country(said: &str, class: &str) -> String {
 }
 
 /// Refusals of one region whose reasons differ only by the country stand together, too.
-fn refusals(refusals: &[Refusal]) -> String {
+fn refusals(refusals: &[Refusal], flag: &str) -> String {
     if refusals.is_empty() {
         return String::new();
     }
@@ -214,6 +214,7 @@ fn refusals(refusals: &[Refusal]) -> String {
         text.push_str(&refused(&alike));
         done.push(key);
     }
+    text.push_str(&format!("\n  who they are: domicile verify{flag} --list found.txt\n"));
     text
 }
 

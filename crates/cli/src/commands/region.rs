@@ -145,7 +145,7 @@ async fn there_already(app: &App, mapped: &Mapped<'_>, source: &Region, target: 
     };
     let mut differences = domicile_datamap::diff(here, there, &mapped.layout);
     for (table, key) in domicile_datamap::dropped_but_present(&mapped.layout, there) {
-        differences.push(format!("{table}: foreign key `{key}` is answered `keep-id` and must not exist"));
+        differences.push(format!("{table}: foreign key `{key}` must not exist: the data map answers so"));
     }
     let id = target.id();
     if !differences.is_empty() {

@@ -40,7 +40,12 @@ fn add(shop: &Shop, id: &str, cluster: &Cluster) {
         "domicile.toml",
         &format!("\n[[region]]\nid = \"{id}\"\ncountry = \"{country}\"\nrecords = \"{records}\"\n"),
     );
-    cluster.sql("club", &shop.ok(&["guard", "grants", "--region", id]).stdout);
+    assert!(
+        cluster
+            .script("postgres", "club", &shop.ok(&["guard", "grants", "--region", id]).stdout)
+            .status
+            .success()
+    );
 }
 
 /// Runs the statements of the fix lines, each at its region.
@@ -59,7 +64,11 @@ fn sequences_that_clash_are_told_and_a_new_region_joins_the_stride() {
     let (us, de, fr) = (Cluster::start(), Cluster::start(), Cluster::start());
     let clusters = [("us", &us), ("de", &de), ("fr", &fr)];
     let shop = club(&clusters);
-    us.sql("club", &shop.ok(&["guard", "grants", "--region", "us"]).stdout);
+    assert!(
+        us.script("postgres", "club", &shop.ok(&["guard", "grants", "--region", "us"]).stdout)
+            .status
+            .success()
+    );
     assert!(!shop.run(&["check"]).stdout.contains(" risk "), "one region counts for itself");
     add(&shop, "de", &de);
     let prepared = shop.ok(&["region", "prepare", "de"]);
@@ -101,7 +110,11 @@ fn numbers_that_are_taken_already_hold_check_back() {
     let (us, de) = (Cluster::start(), Cluster::start());
     let clusters = [("us", &us), ("de", &de)];
     let shop = club(&clusters);
-    us.sql("club", &shop.ok(&["guard", "grants", "--region", "us"]).stdout);
+    assert!(
+        us.script("postgres", "club", &shop.ok(&["guard", "grants", "--region", "us"]).stdout)
+            .status
+            .success()
+    );
     add(&shop, "de", &de);
     shop.ok(&["region", "prepare", "de"]);
     for step in ["install", "backfill", "enforce"] {

@@ -4,7 +4,7 @@ use crate::batch::{Batch, Traveller, ids, plain, without};
 use crate::error::{At, Result};
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
-use crate::{leave, objects, pace};
+use crate::{leave, objects, pace, tied};
 use domicile_stores::records::{Pick, State, Transition};
 use domicile_stores::{Snapshot, Writing};
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ pub(crate) struct Copied {
 
 pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> {
     let travellers = mark(batch, planned.travellers).await?;
+    let travellers = tied::stay(batch, travellers).await?;
     let subjects = ids(&travellers);
     if !subjects.is_empty() {
         let arriving: Vec<_> = travellers.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();

@@ -11,7 +11,7 @@ use crate::objects::Bound;
 use crate::progress::Event;
 use crate::record::LeftCode;
 use crate::verify::{self, Verified, soil};
-use crate::{leave, pace};
+use crate::{leave, pace, tied};
 use domicile_datamap::layout::TableIx;
 use domicile_stores::Snapshot;
 use domicile_stores::records::{Key, KeySet, State, SubjectId, Transition};
@@ -52,6 +52,10 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
         Err(error) => return Err(unfence_after(batch, &group, error).await),
     };
     count_failures(batch, &mut verified, &without(&group, &fenced)).await?;
+    let fenced = match without_tied(batch, &mut verified, &fenced).await {
+        Ok(fenced) => fenced,
+        Err(error) => return Err(unfence_after(batch, &fenced, error).await),
+    };
     if fenced.is_empty() {
         pace::back_off(verified.tries.values().max().copied().unwrap_or(0)).await;
         return Ok(Attempt::Later(verified));
@@ -88,6 +92,23 @@ async fn two_steps(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Travell
     let fenced = batch.change_waiting(&begun, step2, batch.limits().writer_wait).await?;
     unfence(batch, &without(&begun, &fenced)).await?;
     Ok(fenced)
+}
+
+/// Those of the fenced that may go on: a row may have tied one to another subject since the copy.
+async fn without_tied(
+    batch: &Batch<'_>,
+    verified: &mut Verified,
+    fenced: &[Traveller],
+) -> Result<Vec<Traveller>> {
+    let tied = tied::among(batch, fenced).await?;
+    if tied.is_empty() {
+        return Ok(fenced.to_vec());
+    }
+    unfence(batch, &tied).await?;
+    let untied = tied::stay(batch, tied.clone()).await?;
+    let gone = without(&tied, &untied);
+    verified.travellers = without(&verified.travellers, &gone);
+    Ok(without(fenced, &tied))
 }
 
 enum Equal {

@@ -30,6 +30,7 @@ mod record;
 mod report;
 mod route;
 mod service;
+mod tied;
 mod turn;
 mod verify;
 pub mod wave;

@@ -97,6 +97,8 @@ pub enum LeftCode {
     Aborted,
     /// It was not at home at the source any more.
     Gone,
+    /// A row ties it to another subject by a column answered `refuse`.
+    Tied,
 }
 
 impl LeftCode {
@@ -108,6 +110,7 @@ impl LeftCode {
             LeftCode::Taken => "taken",
             LeftCode::Aborted => "aborted",
             LeftCode::Gone => "gone",
+            LeftCode::Tied => "tied",
         }
     }
 }

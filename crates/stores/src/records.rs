@@ -269,6 +269,10 @@ pub trait Records: Send + Sync {
     async fn catalogue(&self) -> Result<Catalogue>;
     /// Columns of mapped tables whose numbers the database gives and that must differ from row to row.
     async fn numbers(&self) -> Result<Vec<Numbers>>;
+    /// Those of the subjects that a row ties to another subject by a column answered `refuse`
+    /// ([`MappedTable::refusing`](domicile_datamap::MappedTable::refusing)), whichever of the two owns it.
+    /// A subject that is `away` here ties nobody.
+    async fn tied(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>>;
     /// What the mover may not do here, each with the GRANT that mends it; empty: all is well.
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>>;
     /// What the guard cannot hold against, in words: prepared transactions, subscriptions that apply

@@ -168,6 +168,7 @@ pass! {
     identity() -> String;
     catalogue() -> Catalogue;
     numbers() -> Vec<domicile_datamap::Numbers>;
+    tied(subjects: &[SubjectId]) -> Vec<SubjectId>;
     hazards() -> Vec<String>;
     missing_privileges() -> Vec<(String, String)>;
     install(spec: &GuardSpec) -> ();

@@ -1,5 +1,6 @@
 //! Rows with two sides: what the answers `null`, `keep-id` and `refuse` come to, up to the erase.
 
+use crate::trouble::service_that;
 use crate::world::{Engine, Ground, World, ask};
 use domicile_mover::WaveReport;
 use domicile_mover::plan;
@@ -121,4 +122,120 @@ async fn erase_gives_way_to_writers_on_postgres() {
     writer.exec("COMMIT").await.unwrap();
     assert_eq!(erasing.await.unwrap().subjects, 3);
     assert_eq!(messages(&world, "old").await, ["1 1001 -", "4 1002 -", "5 1002 1001", "6 1002 -"]);
+}
+
+/// One foreign key, and rows that tie 1 and 2 to subjects who stay, and 4 to 5; 3 only to itself.
+const TIES: &str = "
+CREATE TABLE messages(id BIGINT NOT NULL PRIMARY KEY, sender BIGINT NOT NULL REFERENCES accounts(id),
+  recipient BIGINT REFERENCES accounts(id), body TEXT);
+";
+
+const TIED: &str = "
+INSERT INTO messages VALUES (1, 1, 1001, 'to one who stays');
+INSERT INTO messages VALUES (2, 1002, 2, 'from one who stays');
+INSERT INTO messages VALUES (3, 3, 3, 'to itself');
+INSERT INTO messages VALUES (4, 4, 5, 'both would move');
+INSERT INTO messages VALUES (5, 3, NULL, 'to nobody')
+";
+
+async fn refuse_holds_the_move_back(engine: Engine) {
+    let answers: &[_] = &[("owner:messages", "sender"), ("other:messages", "refuse")];
+    let ground = Ground { more: TIES, rows: TIED, answers, ..Ground::plain(engine) };
+    let world = World::on(ground, 6).await;
+    let service = world.service().await;
+    let plan = plan::stored(&service, &ask()).await.unwrap();
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
+    assert_eq!(report.subjects, 2, "{:?}", report.left);
+    assert_eq!(report.left.values().sum::<u64>(), 4, "{:?}", report.left);
+    assert!(report.left.keys().all(|why| why.contains("ties it to another subject")), "{:?}", report.left);
+    let done = world.verified(&report.receipts.clone().unwrap());
+    assert_eq!(done.header.totals.subjects_moved, 2);
+    wave::erase_wave(&service, &report.wave).await.unwrap();
+    assert_eq!(messages(&world, "old").await, ["1 1 1001", "2 1002 2", "4 4 5"]);
+    assert_eq!(messages(&world, "new").await, ["3 3 3", "5 3 -"]);
+    // Who stays is at home there, and writes.
+    let old = world.app("old").await;
+    assert_eq!(old.exec("UPDATE accounts SET version = 1 WHERE id IN (1, 2, 4, 5)").await, Ok(4));
+
+    // The tie is cut: they go with the next plan.
+    old.exec("DELETE FROM messages WHERE id IN (1, 2, 4)").await.unwrap();
+    assert_eq!(moved(&world).await.subjects, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuse_holds_the_move_back_on_sqlite() {
+    refuse_holds_the_move_back(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuse_holds_the_move_back_on_postgres() {
+    refuse_holds_the_move_back(Engine::Postgres).await;
+}
+
+/// One who stays writes to one who moves after the copy: the fence finds it, and both stay.
+async fn a_tie_that_comes_during_the_move_is_found(engine: Engine) {
+    let answers: &[_] = &[("owner:messages", "sender"), ("other:messages", "refuse")];
+    let ground = Ground { more: TIES, answers, ..Ground::plain(engine) };
+    let world = std::sync::Arc::new(World::on(ground, 3).await);
+    let (there, handle) = (world.clone(), tokio::runtime::Handle::current());
+    let service = service_that(&world, "verify", move || {
+        let (there, handle) = (there.clone(), handle.clone());
+        let write = async move {
+            let app = there.app("old").await;
+            app.exec("INSERT INTO messages VALUES (1, 1002, 2, 'meanwhile')").await.unwrap();
+        };
+        tokio::task::block_in_place(move || handle.block_on(write));
+    })
+    .await;
+    let plan = plan::stored(&service, &ask()).await.unwrap();
+    let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
+    assert_eq!((report.subjects, report.left.values().sum::<u64>()), (2, 1), "{:?}", report.left);
+    wave::erase_wave(&service, &report.wave).await.unwrap();
+    assert_eq!(messages(&world, "old").await, ["1 1002 2"]);
+    assert!(world.app("new").await.texts("SELECT country FROM accounts WHERE id = 2").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tie_that_comes_during_the_move_is_found_on_sqlite() {
+    a_tie_that_comes_during_the_move_is_found(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tie_that_comes_during_the_move_is_found_on_postgres() {
+    a_tie_that_comes_during_the_move_is_found(Engine::Postgres).await;
+}
+
+/// The column keeps the other subject's id at whichever home; the foreign key must not exist.
+async fn keep_id_keeps_the_id(engine: Engine) {
+    let kept = "CREATE TABLE messages(id BIGINT NOT NULL PRIMARY KEY, \
+        sender BIGINT NOT NULL REFERENCES accounts(id), recipient BIGINT, body TEXT);";
+    let ground = Ground { more: kept, rows: TIED, ..Ground::plain(engine) };
+    let world = World::on(ground, 6).await;
+    let wave = moved(&world).await;
+    let (erased, _) = wave::erase_wave(&world.service().await, &wave.wave).await.unwrap();
+    assert_eq!(erased.subjects, 6);
+    assert_eq!(messages(&world, "old").await, ["2 1002 2"]);
+    assert_eq!(messages(&world, "new").await, ["1 1 1001", "3 3 3", "4 4 5", "5 3 -"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keep_id_keeps_the_id_on_sqlite() {
+    keep_id_keeps_the_id(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keep_id_keeps_the_id_on_postgres() {
+    keep_id_keeps_the_id(Engine::Postgres).await;
+}
+
+/// With the foreign key the move does not begin, and says which it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn keep_id_refuses_the_foreign_key_on_postgres() {
+    let answers: &[_] = &[("owner:messages", "sender"), ("other:messages", "keep-id")];
+    let ground = Ground { more: TIES, rows: TIED, answers, ..Ground::plain(Engine::Postgres) };
+    let world = World::on(ground, 6).await;
+    let service = world.service().await;
+    let plan = plan::stored(&service, &ask()).await.unwrap();
+    let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err().to_string();
+    assert!(error.contains("DROP CONSTRAINT \"messages_recipient_fkey\""), "{error}");
 }

@@ -24,6 +24,7 @@ mod records;
 mod reference;
 mod schema;
 mod snapshot;
+mod tied;
 mod upsert;
 mod writing;
 

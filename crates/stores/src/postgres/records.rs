@@ -37,6 +37,10 @@ impl Records for Postgres {
         self.read_numbers().await
     }
 
+    async fn tied(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        self.read_tied(subjects).await
+    }
+
     async fn hazards(&self) -> Result<Vec<String>> {
         Postgres::hazards(self).await
     }

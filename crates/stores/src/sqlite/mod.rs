@@ -33,6 +33,7 @@ mod schema;
 mod session;
 mod snapshot;
 mod storing;
+mod tied;
 mod tokens;
 mod writing;
 

@@ -151,13 +151,13 @@ fn owner_column(anchor: &MappedTable) -> &str {
     }
 }
 
-fn type_of<'l>(table: &'l MappedTable, column: &str) -> &'l str {
+pub(crate) fn type_of<'l>(table: &'l MappedTable, column: &str) -> &'l str {
     table.columns.iter().find(|c| c.name == column).map_or("", |c| c.type_name.as_str())
 }
 
 /// A subject arrives as text. A column with an affinity converts it; one without (no type, BLOB, ANY)
 /// compares storage classes, so an integer there must be asked for as an integer as well.
-fn equals_subject(expression: &str, type_name: &str) -> String {
+pub(crate) fn equals_subject(expression: &str, type_name: &str) -> String {
     if converts(type_name) {
         format!("{expression} = s.value")
     } else {

@@ -38,6 +38,10 @@ impl Records for Sqlite {
         self.read_numbers().await
     }
 
+    async fn tied(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>> {
+        self.read_tied(subjects).await
+    }
+
     async fn hazards(&self) -> Result<Vec<String>> {
         // A file has no subscriptions, no row security, and nothing prepared that outlives its connection.
         Ok(Vec::new())

@@ -109,9 +109,9 @@ pub enum Error {
         /// What was tried; names the table.
         what: String,
         /// The function with its schema and argument types, as the server prints it.
-        function: String,
+        function: Box<str>,
         /// The engine's words.
-        why: String,
+        why: Box<str>,
         /// It found no table, function or type of a name without a schema: our sessions pin search_path.
         unresolved: bool,
     },

@@ -52,7 +52,7 @@ fn from_server(whose: &Whose, what: &str, db: &DbError) -> Error {
         _ => match users_function(db.where_().unwrap_or_default()) {
             Some(function) => {
                 let unresolved = UNRESOLVED.contains(&code);
-                Error::Function { store, what, function, why, unresolved }
+                Error::Function { store, what, function: function.into(), why: why.into(), unresolved }
             }
             None if UNRESOLVED.contains(&code) || code == "42703" => {
                 Error::Schema { store, what: format!("{what}: {why}") }

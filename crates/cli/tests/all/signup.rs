@@ -133,3 +133,36 @@ fn a_second_home_is_shut_and_then_erased() {
     assert_eq!(shop.number("shop.db", "SELECT count(*) FROM purchase WHERE customer_id = 930"), 2);
     shop.consistent();
 }
+
+/// The same on PostgreSQL, where a writer in flight is waited for.
+#[test]
+fn a_second_home_on_postgres() {
+    let servers = crate::servers::Servers::planned(1);
+    let (shop, us, de) = (&servers.shop, &servers.us, &servers.de);
+    let both = [(us, "USA"), (de, "Germany")];
+    shop.ok(&["register", "0930", "--region", "us"]);
+    for (at, country) in both {
+        let row = format!("INSERT INTO customer VALUES (930, 'x', 'x@example.org', '{country}', 1)");
+        at.sql("shop", &format!("BEGIN; SELECT domicile.sign_up(930, 1); {row}; COMMIT"));
+    }
+    let filled = shop.run(&["guard", "backfill"]);
+    assert!(filled.stdout.contains("domicile guard disown SUBJECT --region de"), "{}", filled.whole());
+    let disown = ["guard", "disown", "930", "--region", "de"];
+    assert!(shop.ok(&disown).stdout.contains("shut at de"));
+    let refused = de.script("postgres", "shop", "UPDATE customer SET name = 'y' WHERE id = 930");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("away"));
+    let erased = shop.ok(&[&disown[..], &["--erase"]].concat());
+    assert!(erased.stdout.contains("1 row and 0 objects of it erased at de"), "{}", erased.whole());
+    let left = "SELECT (SELECT count(*) FROM customer WHERE id = 930) + (SELECT count(*) FROM domicile.home \
+                WHERE subject = 930) + (SELECT count(*) FROM domicile.batch) + (SELECT waves FROM domicile.region)";
+    assert_eq!(
+        (
+            de.sql("shop", left).as_str(),
+            us.sql("shop", "SELECT count(*) FROM customer WHERE id = 930").as_str()
+        ),
+        ("0", "1")
+    );
+    shop.consistent();
+    let wrong = shop.run(&["register", "nobody", "--region", "us"]);
+    assert_eq!((wrong.code, wrong.stderr.contains("subject-key")), (2, true), "{}", wrong.whole());
+}

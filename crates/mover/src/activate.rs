@@ -1,8 +1,8 @@
 //! Activate: `home` at the target, `away` at the source; writes go on at the new home.
 
-use crate::batch::{Batch, Traveller, ids, plain};
+use crate::batch::{Batch, Side, Traveller, plain};
 use crate::cutover::CutOver;
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::progress::Event;
 use crate::record::Outcome;
 use crate::verify::Verified;
@@ -17,9 +17,7 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
     }
     // CRASH: before this commit the directory already names the target, where the subject is still
     // `arriving`: refused at both homes until the route begins again and activates it.
-    let subjects = ids(&cut.moved);
-    let (records, lease) = (&batch.target.records, &batch.target_lease);
-    records.change_state(lease, &subjects, plain(&[State::Arriving], State::Home)).await.at(batch.target)?;
+    batch.settle_states(Side::Target, &cut.moved, plain(&[State::Arriving], State::Home)).await?;
     let pause = cut.started.map(|(started, _)| started.elapsed());
     send_away(batch, &cut.moved).await?;
     let carried = batch.objects.lock().await;
@@ -52,7 +50,7 @@ async fn send_away(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
     }
     for (epoch, travellers) in by_epoch {
         let away = Transition { epoch: Some(epoch), ..plain(&[State::Sealed], State::Away) };
-        batch.change(&travellers, away).await?;
+        batch.settle_states(Side::Source, &travellers, away).await?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use crate::carried::Carried;
 use crate::error::{At, Error, Result};
+use crate::journal;
 use crate::limits::Limits;
+use crate::pace;
 use crate::prints::Prints;
 use crate::record::{LeftCode, Outcome, Reached, Record};
 use crate::service::{Region, Service};
@@ -10,6 +12,20 @@ use domicile_stores::records::{Key, KeySet, Lease, SubjectId, Transition};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+
+/// Which of a batch's two regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Source,
+    Target,
+}
+
+/// Takes the leases of a batch at both regions.
+pub(crate) async fn leases(id: &str, source: &Region, target: &Region) -> Result<(Lease, Lease)> {
+    let source_lease = source.records.take_lease(id).await.at(source)?;
+    let target_lease = target.records.take_lease(id).await.at(target)?;
+    Ok((source_lease, target_lease))
+}
 
 /// A subject of a batch with the home it has by the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +53,8 @@ pub(crate) struct Batch<'a> {
     pub target_lease: Lease,
     /// Fingerprints of the mapped tables, taken when the wave began or was resumed.
     pub prints: Arc<Prints>,
+    /// Which server the source was when the lease was taken (see [`Records::incarnation`]).
+    pub source_incarnation: String,
     pub record: Mutex<Record>,
     /// Objects copied so far.
     pub objects: Mutex<Carried>,
@@ -44,17 +62,20 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// Takes the batch's lease at both regions. A worker that held it before can do nothing from here on.
+    ///
+    /// INVARIANT: the record is read under the lease. Read before, it could be one that the holder before us
+    /// has changed since: a worker that froze in between would go on with a batch that was given up.
     pub async fn take(
         service: &'a Service,
         wave: &str,
         id: &str,
         source: &'a Region,
         target: &'a Region,
-        record: Record,
         prints: Arc<Prints>,
     ) -> Result<Self> {
-        let source_lease = source.records.take_lease(id).await.at(source)?;
-        let target_lease = target.records.take_lease(id).await.at(target)?;
+        let (source_lease, target_lease) = leases(id, source, target).await?;
+        let source_incarnation = source.records.incarnation().await.at(source)?;
+        let record = journal::record(source, wave, id).await?;
         let objects = Carried::of_record(&record);
         Ok(Self {
             service,
@@ -65,6 +86,7 @@ impl<'a> Batch<'a> {
             source_lease,
             target_lease,
             prints,
+            source_incarnation,
             record: Mutex::new(record),
             objects: Mutex::new(objects),
         })
@@ -98,6 +120,48 @@ impl<'a> Batch<'a> {
         let subjects = ids(travellers);
         let changed = self.source.records.change_state(&self.source_lease, &subjects, transition).await;
         Ok(only(travellers, &changed.at(self.source)?))
+    }
+
+    /// Brings every one of the travellers that is in one of the `from` states to `to`, at either side. A row
+    /// that a transaction of the application holds is skipped by the engine: it is tried again, since
+    /// nobody else would look after a subject that is left in between.
+    ///
+    /// # Errors
+    /// `Again` where writers hold some of them all the time.
+    pub async fn settle_states(
+        &self,
+        side: Side,
+        travellers: &[Traveller],
+        transition: Transition<'_>,
+    ) -> Result<()> {
+        let (region, lease) = match side {
+            Side::Source => (self.source, &self.source_lease),
+            Side::Target => (self.target, &self.target_lease),
+        };
+        let mut rest = ids(travellers);
+        for round in 0..=self.limits().tries {
+            if rest.is_empty() {
+                return Ok(());
+            }
+            pace::back_off(round).await;
+            let changed = region.records.change_state(lease, &rest, transition).await.at(region)?;
+            rest.retain(|subject| !changed.contains(subject));
+            if !rest.is_empty() {
+                // Some need no change: they are there already, or were never here.
+                let homes = region.records.homes(&rest).await.at(region)?;
+                let waits = homes.into_iter().filter(|h| transition.from.contains(&h.state));
+                rest = waits
+                    .filter(|h| h.batch.is_none() || h.batch.as_ref() == Some(&self.id))
+                    .map(|h| h.subject)
+                    .collect();
+            }
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let why = format!("transactions of the application hold {} of its subjects", rest.len());
+        let (store, what) = (region.records.name(), "changing states".to_owned());
+        Err(domicile_stores::Error::Again { store, what, why }).at(region)
     }
 
     /// Changes states at the source, waiting for each subject's writers in flight.

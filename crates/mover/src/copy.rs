@@ -20,6 +20,10 @@ pub(crate) struct Copied {
 }
 
 pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> {
+    // CRASH: a copy that is made again is none until it is done.
+    if batch.record.lock().await.reached > Reached::Planned {
+        batch.reached(Reached::Planned).await?;
+    }
     let travellers = mark(batch, planned.travellers).await?;
     let travellers = tied::stay(batch, travellers).await?;
     let subjects = ids(&travellers);
@@ -56,7 +60,7 @@ async fn mark(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result<Vec<Trave
         }
     }
     let rest = without(&travellers, &marked);
-    leave::unmarked(batch, &rest, LeftCode::Busy, "its writers did not pause long enough to mark it").await?;
+    leave::go_back(batch, &rest, LeftCode::Busy, "its writers did not pause long enough to mark it").await?;
     Ok(marked)
 }
 
@@ -83,7 +87,7 @@ async fn copy_what_fits(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result
             Ok(()) => copied.extend(part),
             Err(error) => match crate::catch_up::conflict(&error) {
                 None => return Err(error),
-                Some(why) if part.len() == 1 => leave::moving(batch, &part, LeftCode::Taken, &why).await?,
+                Some(why) if part.len() == 1 => leave::go_back(batch, &part, LeftCode::Taken, &why).await?,
                 Some(_) => {
                     let (left, right) = part.split_at(part.len() / 2);
                     parts.extend([left.to_vec(), right.to_vec()]);

@@ -4,7 +4,7 @@
 //! that is lost is settled by a write, never by a read alone, since a statement whose client is gone may
 //! still be waiting in the server (ATTACKS A1).
 
-use crate::batch::{Batch, Traveller, only, plain, without};
+use crate::batch::{Batch, Side, Traveller, only, plain, without};
 use crate::error::{At, Error, Result};
 use crate::fence::{self, Fenced};
 use crate::pace;
@@ -30,17 +30,31 @@ pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver
     let sealed = batch.change(&group, seal).await?;
     let late = without(&group, &sealed);
     fence::unfence(batch, &late).await?;
-    if let Err(error) =
-        batch.source.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.source)
-    {
-        // No swap was sent: nothing can land.
-        batch.change(&sealed, plain(&[State::Sealed], State::Moving)).await?;
+    if let Err(error) = outlives_a_fail_over(batch).await {
+        // No swap was sent: nothing can land. Where this fails, too, the route settles them when it begins again.
+        let _ = batch.change(&sealed, plain(&[State::Sealed], State::Moving)).await;
         return Err(error);
     }
     let (moved, mut back) = swap(batch, &sealed).await?;
     back.extend(late);
     rest.travellers.extend(back);
     Ok(CutOver { moved, started: Some((started, fenced_at)), rechecked, rest })
+}
+
+/// The listed standbys of the source have the seal, those of the target have the rows, and the source is
+/// the server that we fenced and sealed at: a standby that has taken its place may know of neither
+/// (ATTACKS A10), whatever it says of its own standbys.
+async fn outlives_a_fail_over(batch: &Batch<'_>) -> Result<()> {
+    let (source, target, limit) = (batch.source, batch.target, batch.limits().standby_wait);
+    let (sealed, copied) =
+        tokio::join!(source.records.wait_for_standbys(limit), target.records.wait_for_standbys(limit));
+    sealed.at(source)?;
+    copied.at(target)?;
+    if source.records.incarnation().await.at(source)? != batch.source_incarnation {
+        let why = "another server has taken its place in the middle of the batch, which begins again".into();
+        return Err(domicile_stores::Error::Unreachable { store: source.records.name(), why }).at(source);
+    }
+    Ok(())
 }
 
 /// Swaps, settles what is unknown, and lets those that did not move be written again. Returns
@@ -72,7 +86,7 @@ pub(crate) async fn settle(
             Settled::Cancelled { attempt } => back.push(Traveller { attempt, ..t.clone() }),
         }
     }
-    batch.change(&back, plain(&[State::Sealed], State::Moving)).await?;
+    batch.settle_states(Side::Source, &back, plain(&[State::Sealed], State::Moving)).await?;
     Ok((moved, back))
 }
 

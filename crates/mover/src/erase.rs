@@ -44,6 +44,8 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
     }
     // Before a fail-over could forget the move, the old copy must not be gone.
     batch.source.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.source)?;
+    // Nor may one of the new home.
+    batch.target.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
     let objects = erase_objects(batch, &moved).await?;
     let rows = erase_rows(batch, &moved).await?;
     read_back(batch, &moved).await?;

@@ -204,7 +204,7 @@ async fn count_failures(batch: &Batch<'_>, verified: &mut Verified, failed: &[Tr
     let rest = without(&verified.travellers, failed);
     let again = without(failed, &only(failed, &out));
     verified.travellers = rest.into_iter().chain(again).collect();
-    leave::moving(
+    leave::go_back(
         batch,
         &only(failed, &out),
         LeftCode::Busy,

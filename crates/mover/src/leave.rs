@@ -1,27 +1,21 @@
 //! Leave: a subject goes back from the middle of a batch to its old home, as if nothing had been.
 
-use crate::batch::{Batch, Traveller, ids, plain};
+use crate::batch::{Batch, Side, Traveller, ids, plain};
 use crate::error::{At, Result};
 use crate::objects;
 use crate::progress::Event;
 use crate::record::LeftCode;
 use domicile_stores::records::{State, SubjectId};
 
-/// Subjects that could not even be marked: nothing was copied.
-pub(crate) async fn unmarked(
-    batch: &Batch<'_>,
-    travellers: &[Traveller],
-    code: LeftCode,
-    why: &str,
-) -> Result<()> {
-    said(batch, travellers, code, why).await
-}
+/// States before the seal: a subject in one of them goes back without asking the directory.
+const OPEN: [State; 4] = [State::Marking, State::Moving, State::Fencing, State::Fenced];
 
-/// Subjects that are `moving`: the target is emptied of them first, then they are `home` again.
+/// Empties the target of the subjects' copies, if there are any, and makes them `home` again: also those
+/// that could not be marked, since a copy may be left of a mark that a crash forgot.
 ///
-/// CRASH: between the two they are still `moving` at the source with no copy at the target; the route
-/// marks nothing twice and copies again, abort comes here again.
-pub(crate) async fn moving(
+/// CRASH: between the two they are still `moving` at the source, and not `arriving` at the target; the
+/// route copies them again, abort comes here again.
+pub(crate) async fn go_back(
     batch: &Batch<'_>,
     travellers: &[Traveller],
     code: LeftCode,
@@ -31,15 +25,28 @@ pub(crate) async fn moving(
         return Ok(());
     }
     let subjects = ids(travellers);
-    let (target, lease) = (&batch.target.records, &batch.target_lease);
-    let mut writing = target.begin(lease).await.at(batch.target)?;
-    writing.clear(&subjects).await.at(batch.target)?;
-    writing.commit().await.at(batch.target)?;
+    clear_copies(batch, &subjects).await?;
     objects::withdraw(batch, &subjects).await?;
-    target.drop_homes(lease, &subjects, State::Arriving).await.at(batch.target)?;
-    batch.change(travellers, plain(&[State::Moving], State::Home)).await?;
+    batch.settle_states(Side::Source, travellers, plain(&OPEN, State::Home)).await?;
     forget_changes(batch, &subjects).await?;
     said(batch, travellers, code, why).await
+}
+
+/// Rows and home go in one transaction: `arriving` without rows would be taken for a copy.
+async fn clear_copies(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
+    let target = &batch.target.records;
+    let homes = target.homes(subjects).await.at(batch.target)?;
+    // What is `away` there is an earlier move's, and its erase is not ours.
+    let arriving = homes.into_iter().filter(|h| h.state == State::Arriving);
+    let ours = arriving.filter(|h| h.batch.as_ref() == Some(&batch.id));
+    let copied: Vec<SubjectId> = ours.map(|h| h.subject).collect();
+    if copied.is_empty() {
+        return Ok(());
+    }
+    let mut writing = target.begin(&batch.target_lease).await.at(batch.target)?;
+    writing.clear(&copied).await.at(batch.target)?;
+    writing.drop_arriving(&copied).await.at(batch.target)?;
+    writing.commit().await.at(batch.target)
 }
 
 /// Removes what was recorded for subjects that are `home` again. A writer still in flight may add an

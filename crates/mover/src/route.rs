@@ -5,7 +5,7 @@
 //! stage takes the record of the one before, so a wrong order does not compile.
 
 use crate::activate::activate;
-use crate::batch::{Batch, Traveller, ids, only, plain};
+use crate::batch::{Batch, Side, Traveller, ids, only, plain};
 use crate::brought;
 use crate::catch_up::{CaughtUp, catch_up};
 use crate::copy::{Copied, Planned, copy};
@@ -15,7 +15,7 @@ use crate::fence::{Attempt, Fenced, fence};
 use crate::progress::Event;
 use crate::record::{LeftCode, Outcome, Reached};
 use crate::verify::{Verified, verify};
-use domicile_stores::records::{State, SubjectId};
+use domicile_stores::records::{HomeRow, State, SubjectId};
 use std::collections::BTreeMap;
 
 /// Where a batch stands.
@@ -97,13 +97,16 @@ async fn begin(batch: &Batch<'_>) -> Result<Stage> {
     // Sealed subjects: only the directory knows. What moved is activated, what did not is `moving`.
     let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
     finish_moved(batch, &moved).await?;
-    batch.change(&standing.open, plain(&[State::Fencing, State::Fenced], State::Moving)).await?;
-    batch.change(&standing.open, plain(&[State::Marking], State::Home)).await?;
+    let back_to_moving = plain(&[State::Fencing, State::Fenced], State::Moving);
+    batch.settle_states(Side::Source, &standing.open, back_to_moving).await?;
+    batch.settle_states(Side::Source, &standing.open, plain(&[State::Marking], State::Home)).await?;
     let travellers: Vec<_> = standing.open.into_iter().chain(back).collect();
     let states = batch.source.records.homes(&ids(&travellers)).await.at(batch.source)?;
     let moving: Vec<_> = states.into_iter().filter(|h| h.state == State::Moving).map(|h| h.subject).collect();
     let reached = batch.record.lock().await.reached;
-    let all_copied = reached >= Reached::Copied && only(&travellers, &moving).len() == travellers.len();
+    let all_copied = reached >= Reached::Copied
+        && only(&travellers, &moving).len() == travellers.len()
+        && arriving(batch, &travellers).await?;
     if all_copied && !travellers.is_empty() {
         return Ok(Stage::Copied(Copied { travellers }));
     }
@@ -111,6 +114,13 @@ async fn begin(batch: &Batch<'_>) -> Result<Stage> {
         return Ok(Stage::Activated);
     }
     Ok(Stage::Planned(Planned { travellers }))
+}
+
+/// Whether the target holds a copy of each of them for this batch.
+async fn arriving(batch: &Batch<'_>, travellers: &[Traveller]) -> Result<bool> {
+    let homes = batch.target.records.homes(&ids(travellers)).await.at(batch.target)?;
+    let ours = |h: &&HomeRow| h.state == State::Arriving && h.batch.as_ref() == Some(&batch.id);
+    Ok(homes.iter().filter(ours).count() == travellers.len())
 }
 
 /// Where the subjects of a batch stand by the directory and the source's guard.
@@ -173,10 +183,8 @@ pub(crate) async fn give_up(batch: &Batch<'_>, code: LeftCode, why: &str) -> Res
     finish_moved(batch, &standing.moved).await?;
     let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
     finish_moved(batch, &moved).await?;
-    batch.change(&standing.open, plain(&[State::Fencing, State::Fenced], State::Moving)).await?;
-    batch.change(&standing.open, plain(&[State::Marking], State::Home)).await?;
     let travellers: Vec<_> = standing.open.into_iter().chain(back).collect();
-    crate::leave::moving(batch, &travellers, code, why).await?;
+    crate::leave::go_back(batch, &travellers, code, why).await?;
     batch.reached(Reached::Activated).await
 }
 

@@ -11,7 +11,7 @@ use crate::record::LeftCode;
 pub(crate) async fn stay(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result<Vec<Traveller>> {
     let tied = among(batch, &travellers).await?;
     let why = "a row ties it to another subject by a column that the data map answers `refuse`";
-    leave::moving(batch, &tied, LeftCode::Tied, why).await?;
+    leave::go_back(batch, &tied, LeftCode::Tied, why).await?;
     Ok(without(&travellers, &tied))
 }
 

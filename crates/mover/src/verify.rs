@@ -49,7 +49,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
             Found::Behind { blocked, why } => {
                 if round + 1 == batch.limits().verify_rounds {
                     let blocked = only(&travellers, &blocked);
-                    leave::moving(batch, &blocked, LeftCode::Taken, &why).await?;
+                    leave::go_back(batch, &blocked, LeftCode::Taken, &why).await?;
                     travellers = without(&travellers, &blocked);
                 }
             }
@@ -60,7 +60,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
                 if strikes >= BELIEVED_AFTER {
                     let subjects: Vec<_> = differences.into_iter().map(|d| d.subject).collect();
                     let differing = only(&travellers, &subjects);
-                    leave::moving(batch, &differing, LeftCode::Differs, &why).await?;
+                    leave::go_back(batch, &differing, LeftCode::Differs, &why).await?;
                     travellers = without(&travellers, &differing);
                 }
             }
@@ -68,7 +68,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
         pace::back_off(round).await;
     }
     // The rounds are used up with subjects left that never stood still: they stay at their old home.
-    leave::moving(batch, &travellers, LeftCode::Busy, "it changed faster than it could be compared").await?;
+    leave::go_back(batch, &travellers, LeftCode::Busy, "it changed faster than it could be compared").await?;
     Ok(Verified::new(Vec::new()))
 }
 

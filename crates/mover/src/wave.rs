@@ -1,6 +1,6 @@
 //! A wave: the subjects that one command moves together, as batches side by side.
 
-use crate::batch::{Batch, json};
+use crate::batch::{Batch, json, leases};
 use crate::erase::{self, Erased};
 use crate::error::{At, Error, Result};
 use crate::evidence;
@@ -11,7 +11,7 @@ use crate::plan::{Plan, PlannedMove};
 use crate::preflight::preflight;
 use crate::prints::Prints;
 use crate::progress::Event;
-use crate::record::{LeftCode, Reached, Record};
+use crate::record::{LeftCode, Reached};
 use crate::report::WaveReport;
 use crate::route::{self, Until};
 use crate::service::{Region, Service};
@@ -357,7 +357,11 @@ async fn run_batch(
             if record.reached >= Reached::Activated {
                 return Ok(());
             }
-            let batch = Batch::take(service, wave, id, from, to, record, prints.clone()).await?;
+            drop(record);
+            let batch = Batch::take(service, wave, id, from, to, prints.clone()).await?;
+            if batch.record.lock().await.reached >= Reached::Activated {
+                return Ok(());
+            }
             route::run(&batch, until).await?;
             if until == Until::Verified { route::abort(&batch).await } else { Ok(()) }
         };
@@ -411,9 +415,8 @@ async fn rehearsal(service: &Arc<Service>, note: WaveNote) -> Result<WaveReport>
     let ran = run_batches(service, &from, &to, &wave, Until::Verified, &prints).await;
     let report = WaveReport::gather(service, &from, &wave, &note, started.elapsed()).await?;
     for id in journal::batches(&from, &wave).await? {
-        let batch = take(service, &from, &to, &wave, &id).await?;
-        route::abort(&batch).await?;
-        close(&batch).await?;
+        route::abort(&take(service, &from, &to, &wave, &id).await?).await?;
+        close(&from, &to, &id).await?;
     }
     arm(&from, &to, false).await?;
     ran.map(|()| report)
@@ -459,7 +462,7 @@ pub async fn abort(service: &Arc<Service>, wave: &str) -> Result<WaveReport> {
     if ended == WaveState::Moved {
         report.receipts = evidence::write(service, &from, wave, &note).await?;
     } else {
-        close_all(service, &from, &to, wave).await?;
+        close_all(&from, &to, wave).await?;
         from.records.drop_list(&note.planned.list).await.at(&from)?;
     }
     set_state(service, &turn, &[WaveState::Aborting], ended, None).await?;
@@ -499,7 +502,7 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     }
     // CRASH: the receipts are complete; a rest of the journal, which names subjects, is removed when
     // erase is asked for the wave again.
-    close_all(service, &from, &to, wave).await?;
+    close_all(&from, &to, wave).await?;
     from.records.drop_list(&note.planned.list).await.at(&from)?;
     // Once more, since the journal named subjects, too.
     report.scrubbed = Some(scrub(&from).await?);
@@ -530,21 +533,20 @@ async fn take<'a>(
     wave: &str,
     id: &str,
 ) -> Result<Batch<'a>> {
-    let record = journal::record(from, wave, id).await?;
-    Batch::take(service, wave, id, from, to, record, Arc::default()).await
+    Batch::take(service, wave, id, from, to, Arc::default()).await
 }
 
-/// Forgets all batches of a wave. What they recorded is not read: nothing of it counts any more.
-async fn close_all(service: &Service, from: &Region, to: &Region, wave: &str) -> Result<()> {
+/// Forgets all batches of a wave at both sides. What they recorded is not read: nothing of it counts any more.
+async fn close_all(from: &Region, to: &Region, wave: &str) -> Result<()> {
     for id in journal::batches(from, wave).await? {
-        let batch = Batch::take(service, wave, &id, from, to, Record::default(), Arc::default()).await?;
-        close(&batch).await?;
+        close(from, to, &id).await?;
     }
     Ok(())
 }
 
 /// Forgets a batch at both sides.
-async fn close(batch: &Batch<'_>) -> Result<()> {
-    batch.target.records.close_batch(&batch.target_lease).await.at(batch.target)?;
-    batch.source.records.close_batch(&batch.source_lease).await.at(batch.source)
+async fn close(from: &Region, to: &Region, id: &str) -> Result<()> {
+    let (source_lease, target_lease) = leases(id, from, to).await?;
+    to.records.close_batch(&target_lease).await.at(to)?;
+    from.records.close_batch(&source_lease).await.at(from)
 }

@@ -265,6 +265,9 @@ pub trait Records: Send + Sync {
     /// What tells this database from any other (PostgreSQL: system identifier and database oid;
     /// SQLite: a random id kept in the guard's tables, or the file's canonical path before install).
     async fn identity(&self) -> Result<String>;
+    /// What changes when another server takes this one's place: a fail-over to a standby may have forgotten
+    /// what was committed before (ATTACKS A10). PostgreSQL: system identifier and timeline; SQLite: its identity.
+    async fn incarnation(&self) -> Result<String>;
     /// The catalogue as it is now.
     async fn catalogue(&self) -> Result<Catalogue>;
     /// Columns of mapped tables whose numbers the database gives and that must differ from row to row.
@@ -444,6 +447,9 @@ pub trait Snapshot: Send {
 pub trait Writing: Snapshot {
     /// Deletes all rows of these subjects here, child-first. For a copy that starts again, and for abort.
     async fn clear(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, u64>>;
+    /// Removes the rows of `domicile.home` of those of these subjects that are `arriving` in this batch: with
+    /// [`Writing::clear`] in one transaction, so that a home without its copy never looks like a copy.
+    async fn drop_arriving(&mut self, subjects: &[SubjectId]) -> Result<u64>;
     /// Loads rows into a table that has none of these keys.
     async fn load(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64>;
     /// Inserts rows or replaces them by primary key.

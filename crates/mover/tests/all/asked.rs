@@ -19,10 +19,15 @@ async fn planned(service: &Arc<Service>) -> Plan {
 
 /// A worker that is in the middle of the wave, for two seconds, when this returns.
 async fn worker(world: &World, plan: &Plan) -> Worker {
-    let slow = service_that(world, "verify", || std::thread::sleep(Duration::from_secs(2))).await;
+    let (at_it, mut is_there) = tokio::sync::mpsc::unbounded_channel();
+    let slow = service_that(world, "verify", move || {
+        let _ = at_it.send(());
+        std::thread::sleep(Duration::from_secs(2));
+    })
+    .await;
     let plan = plan.clone();
     let worker = tokio::spawn(async move { wave::run_plan(&slow, &plan, &Options::default()).await });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    is_there.recv().await.expect("the worker comes to its first comparison");
     worker
 }
 
@@ -61,6 +66,26 @@ async fn an_abort_ends_a_wave_under_its_worker_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_ends_a_wave_under_its_worker_on_postgres() {
     an_abort_ends_a_wave_under_its_worker(Engine::Postgres).await;
+}
+
+/// A transaction of the application holds a subject's row while the abort puts it back: it is tried again, or
+/// the journal would say that it stayed while the guard recorded its changes for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_waits_for_rows_that_are_held() {
+    let world = Arc::new(World::new(Engine::Postgres, 4).await);
+    let before = world.dump("old").await;
+    let service = world.service().await;
+    let worker = worker(&world, &planned(&service).await).await;
+    let holding = world.clone();
+    let held = std::thread::spawn(move || {
+        // One simple query is one transaction.
+        holding.tamper("old", "SELECT 1 FROM domicile.home FOR UPDATE; SELECT pg_sleep(3)");
+    });
+    let report = wave::abort(&service, "w1").await.unwrap();
+    assert_eq!((report.subjects, report.left.values().sum::<u64>()), (0, 4));
+    held.join().unwrap();
+    drop(worker.await);
+    nobody_moved(&world, &before).await;
 }
 
 /// Whoever asked for the abort went away: `resume` carries it out instead of stopping for ever.

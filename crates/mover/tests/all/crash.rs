@@ -17,7 +17,12 @@ async fn dies_at(engine: Engine, at: usize, dies: Dies, abort: bool) -> bool {
         let report = wave::run_plan(&doomed, &plan, &Options::default()).await?.reports.remove(0);
         wave::erase_wave(&doomed, &report.wave).await
     };
-    let survived = outcome.await.is_ok();
+    let outcome = outcome.await;
+    let survived = outcome.is_ok();
+    if !fuse.blown.load(Ordering::SeqCst) {
+        // Or the sweep would go on for ever over a run that fails by itself.
+        assert!(survived, "{engine:?}, call {at} was not reached: {}", outcome.unwrap_err());
+    }
     drop(doomed);
     if survived && !fuse.blown.load(Ordering::SeqCst) {
         return false;

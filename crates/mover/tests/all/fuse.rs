@@ -166,6 +166,7 @@ macro_rules! pass {
 
 pass! {
     identity() -> String;
+    incarnation() -> String;
     catalogue() -> Catalogue;
     numbers() -> Vec<domicile_datamap::Numbers>;
     tied(subjects: &[SubjectId]) -> Vec<SubjectId>;
@@ -275,6 +276,9 @@ snapshot!(FaultyWriting);
 impl Writing for FaultyWriting {
     async fn clear(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, u64>> {
         self.fuse.pass(self.inner.clear(subjects)).await
+    }
+    async fn drop_arriving(&mut self, subjects: &[SubjectId]) -> Result<u64> {
+        self.fuse.pass(self.inner.drop_arriving(subjects)).await
     }
     async fn load(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64> {
         self.fuse.pass(self.inner.load(table, rows)).await

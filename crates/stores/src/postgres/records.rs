@@ -29,6 +29,10 @@ impl Records for Postgres {
         self.read_identity().await
     }
 
+    async fn incarnation(&self) -> Result<String> {
+        self.read_incarnation().await
+    }
+
     async fn catalogue(&self) -> Result<Catalogue> {
         self.read_catalogue().await
     }

@@ -18,6 +18,14 @@ impl Postgres {
         Ok(row.get(0))
     }
 
+    /// A standby that takes over begins a timeline of its own with its first record.
+    pub(super) async fn read_incarnation(&self) -> Result<String> {
+        let sql = "SELECT s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) \
+            FROM pg_control_system() AS s";
+        let row = self.conn().await?.query_one("reading the timeline", sql, &[]).await?;
+        Ok(row.get(0))
+    }
+
     /// Waits until every standby named in the URL (`standbys=a,b`, their `application_name`) has
     /// flushed all WAL written before the call. Reading their positions needs `pg_monitor`.
     pub(super) async fn wait_until_flushed(&self, limit: Duration) -> Result<Vec<String>> {

@@ -67,6 +67,18 @@ impl Writing for Transaction {
         Ok(deleted.filter(|(_, n)| *n > 0).collect())
     }
 
+    async fn drop_arriving(&mut self, subjects: &[SubjectId]) -> Result<u64> {
+        let (ids, ty) = (texts(subjects), paths::subject_type(&self.layout));
+        let sql = format!(
+            "WITH h AS (DELETE FROM domicile.home WHERE subject = ANY($1::text[]::{ty}[]) AND state = 'a' \
+               AND batch = $2 RETURNING subject), \
+             m AS (DELETE FROM domicile.misplaced USING h WHERE misplaced.subject = h.subject) \
+             SELECT count(*) FROM h"
+        );
+        let row = self.conn.query_one("dropping homes", &sql, &[&ids, &self.batch]).await?;
+        Ok(count(&row, 0))
+    }
+
     async fn load(&mut self, table: TableIx, mut rows: RowStream<'_>) -> Result<u64> {
         let to = self.table(table);
         let what = format!("loading rows into {}", to.name);

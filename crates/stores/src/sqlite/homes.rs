@@ -118,23 +118,7 @@ impl Sqlite {
     ) -> Result<u64> {
         let (batch, subjects) = (lease.batch.clone(), subjects.to_vec());
         // CRASH: rows and their entries go together; the call may be repeated.
-        self.write("drop homes", Some(lease), move |conn| {
-            let mut gone = 0;
-            for subject in &subjects {
-                let n = conn
-                    .prepare_cached(
-                        "DELETE FROM domicile_home WHERE subject = ?1 AND state = ?2 AND (batch IS NULL OR batch = ?3)",
-                    )?
-                    .execute((&subject.0, letter(state), &batch))?;
-                if n > 0 {
-                    forget_subject(conn, subject)?;
-                    conn.prepare_cached("DELETE FROM domicile_misplaced WHERE subject = ?1")?.execute([&subject.0])?;
-                }
-                gone += n as u64;
-            }
-            Ok(gone)
-        })
-        .await
+        self.write("drop homes", Some(lease), move |conn| drop_homes(conn, &subjects, state, &batch)).await
     }
 
     /// See [`crate::Records::forget`].
@@ -236,4 +220,28 @@ fn arrive(conn: &Connection, name: &str, batch: &str, subject: &SubjectId, epoch
     }
     let what = "a subject that is to arrive is here already, in another batch's hands or at home".to_owned();
     Err(Error::Schema { store: name.to_owned(), what }.into())
+}
+
+/// Removes those of the homes that are in that state and in that batch's hands or nobody's, with their entries.
+pub(super) fn drop_homes(
+    conn: &Connection,
+    subjects: &[SubjectId],
+    state: State,
+    batch: &str,
+) -> Result<u64, Fault> {
+    let mut gone = 0;
+    for subject in subjects {
+        let n = conn
+            .prepare_cached(
+                "DELETE FROM domicile_home WHERE subject = ?1 AND state = ?2 AND (batch IS NULL OR batch = ?3)",
+            )?
+            .execute((&subject.0, letter(state), batch))?;
+        if n > 0 {
+            forget_subject(conn, subject)?;
+            conn.prepare_cached("DELETE FROM domicile_misplaced WHERE subject = ?1")?
+                .execute([&subject.0])?;
+        }
+        gone += n as u64;
+    }
+    Ok(gone)
 }

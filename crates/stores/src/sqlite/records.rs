@@ -30,6 +30,10 @@ impl Records for Sqlite {
         self.file_identity().await
     }
 
+    async fn incarnation(&self) -> Result<String> {
+        self.file_identity().await
+    }
+
     async fn catalogue(&self) -> Result<Catalogue> {
         self.read("read the catalogue", catalogue::read).await
     }

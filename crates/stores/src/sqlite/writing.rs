@@ -8,12 +8,13 @@
 use super::connect::{Cell, begin_write, commit_write};
 use super::deleting::{self, KEYS_AT_ONCE, Scope};
 use super::fault::Fault;
+use super::homes;
 use super::paths::{self, keys_json, subjects_json};
 use super::reading;
 use super::session::Session;
 use super::snapshot::Open;
 use super::storing;
-use crate::records::{Key, KeySet, Lease, RowStream, SubjectId, Writing};
+use crate::records::{Key, KeySet, Lease, RowStream, State, SubjectId, Writing};
 use crate::{Error, Result};
 use async_trait::async_trait;
 use domicile_datamap::TableName;
@@ -48,6 +49,12 @@ impl Writing for Open {
     async fn clear(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, u64>> {
         let (layout, subjects) = (self.layout.clone(), subjects_json(subjects));
         self.session.run("clear rows", move |conn| clear(conn, &layout, &subjects)).await
+    }
+
+    async fn drop_arriving(&mut self, subjects: &[SubjectId]) -> Result<u64> {
+        let (subjects, batch) = (subjects.to_vec(), self.batch.clone());
+        let drop = move |conn: &Connection| homes::drop_homes(conn, &subjects, State::Arriving, &batch);
+        self.session.run("drop homes", drop).await
     }
 
     async fn load(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64> {

@@ -114,7 +114,7 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "moved",
             format!(
-                "{} rows in {}: {} rows/s, all told; {} worker{} killed",
+                "{} rows in {} ({} rows/s); {} worker{} killed",
                 count(rows),
                 duration(moving),
                 count(rate as u64),

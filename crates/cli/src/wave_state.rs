@@ -148,6 +148,33 @@ pub async fn find(app: &App, config: &Config, id: &str) -> Result<Wave> {
     ))
 }
 
+/// The wave of that id, or the only one under way.
+pub async fn find_or_only(app: &App, config: &Config, id: Option<&str>) -> Result<Wave> {
+    if let Some(id) = id {
+        return find(app, config, id).await;
+    }
+    let mut under_way = list(app, config).await?;
+    under_way.retain(|w| matches!(w.state, WaveState::Open | WaveState::Aborting));
+    match under_way.len() {
+        1 => Ok(under_way.remove(0)),
+        0 => Err(Failure::new(
+            "wave-state",
+            "no wave is under way",
+            "a wave begins with `domicile move`",
+            "domicile status",
+        )),
+        _ => {
+            let ids: Vec<&str> = under_way.iter().map(|w| w.id.as_str()).collect();
+            Err(Failure::usage(
+                "wave-state",
+                format!("several waves are under way: {}", ids.join(", ")),
+                "without a wave's name only the single one could be meant",
+                "name one of them",
+            ))
+        }
+    }
+}
+
 /// Every wave of the service as the control store knows them.
 pub async fn list(app: &App, config: &Config) -> Result<Vec<Wave>> {
     let service = Some(app.service(config)?.name.clone());

@@ -96,9 +96,9 @@ pub struct WaveArg {
     pub wave: Option<String>,
 }
 
-/// A wave.
+/// One wave.
 #[derive(Debug, Args)]
 pub struct WaveName {
-    /// The wave, as `domicile status` shows it
-    pub wave: String,
+    /// The wave, as `domicile status` shows it; nothing: the one that is under way
+    pub wave: Option<String>,
 }

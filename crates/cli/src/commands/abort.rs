@@ -17,15 +17,16 @@ pub async fn run(app: &App, args: WaveName) -> Result<Answer> {
     app.signals.be_careful();
     let progress = Progress::start(&app.screen);
     let config = app.config()?;
-    let found = wave_state::find(app, &config, &args.wave).await?;
+    let found = wave_state::find_or_only(app, &config, args.wave.as_deref()).await?;
+    let id = found.id.clone();
     let want = Want::of_wave(&found);
     let service =
         open::service_of(app, &config, app.service(&config)?, open::today(), progress.clone(), &want).await?;
-    let aborted = wave::abort(&service, &args.wave).await;
+    let aborted = wave::abort(&service, &id).await;
     progress.end();
     let report = match aborted {
         Ok(report) => report,
-        Err(error) => return Err(wave_state::failed(&service, &[args.wave], &error).await),
+        Err(error) => return Err(wave_state::failed(&service, &[id], &error).await),
     };
     let stayed: u64 = report.left.values().sum();
     let mut text = format!(

@@ -5,6 +5,7 @@ use crate::args::WaveName;
 use crate::failure::{self, Failure, Result};
 use crate::open;
 use crate::screen::Answer;
+use crate::wave_state;
 use serde_json::json;
 
 /// Asks the wave's worker, wherever it runs.
@@ -13,8 +14,7 @@ pub async fn run(app: &App, args: WaveName) -> Result<Answer> {
     // The directory alone is asked: a region that is down must not keep a wave from being paused.
     let directory = open::directory(&config).await?;
     let of = |e| failure::of_directory(&e);
-    let wave =
-        directory.wave(&args.wave).await.map_err(of)?.ok_or_else(|| failure::unknown_wave(&args.wave))?;
+    let wave = wave_state::find_or_only(app, &config, args.wave.as_deref()).await?;
     if wave.state != domicile_directory::WaveState::Open {
         return Err(Failure::new(
             "wave-state",
@@ -23,7 +23,7 @@ pub async fn run(app: &App, args: WaveName) -> Result<Answer> {
             "domicile status",
         ));
     }
-    directory.pause(&args.wave).await.map_err(of)?;
+    directory.pause(&wave.id).await.map_err(of)?;
     let text = format!(
         "wave {0} begins nothing new; batches under way are finished first\n\
          everybody can write where they are\nnext: domicile resume {0}",

@@ -125,6 +125,23 @@ fn pause_from_another_terminal() {
     all_moved(&shop);
 }
 
+/// One wave is under way: `abort` and `pause` need not be told which.
+#[test]
+fn abort_from_another_terminal_without_a_name() {
+    let shop = slow();
+    let child = begun(&shop);
+    shop.ok(&["pause"]);
+    let aborted = shop.ok(&["abort"]);
+    assert!(aborted.stdout.contains("wave w1 is ended"), "{}", aborted.whole());
+    let worker = ended(child, &shop);
+    assert_eq!(worker.code, 4, "{}", worker.whole());
+    assert!(worker.stderr.contains("code:  abort-asked"), "{}", worker.whole());
+    let none = shop.run(&["abort"]);
+    assert_eq!(none.code, 1, "{}", none.whole());
+    assert!(none.stderr.contains("no wave is under way"), "{}", none.whole());
+    shop.consistent();
+}
+
 #[test]
 fn a_table_altered_before_resume_stops_the_wave() {
     let shop = slow();

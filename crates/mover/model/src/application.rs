@@ -14,7 +14,7 @@
 use crate::broken::Broken;
 use crate::disk::{Commit, bump};
 use crate::moves::{Event, Model};
-use crate::state::{Home, ITEM, NOTE, ORDER, Phase, State, Txn, Write, each, entry, only};
+use crate::state::{Home, ITEM, NOTE, ORDER, Phase, State, TARGET, Txn, Write, each, entry, only};
 
 /// The row that a write locks.
 pub fn row(write: Write) -> usize {
@@ -215,6 +215,9 @@ impl Model {
                 db.rows.owner = 1 - db.rows.owner;
             }
             db.changed |= txn.notes;
+            if at == TARGET && self.fails_over(TARGET) {
+                db.written |= 1 << which;
+            }
             for subject in each(txn.unfences) {
                 db.home[subject] = if db.home[subject] == Home::Marking { Home::Home } else { Home::Moving };
             }
@@ -250,7 +253,7 @@ impl Model {
                 state.accepted_elsewhere = true;
             }
         }
-        if at == crate::state::TARGET {
+        if at == TARGET {
             self.saw(Event::WrittenAtTarget);
         }
     }

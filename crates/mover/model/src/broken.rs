@@ -39,11 +39,25 @@ pub enum Broken {
     ActivateNotDurable,
     /// The swap does not wait for the listed standbys.
     NoStandbyWait,
+    /// Where states are put back, rows that a transaction of the application holds are skipped and nobody looks which;
+    /// who leaves is put back from `moving` alone.
+    SkippedRows,
+    /// Who could not be marked leaves without a look at the target; of a mark that a crash forgot a copy may be there.
+    UnmarkedKeepsCopy,
+    /// The record is read before the lease is taken: what the holder before wrote meanwhile is never learnt.
+    RecordBeforeLease,
+    /// Rows and home of a copy go in two transactions, nobody looks whether the target is `arriving`, and a second
+    /// copy leaves the journal's `copied` standing.
+    CopiedForEver,
+    /// Nobody looks whether the source is still the server that the batch began at.
+    FailOverUnnoticed,
+    /// Nobody waits for the target's standbys, neither before the swap nor before the erase.
+    TargetNotFlushed,
 }
 
 impl Broken {
     /// All, in the order of the table.
-    pub const ALL: [Broken; 18] = [
+    pub const ALL: [Broken; 24] = [
         Broken::FenceAfterLastCatchUp,
         Broken::CutoverBeforeVerify,
         Broken::NoToken,
@@ -62,41 +76,41 @@ impl Broken {
         Broken::CopyNotDurable,
         Broken::ActivateNotDurable,
         Broken::NoStandbyWait,
+        Broken::SkippedRows,
+        Broken::UnmarkedKeepsCopy,
+        Broken::RecordBeforeLease,
+        Broken::CopiedForEver,
+        Broken::FailOverUnnoticed,
+        Broken::TargetNotFlushed,
     ];
 }
 
 /// Weaknesses of the code as it is, found by this model. The runs of the table explore the code with each
-/// mended; a run with one of them shows its path. When the code is mended, the entry goes.
+/// mended; a run with one of them shows its path. When the code is mended, the entry is a
+/// [`Broken`] from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Weakness {
-    /// `change_state` skips rows that a transaction of the application holds, and where it puts states back
-    /// nobody looks which rows it changed; `leave::moving` then takes `moving` alone.
-    SkippedRows,
-    /// `leave::unmarked` takes it that nothing was copied; after a crash something may have been.
-    UnmarkedKeepsCopy,
-    /// `run_batch` reads the record before it takes the lease: what the holder before it wrote meanwhile, that the
-    /// batch was given up or is done, it never learns.
-    RecordBeforeLease,
-    /// `leave::moving` empties the target in one transaction and drops its homes in the next, `begin` does not look
-    /// at the target, and a second copy leaves the journal's `copied` standing: what was killed in between is taken
-    /// for copied, and given up as different.
-    CopiedForEver,
-    /// A worker does not notice that the source failed over under it: what it has seen (that the sides were equal,
-    /// that the seal was committed, that it holds the lease) may not be so there any more.
-    FailOverUnnoticed,
-    /// Nobody waits for the target's standbys: a fail-over there loses what the move brought. (No run mends this
-    /// one: the target does not fail over in the others.)
-    TargetNotFlushed,
+    /// `give_up` asks nothing of the lease at the source before it empties the target, where its lease may be the
+    /// newest while the batch has another holder at the source, who is about to swap. Mended: it looks first.
+    AbortWithoutLease,
+    /// A lease is a token alone. A fail-over may forget one, and then it is given again: two workers hold the same,
+    /// and none is turned away; and until the swap a worker works on at the server that has taken the place of its own.
+    /// Mended: every statement under a lease looks for the server that gave it, too.
+    LeaseOutlivesServer,
+    /// Nobody looks whether the target is still the server that the batch began at: one that has taken its place passes
+    /// the wait for its standbys without the rows. Mended: looked at as the source is.
+    TargetFailOverUnnoticed,
+    /// What the journal says of the target, that somebody is `home` there or that it was emptied of somebody, a
+    /// fail-over there may forget. Mended: the target's standbys are waited for before it is written down.
+    TargetForgets,
 }
 
 impl Weakness {
     /// All.
-    pub const ALL: [Weakness; 6] = [
-        Weakness::SkippedRows,
-        Weakness::UnmarkedKeepsCopy,
-        Weakness::RecordBeforeLease,
-        Weakness::CopiedForEver,
-        Weakness::FailOverUnnoticed,
-        Weakness::TargetNotFlushed,
+    pub const ALL: [Weakness; 4] = [
+        Weakness::AbortWithoutLease,
+        Weakness::LeaseOutlivesServer,
+        Weakness::TargetFailOverUnnoticed,
+        Weakness::TargetForgets,
     ];
 }

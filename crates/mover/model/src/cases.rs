@@ -7,9 +7,12 @@ use crate::scope::{self, Scope};
 /// The scope "workers" with one subject: what is broken in taking over shows there, too, and sooner.
 const BEN_ALONE: Scope = Scope { name: "workers, Ben alone", batch: crate::state::BEN, ..scope::WORKERS };
 
+/// The same of "abort".
+const ABORT_OF_BEN: Scope = Scope { name: "abort, Ben alone", batch: crate::state::BEN, ..scope::ABORT };
+
 /// Where a broken variant is looked at, and what has to break.
 ///
-/// [`Broken::CutoverBeforeVerify`] is run with [`Weakness::CopiedForEver`]: with nothing else wrong the comparison
+/// [`Broken::CutoverBeforeVerify`] is run with [`Broken::CopiedForEver`]: with nothing else wrong the comparison
 /// never finds anything, and leaving it out breaks nothing. It is a net, and that is what falls into it.
 pub fn of_broken(broken: Broken) -> (Scope, &'static str) {
     match broken {
@@ -31,22 +34,26 @@ pub fn of_broken(broken: Broken) -> (Scope, &'static str) {
         Broken::CopyNotDurable => (scope::CRASHES, p::NOTHING_LOST),
         Broken::ActivateNotDurable => (scope::CRASHES, p::MOVED_IS_SETTLED),
         Broken::NoStandbyWait => (scope::FAIL_OVER, p::NOTHING_LOST),
+        Broken::SkippedRows => (scope::WRITERS, p::STAYS_AT_HOME),
+        Broken::UnmarkedKeepsCopy => (scope::CRASHES, p::TARGET_IS_EMPTY),
+        Broken::RecordBeforeLease => (scope::ABORT, p::STAYS_AT_HOME),
+        Broken::CopiedForEver => (scope::WORKERS, p::NO_DIFFERENCE),
+        Broken::FailOverUnnoticed => (scope::FROZEN, p::NOTHING_LOST),
+        Broken::TargetNotFlushed => (scope::NEW_HOME, p::NOTHING_LOST),
     }
 }
 
-/// What else is wrong in that run.
-pub fn with_weakness(broken: Broken) -> Option<Weakness> {
-    (broken == Broken::CutoverBeforeVerify).then_some(Weakness::CopiedForEver)
+/// What else is broken in that run.
+pub fn also(broken: Broken) -> Option<Broken> {
+    (broken == Broken::CutoverBeforeVerify).then_some(Broken::CopiedForEver)
 }
 
 /// The same for the code as it is.
 pub fn of_weakness(weakness: Weakness) -> (Scope, &'static str) {
     match weakness {
-        Weakness::SkippedRows => (scope::WRITERS, p::STAYS_AT_HOME),
-        Weakness::UnmarkedKeepsCopy => (scope::CRASHES, p::TARGET_IS_EMPTY),
-        Weakness::RecordBeforeLease => (scope::ABORT, p::STAYS_AT_HOME),
-        Weakness::CopiedForEver => (scope::WORKERS, p::NO_DIFFERENCE),
-        Weakness::FailOverUnnoticed => (scope::FROZEN, p::NOTHING_LOST),
-        Weakness::TargetNotFlushed => (scope::TARGET_FAILS_OVER, p::NOTHING_LOST),
+        Weakness::AbortWithoutLease => (ABORT_OF_BEN, p::NOTHING_LOST),
+        Weakness::LeaseOutlivesServer => (scope::FROZEN, p::NOTHING_LOST),
+        Weakness::TargetFailOverUnnoticed => (scope::NEW_HOME, p::NOTHING_LOST),
+        Weakness::TargetForgets => (scope::NEW_HOME, p::MOVED_IS_SETTLED),
     }
 }

@@ -90,28 +90,31 @@ pub fn follow(state: &State, at: usize) -> Option<State> {
     Some(next)
 }
 
-/// The standby takes over as it is, and the others follow it. What the application wrote meanwhile is lost by the fail-over itself,
-/// with or without a move: it is not counted. `noticed`: workers tell the new primary from the old one.
-pub fn fail_over(state: &State, at: usize, noticed: bool) -> Option<State> {
+/// The standby takes over as it is, and the others follow it. What the application wrote meanwhile is lost by the fail-over,
+/// with or without a move: it is not counted. Workers can tell the new primary from the old one, where they look.
+pub fn fail_over(state: &State, at: usize) -> Option<State> {
     let mut next = *state;
     next.left.fail_overs[at] = state.left.fail_overs[at].checked_sub(1)?;
     let store = &mut next.store[at];
+    let written = store.now.written;
     store.now = store.standby.take()?;
     store.disk = None;
-    forgive(&mut next, at);
+    forgive(&mut next, at, written);
     cut(&mut next, at);
-    if noticed && at == SOURCE {
-        next.workers.iter_mut().filter(|w| w.at != At::Idle).for_each(|w| w.stale = true);
-    }
+    next.workers.iter_mut().filter(|w| w.at != At::Idle).for_each(|w| w.stale[at] = true);
     Some(next)
 }
 
-fn forgive(state: &mut State, at: usize) {
+fn forgive(state: &mut State, at: usize, written: u8) {
+    let (rows, kept) = (state.store[at].now.rows, state.store[at].now.written);
     if at == TARGET {
-        // What the move brought here was acknowledged long before, at a database that had it safe.
+        // What the move brought here was acknowledged long before, at a database that had it safe. What was written
+        // here since is not, and there is one write in such a scope.
+        for row in (0..3).filter(|row| written & !kept & (1 << row) != 0) {
+            state.truth.version[row] -= 1;
+        }
         return;
     }
-    let rows = state.store[at].now.rows;
     for row in 0..3 {
         if state.truth.owner(row).is_some_and(|s| usize::from(state.directory.region[s]) == at) {
             state.truth.version[row] = rows.version[row];

@@ -13,6 +13,8 @@ pub struct Model {
     pub scope: Scope,
     /// What is broken.
     pub broken: Option<Broken>,
+    /// What else is broken.
+    pub also: Option<Broken>,
     /// Which weakness of the code is not mended.
     pub weakness: Option<Weakness>,
     /// Which of [`Event`] a run came across, as bits: a run that never met what it is about proves nothing.
@@ -185,8 +187,23 @@ pub enum Way {
 
 impl Model {
     /// A model to explore.
-    pub fn new(scope: Scope, broken: Option<Broken>, weakness: Option<Weakness>) -> Self {
-        Self { scope, broken, weakness, seen: AtomicU64::new(0) }
+    pub fn new(scope: Scope, [broken, also]: [Option<Broken>; 2], weakness: Option<Weakness>) -> Self {
+        Self { scope, broken, also, weakness, seen: AtomicU64::new(0) }
+    }
+
+    /// Is it broken here?
+    pub(crate) fn is(&self, broken: Broken) -> bool {
+        self.broken == Some(broken) || self.also == Some(broken)
+    }
+
+    /// Is the code looked at with this weakness mended?
+    pub(crate) fn mended(&self, weakness: Weakness) -> bool {
+        self.weakness != Some(weakness)
+    }
+
+    /// May a database fail over in this scope? Else its standbys and what it might forget are no matter.
+    pub(crate) fn fails_over(&self, at: usize) -> bool {
+        self.scope.left.fail_overs[at] > 0
     }
 
     /// Notes that a run came across something.
@@ -223,8 +240,7 @@ impl Model {
                 return None;
             }
         }
-        let record =
-            if self.weakness == Some(Weakness::RecordBeforeLease) { record } else { Default::default() };
+        let record = if self.is(Broken::RecordBeforeLease) { record } else { Default::default() };
         next.workers[slot] = Worker { at: At::TakeSource, aborts, record, ..Worker::default() };
         Some(next)
     }
@@ -345,7 +361,7 @@ impl stateright::Model for Model {
             Action::Stall { at } => disk::stall(state, at),
             Action::Follow { at } => disk::follow(state, at),
             Action::FailOver { at } => {
-                let next = disk::fail_over(state, at, self.weakness != Some(Weakness::FailOverUnnoticed))?;
+                let next = disk::fail_over(state, at)?;
                 self.saw(Event::FailedOver);
                 Some(next)
             }

@@ -145,6 +145,17 @@ pub const FROZEN: Scope = Scope {
     ..QUIET
 };
 
+/// A target that fails over.
+pub const NEW_HOME: Scope = Scope {
+    name: "new home",
+    about: "the target fails over to a standby that lags unless waited for; a kill; an unanswered swap; erase",
+    batch: BEN,
+    erases: true,
+    tries: 1,
+    left: Left { writes: 1, crashes: 1, unanswered: 1, timeouts: 1, fail_overs: [0, 1], ..QUIET.left },
+    ..QUIET
+};
+
 /// Everything at once, for one subject.
 pub const TOGETHER: Scope = Scope {
     name: "together",
@@ -165,11 +176,11 @@ pub const TOGETHER: Scope = Scope {
 };
 
 /// All that are explored whole, in the order of the table.
-pub const ALL: [Scope; 9] =
-    [WRITERS, NEIGHBOUR, ONE_BY_ONE, WORKERS, ABORT, CRASHES, FAIL_OVER, FROZEN, TOGETHER];
+pub const ALL: [Scope; 10] =
+    [WRITERS, NEIGHBOUR, ONE_BY_ONE, WORKERS, ABORT, CRASHES, FAIL_OVER, FROZEN, NEW_HOME, TOGETHER];
 
 /// Smaller ones of the same, some seconds in all: `cargo test` explores them whole.
-pub const SMALL: [Scope; 7] = [
+pub const SMALL: [Scope; 8] = [
     Scope { left: Left { writes: 2, ..WRITERS.left }, ..WRITERS },
     Scope { left: Left { writes: 2, reowns: 1, ..NEIGHBOUR.left }, ..NEIGHBOUR },
     Scope { batch: BEN, ..WORKERS },
@@ -177,6 +188,7 @@ pub const SMALL: [Scope; 7] = [
     Scope { batch: BEN, ..CRASHES },
     Scope { batch: BEN, ..FAIL_OVER },
     Scope { left: Left { aborts: 0, ..FROZEN.left }, ..FROZEN },
+    NEW_HOME,
 ];
 
 /// A mark that a crash forgets, and a second one: what the comparison is there for. Only for what is broken.
@@ -186,14 +198,5 @@ pub const FORGOTTEN: Scope = Scope {
     batch: BEN,
     tries: 1,
     left: Left { writes: 1, crashes: 2, db_crashes: [1, 0], ..QUIET.left },
-    ..QUIET
-};
-
-/// A target that fails over: only to show a weakness.
-pub const TARGET_FAILS_OVER: Scope = Scope {
-    name: "target fails over",
-    about: "",
-    batch: BEN,
-    left: Left { writes: 1, fail_overs: [0, 1], ..QUIET.left },
     ..QUIET
 };

@@ -144,6 +144,8 @@ pub struct Db {
     pub token: u8,
     /// `domicile.batch`: the journal, at the source.
     pub record: Record,
+    /// Nobody's: rows that the application wrote here, at a target that may fail over, as bits.
+    pub written: u8,
 }
 
 /// Entries of `domicile.changed`: four bits a subject (order, order with its subtree, item, note).
@@ -201,6 +203,7 @@ pub enum At {
     ActivateSource,
     SaveMoved,
     PutBack,
+    CopyAgain,
     MarkBegin,
     MarkWait,
     MarkUndo,
@@ -256,15 +259,15 @@ pub struct Worker {
     pub begins: bool,
     /// Its snapshot's connection to the source broke; it does not know yet.
     pub cut: bool,
-    /// The source failed over since it began; its next call there fails.
-    pub stale: bool,
+    /// Source and target failed over since it looked which servers they are (`Records::incarnation`).
+    pub stale: [bool; 2],
     /// It gives subjects up before they were marked.
     pub unmarked: bool,
     /// It gives subjects up because the sides differ.
     pub differs: bool,
     /// Lease tokens, at source and target.
     pub token: [u8; 2],
-    /// The record as it read it before it took the lease.
+    /// The record as it read it under its lease, and what it has changed of it since.
     pub record: Record,
     /// `travellers`: still to be moved.
     pub going: Subjects,

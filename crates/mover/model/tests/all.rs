@@ -21,9 +21,9 @@ fn every_property_holds_in_every_state_of_the_small_scopes() {
         events.extend(found.events);
     }
     let missed: Vec<_> = Event::ALL.into_iter().filter(|e| !events.contains(e)).collect();
-    // A model that never meets what it is about proves nothing. With the weaknesses mended nothing makes the sides
-    // unequal under the fence: that comparison is a net below a net.
-    assert_eq!(missed, [Event::UnequalUnderFence]);
+    // A model that never meets what it is about proves nothing. The sides are unequal under the fence where a target that
+    // failed over forgot rows that were brought to it after the comparison.
+    assert!(missed.is_empty(), "never met: {missed:?}");
 }
 
 fn caught(run: Run) {
@@ -68,6 +68,12 @@ broken! {
     a_copy_that_may_be_forgotten_is_caught CopyNotDurable;
     an_activation_that_may_be_forgotten_is_caught ActivateNotDurable;
     not_waiting_for_standbys_is_caught NoStandbyWait;
+    skipping_held_rows_is_caught SkippedRows;
+    leaving_the_copy_of_the_unmarked_is_caught UnmarkedKeepsCopy;
+    a_record_read_before_the_lease_is_caught RecordBeforeLease;
+    a_copy_that_is_taken_for_one_for_ever_is_caught CopiedForEver;
+    a_fail_over_that_nobody_notices_is_caught FailOverUnnoticed;
+    not_waiting_for_the_targets_standbys_is_caught TargetNotFlushed;
 }
 
 /// What this model found in the code. When one is mended there, it is mended here, and its entry goes.

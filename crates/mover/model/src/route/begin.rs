@@ -7,32 +7,44 @@ use crate::moves::{Event, Model, Way};
 use crate::state::{At, Home, Reached, Round, SOURCE, State, TARGET, Worker, each, only};
 
 impl Model {
-    /// `take_lease` at the source; mended, the record is read (again) under it.
+    /// `take_lease` at the source.
     pub(super) fn take_source(&self, s: &mut State, w: &mut Worker) -> Taken {
-        s.store[SOURCE].commit(Commit::Durable, |db| db.token += 1);
-        w.token[SOURCE] = s.db(SOURCE).token;
+        w.token[SOURCE] = self.take_lease(s, SOURCE);
+        w.stale[SOURCE] = false;
         w.at = At::TakeTarget;
-        w.stale = false;
-        if self.weakness != Some(Weakness::RecordBeforeLease) {
-            w.record = s.db(SOURCE).record;
-            if self.is_over(s) || (w.aborts && w.record.reached >= Reached::Activated) {
-                w.at = At::Idle;
-            }
-        }
         Some(())
     }
 
-    /// `take_lease` at the target. Its second statement waits for transactions that had read the old token,
-    /// and ends them: `copy` and `round` hold one open there.
+    fn take_lease(&self, s: &mut State, at: usize) -> u8 {
+        s.store[at].commit(Commit::Durable, |db| db.token += 1);
+        s.db(at).token
+    }
+
+    /// `take_lease` at the target, and the record. The lease's second statement waits for transactions that had read
+    /// the old token, and ends them: `copy` and `round` hold one open there.
     pub(super) fn take_target(&self, s: &mut State, w: &mut Worker, other: usize) -> Taken {
-        s.store[TARGET].commit(Commit::Durable, |db| db.token += 1);
-        w.token[TARGET] = s.db(TARGET).token;
+        w.token[TARGET] = self.take_lease(s, TARGET);
         let waits = !matches!(self.broken, Some(Broken::NoToken | Broken::TakeoverDoesNotWait));
         if waits && matches!(s.workers[other].at, At::CopyWrite | At::RoundWrite) {
             self.saw(Event::HolderEnded);
             s.workers[other] = Worker::default();
         }
-        w.at = if w.record.reached >= Reached::Activated { At::EraseStandbys } else { At::ReadDirectory };
+        w.stale[TARGET] = false;
+        if !self.mended(Weakness::LeaseOutlivesServer) {
+            // `Batch::take` looks which server the source is after it has taken both leases.
+            w.stale[SOURCE] = false;
+        }
+        w.at = At::ReadDirectory;
+        if !self.is(Broken::RecordBeforeLease) {
+            w.record = s.db(SOURCE).record;
+            if self.is_over(s) || (w.aborts && w.record.reached >= Reached::Activated) {
+                w.at = At::Idle;
+                return Some(());
+            }
+        }
+        if w.record.reached >= Reached::Activated {
+            w.at = At::EraseStandbys;
+        }
         Some(())
     }
 
@@ -76,7 +88,21 @@ impl Model {
 
     /// Half-done states back to one from which the loop goes on, and which stage that is.
     pub(super) fn put_back(&self, s: &mut State, w: &mut Worker, way: Way) -> Taken {
-        let free = w.going & !skipped(s, SOURCE);
+        if w.aborts {
+            // `give_up` leaves that to `go_back`, which takes them as they are.
+            w.begins = false;
+            w.leaving = w.going;
+            w.at = if w.going == 0 { At::Finish } else { At::LeaveClear };
+            return Some(());
+        }
+        let held = skipped(s, SOURCE);
+        if !self.is(Broken::SkippedRows)
+            && each(w.going & held).any(|who| s.db(SOURCE).home[who].ends_by_itself())
+        {
+            // `settle_states` tries again until nobody holds them.
+            return None;
+        }
+        let free = w.going & !held;
         s.store[SOURCE].commit(self.how(w.at, way), |db| {
             for who in each(free) {
                 db.home[who] = match db.home[who] {
@@ -88,23 +114,26 @@ impl Model {
         });
         let moving = each(w.going).all(|who| s.db(SOURCE).home[who] == Home::Moving);
         w.begins = false;
-        // Mended: a copy is there only where the target says `arriving`, too.
+        // A copy is there only where the target says `arriving`, too.
         let arrives = |who: usize| s.db(TARGET).home[who] == Home::Arriving;
-        let moving = moving && (self.weakness == Some(Weakness::CopiedForEver) || each(w.going).all(arrives));
+        let moving = moving && (self.is(Broken::CopiedForEver) || each(w.going).all(arrives));
         if w.going == 0 {
             w.at = At::Finish;
-        } else if w.aborts {
-            w.leaving = w.going;
-            w.at = At::LeaveClear;
         } else if w.record.reached >= Reached::Copied && moving {
             self.copied(w);
+        } else if w.record.reached >= Reached::Copied && !self.is(Broken::CopiedForEver) {
+            w.at = At::CopyAgain;
         } else {
-            if w.record.reached >= Reached::Copied && self.weakness != Some(Weakness::CopiedForEver) {
-                w.record.reached = Reached::Planned;
-                self.save(s, w);
-            }
             w.at = At::MarkBegin;
         }
+        Some(())
+    }
+
+    /// `copy`, first of all: a copy that is made again is none until it is done.
+    pub(super) fn copy_again(&self, s: &mut State, w: &mut Worker) -> Taken {
+        w.record.reached = Reached::Planned;
+        self.save(s, w);
+        w.at = At::MarkBegin;
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! `copy`: the mark in two steps, `arrive`, and the copy from one snapshot in one transaction.
 
 use super::Taken;
-use crate::broken::{Broken, Weakness};
+use crate::broken::Broken;
 use crate::disk::{Commit, bump, skipped, waited_for};
 use crate::moves::{Event, Model, Way};
 use crate::state::{At, Home, Reached, Rows, SOURCE, State, TARGET, Worker, each, entries, only};
@@ -104,10 +104,10 @@ impl Model {
         }
     }
 
-    /// `leave::unmarked`: noted, and nothing else.
+    /// Who could not be marked goes the way of all who leave (`leave::go_back`).
     pub(super) fn unmarked(&self, s: &mut State, w: &mut Worker) -> Taken {
         self.saw(Event::Unmarked);
-        if self.weakness != Some(Weakness::UnmarkedKeepsCopy) {
+        if !self.is(Broken::UnmarkedKeepsCopy) {
             w.leaving = w.going & !w.group;
             w.unmarked = true;
             w.at = At::LeaveClear;

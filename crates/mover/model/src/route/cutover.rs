@@ -1,7 +1,7 @@
 //! `cutover` and `activate`: the seal, the swap, what settles it, and the new home.
 
 use super::Taken;
-use crate::broken::Broken;
+use crate::broken::{Broken, Weakness};
 use crate::directory::Settled;
 use crate::disk::{Commit, skipped};
 use crate::moves::{Event, Model, Way};
@@ -54,27 +54,39 @@ impl Model {
 
     fn before_swap(&self) -> At {
         // Without a standby listed the wait returns at once.
-        if self.scope.left.fail_overs[SOURCE] > 0 { At::Standbys } else { At::Swap }
+        if self.fails_over(SOURCE) || self.fails_over(TARGET) { At::Standbys } else { At::Swap }
     }
 
-    /// `wait_for_standbys`. If they are too slow, no swap was sent: un-sealed, and an error.
+    /// `outlives_a_fail_over`. If the standbys are too slow, or another server has taken the source's place, no swap
+    /// was sent: un-sealed, as well as that goes, and an error.
     pub(super) fn standbys(&self, s: &mut State, w: &mut Worker, way: Way) -> Taken {
-        let ready = s.store[SOURCE].standbys_have_all() || self.broken == Some(Broken::NoStandbyWait);
+        let ready =
+            self.is(Broken::NoStandbyWait) || [SOURCE, TARGET].into_iter().all(|at| self.has_all(s, at));
         if way == Way::TimesOut {
             s.left.timeouts = s.left.timeouts.checked_sub(1)?;
-            if ready || w.token[SOURCE] != s.db(SOURCE).token {
+            if ready {
                 return None;
             }
-            s.store[SOURCE].commit(Commit::Durable, |db| unseal(db, w.group));
             self.saw(Event::StandbysTooSlow);
-            w.at = At::Idle;
-            return Some(());
-        }
-        if !ready {
+        } else if !ready {
             return None;
         }
-        w.at = At::Swap;
+        let unlike = (w.stale[SOURCE] && !self.is(Broken::FailOverUnnoticed))
+            || (w.stale[TARGET] && self.mended(Weakness::TargetFailOverUnnoticed));
+        if way != Way::TimesOut && !unlike {
+            w.at = At::Swap;
+            return Some(());
+        }
+        if self.holds(s, w, SOURCE) {
+            s.store[SOURCE].commit(Commit::Durable, |db| unseal(db, w.group));
+        }
+        w.at = At::Idle;
         Some(())
+    }
+
+    /// `wait_for_standbys`: those of one side.
+    fn has_all(&self, s: &State, at: usize) -> bool {
+        s.store[at].standbys_have_all() || (at == TARGET && self.is(Broken::TargetNotFlushed))
     }
 
     /// `Directory::cutover`, and its answer or none.
@@ -147,7 +159,7 @@ impl Model {
         }
     }
 
-    /// `activate`: `home` at the target. What rows others hold would be skipped, and nobody asks which.
+    /// `activate`: `home` at the target (`settle_states`; nobody has more than a share of a row that is `arriving`).
     pub(super) fn activate_target(&self, s: &mut State, w: &mut Worker, way: Way) -> Taken {
         let early = self.broken == Some(Broken::ActivateBeforeCutover) && w.moved == 0;
         let who = if early { w.group } else { w.moved };
@@ -165,6 +177,10 @@ impl Model {
 
     /// `send_away`.
     pub(super) fn activate_source(&self, s: &mut State, w: &mut Worker) -> Taken {
+        if !self.target_keeps(s, w)? {
+            w.at = At::Idle;
+            return Some(());
+        }
         s.store[SOURCE].commit(Commit::Durable, |db| {
             for who in each(w.moved) {
                 if db.home[who] == Home::Sealed {

@@ -1,15 +1,17 @@
 //! `erase`, with no grace: nobody here keeps a stale route.
 
 use super::Taken;
+use crate::broken::Broken;
 use crate::disk::Commit;
 use crate::moves::{Event, Model};
-use crate::state::{At, Home, Reached, SOURCE, State, Subjects, Worker, each, entries, only};
+use crate::state::{At, Home, Reached, SOURCE, State, Subjects, TARGET, Worker, each, entries, only};
 
 impl Model {
-    /// Before a fail-over could forget the move, the old copy must not be gone.
+    /// Before a fail-over could forget the move, the old copy must not be gone, nor may one of the new home.
     pub(super) fn erase_standbys(&self, s: &mut State, w: &mut Worker) -> Taken {
         w.at = At::EraseRows;
-        s.store[SOURCE].standbys_have_all().then_some(())
+        let target = s.store[TARGET].standbys_have_all() || self.is(Broken::TargetNotFlushed);
+        (s.store[SOURCE].standbys_have_all() && target).then_some(())
     }
 
     /// `still_away`, then `erase_some`: looks for `away` in the same transaction, of all of them.

@@ -1,22 +1,27 @@
-//! `leave::moving`: the target is emptied first, then the subject is `home` again.
+//! `leave::go_back`: the target is emptied first, then the subject is `home` again.
 
 use super::Taken;
-use crate::broken::Weakness;
+use crate::broken::Broken;
 use crate::disk::{Commit, skipped};
 use crate::moves::{Event, Model};
-use crate::state::{At, Home, Round, SOURCE, State, TARGET, Worker, each, entries};
+use crate::state::{At, Home, Round, SOURCE, State, TARGET, Worker, each, entries, only};
 
 impl Model {
-    /// The target's rows; mended, its homes in the same transaction.
+    /// `clear_copies`: of those that are `arriving`, rows and homes in one transaction.
     pub(super) fn leave_clear(&self, s: &mut State, w: &mut Worker) -> Taken {
-        s.store[TARGET].commit(Commit::Durable, |db| db.rows.remove(db.rows.of(w.leaving)));
         s.gave_up |= w.differs;
         w.differs = false;
-        w.at = At::LeaveDrop;
-        if self.weakness != Some(Weakness::CopiedForEver) {
-            self.leave_drop(s, w)?;
+        if self.is(Broken::CopiedForEver) {
+            s.store[TARGET].commit(Commit::Durable, |db| db.rows.remove(db.rows.of(w.leaving)));
+            w.at = At::LeaveDrop;
+            return Some(());
         }
-        Some(())
+        let home = s.db(TARGET).home;
+        let copied = each(w.leaving).filter(|who| home[*who] == Home::Arriving).map(only).sum();
+        if copied != 0 {
+            s.store[TARGET].commit(Commit::Durable, |db| db.rows.remove(db.rows.of(copied)));
+        }
+        self.leave_drop(s, w)
     }
 
     /// The target's `arriving`.
@@ -32,22 +37,19 @@ impl Model {
         Some(())
     }
 
-    /// `home` again. As it is, the statement skips rows that a transaction holds and takes `moving` alone, and
-    /// nobody looks whom it changed; mended, it waits, and takes whatever the batch made of the subject.
+    /// `home` again, whatever the batch made of the subject. Rows that a transaction holds are tried again until
+    /// nobody holds them (`Batch::settle_states`); nobody waits for those that need no change.
     pub(super) fn leave_home(&self, s: &mut State, w: &mut Worker) -> Taken {
-        let held = skipped(s, SOURCE) & w.leaving;
-        let mended = self.weakness != Some(Weakness::SkippedRows);
-        if mended && held != 0 {
+        let skips = self.is(Broken::SkippedRows);
+        let open = |home: Home| home == Home::Moving || (!skips && home.ends_by_itself());
+        let home = s.db(SOURCE).home;
+        let wanted: u8 = each(w.leaving).filter(|who| open(home[*who])).map(only).sum();
+        let held = wanted & skipped(s, SOURCE);
+        if held != 0 && !skips {
             return None;
         }
-        let free = w.leaving & !held;
         s.store[SOURCE].commit(Commit::Durable, |db| {
-            for who in each(free) {
-                let left_over = mended && db.home[who].ends_by_itself();
-                if db.home[who] == Home::Moving || left_over {
-                    db.home[who] = Home::Home;
-                }
-            }
+            each(wanted & !held).for_each(|who| db.home[who] = Home::Home);
         });
         w.at = At::LeaveForget;
         Some(())
@@ -55,6 +57,10 @@ impl Model {
 
     /// `forget_changes`, then the outcome is saved: one step, since a late entry is harmless.
     pub(super) fn leave_forget(&self, s: &mut State, w: &mut Worker) -> Taken {
+        if !self.target_keeps(s, w)? {
+            w.at = At::Idle;
+            return Some(());
+        }
         s.store[SOURCE].commit(Commit::Durable, |db| db.changed &= !entries(w.leaving));
         w.record.left |= w.leaving;
         self.save(s, w);

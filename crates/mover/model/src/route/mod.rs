@@ -14,7 +14,7 @@ mod fence;
 mod leave;
 mod verify;
 
-use crate::broken::Broken;
+use crate::broken::{Broken, Weakness};
 use crate::disk::Commit;
 use crate::moves::{Event, Model, Way};
 use crate::state::{At, Round, SOURCE, State, Subjects, TARGET, Worker, each, only};
@@ -75,10 +75,6 @@ impl Model {
             next.workers[slot] = Worker::default();
             return (way == Way::Plain).then_some(next);
         }
-        if worker.stale && !leaves_source_alone(worker.at) {
-            next.workers[slot] = Worker::default();
-            return (way == Way::Plain).then_some(next);
-        }
         let (s, w) = (&mut next, &mut worker);
         match w.at {
             At::Idle => return None,
@@ -92,6 +88,7 @@ impl Model {
             At::ActivateSource => self.activate_source(s, w),
             At::SaveMoved => self.save_moved(s, w),
             At::PutBack => self.put_back(s, w, way),
+            At::CopyAgain => self.copy_again(s, w),
             At::MarkBegin => self.mark_begin(s, w, way),
             At::MarkWait => self.mark_wait(s, w, way),
             At::MarkUndo => self.mark_undo(s, w, way),
@@ -131,8 +128,28 @@ impl Model {
     /// Every transaction that the mover writes with has read its lease's token first (`HELD`,
     /// `begin_with_lease`); who finds another one gets `LeaseLost`, which no retry mends.
     fn turned_away(&self, state: &State, w: &Worker) -> bool {
-        let Some(at) = checks_token(state, w) else { return false };
-        self.broken != Some(Broken::NoToken) && w.token[at] != state.db(at).token
+        let Some(at) = self.checks_token(state, w) else { return false };
+        !self.holds(state, w, at)
+    }
+
+    /// Whose token a step reads. A write transaction at the target read it when it began.
+    fn checks_token(&self, state: &State, w: &Worker) -> Option<usize> {
+        match w.at {
+            At::Idle | At::TakeSource | At::TakeTarget | At::ReadDirectory | At::ReadSource => None,
+            At::Settle | At::Swap | At::Check | At::CopyWrite | At::RoundWrite | At::Standbys => None,
+            At::EraseStandbys | At::EraseCheck => None,
+            At::PutBack if w.aborts && !self.mended(Weakness::AbortWithoutLease) => None,
+            At::RoundRead => (state.db(SOURCE).changed & w.entries_wanted() != 0).then_some(TARGET),
+            at => Some(place(at)),
+        }
+    }
+
+    /// It holds the lease at that side.
+    fn holds(&self, state: &State, w: &Worker, at: usize) -> bool {
+        if self.broken == Some(Broken::NoToken) {
+            return true;
+        }
+        w.token[at] == state.db(at).token && !(w.stale[at] && self.mended(Weakness::LeaseOutlivesServer))
     }
 
     /// `Batch::save`: the record as the worker has it.
@@ -164,6 +181,15 @@ impl Model {
         out
     }
 
+    /// The target's standbys have what is about to be written down of it. The code does not wait for them here
+    /// ([`Weakness::TargetForgets`]). `None`: they have not; `Some(false)`: the target is another server by now.
+    fn target_keeps(&self, s: &State, w: &Worker) -> Option<bool> {
+        if !self.fails_over(TARGET) || !self.mended(Weakness::TargetForgets) {
+            return Some(true);
+        }
+        s.store[TARGET].standbys_have_all().then_some(!w.stale[TARGET])
+    }
+
     /// `batch.reached(Activated)`.
     fn finish(&self, s: &mut State, w: &mut Worker) -> Taken {
         w.record.reached = crate::state::Reached::Activated;
@@ -179,23 +205,6 @@ fn place(at: At) -> usize {
         At::Arrive | At::CopyRead | At::CopyWrite | At::RoundWrite => TARGET,
         At::ActivateTarget | At::LeaveClear | At::LeaveDrop => TARGET,
         _ => SOURCE,
-    }
-}
-
-/// The step makes no call to the source, or the first one.
-fn leaves_source_alone(at: At) -> bool {
-    let first = matches!(at, At::TakeSource | At::TakeTarget | At::ReadDirectory | At::Settle | At::Swap);
-    first || (place(at) == TARGET && at != At::CopyRead)
-}
-
-/// Whose token a step reads. A write transaction at the target read it when it began.
-fn checks_token(state: &State, w: &Worker) -> Option<usize> {
-    match w.at {
-        At::Idle | At::TakeSource | At::TakeTarget | At::ReadDirectory | At::ReadSource => None,
-        At::Settle | At::Swap | At::Check | At::CopyWrite | At::RoundWrite | At::Standbys => None,
-        At::EraseStandbys | At::EraseCheck => None,
-        At::RoundRead => (state.db(SOURCE).changed & w.entries_wanted() != 0).then_some(TARGET),
-        at => Some(place(at)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Side, Traveller, plain};
 use crate::cutover::CutOver;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::progress::Event;
 use crate::record::Outcome;
 use crate::verify::Verified;
@@ -19,6 +19,8 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
     // `arriving`: refused at both homes until the route begins again and activates it.
     batch.settle_states(Side::Target, &cut.moved, plain(&[State::Arriving], State::Home)).await?;
     let pause = cut.started.map(|(started, _)| started.elapsed());
+    // Before the journal says so: a standby that takes the target's place must know that they are home.
+    batch.target.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
     send_away(batch, &cut.moved).await?;
     let carried = batch.objects.lock().await;
     let mut record = batch.record.lock().await;

@@ -21,9 +21,14 @@ pub(crate) enum Side {
 }
 
 /// Takes the leases of a batch at both regions.
+///
+/// INVARIANT: who holds the newest lease at the target held the newest at the source after it: a worker
+/// that froze between the two would empty the copy of the one that came after it (docs/model.md).
 pub(crate) async fn leases(id: &str, source: &Region, target: &Region) -> Result<(Lease, Lease)> {
     let source_lease = source.records.take_lease(id).await.at(source)?;
     let target_lease = target.records.take_lease(id).await.at(target)?;
+    // Removes nothing, and fails where the lease is no longer ours.
+    source.records.forget(&source_lease, &[]).await.at(source)?;
     Ok((source_lease, target_lease))
 }
 
@@ -53,8 +58,10 @@ pub(crate) struct Batch<'a> {
     pub target_lease: Lease,
     /// Fingerprints of the mapped tables, taken when the wave began or was resumed.
     pub prints: Arc<Prints>,
-    /// Which server the source was when the lease was taken (see [`Records::incarnation`]).
+    /// Which server the source was before the lease was taken (see [`Records::incarnation`]).
     pub source_incarnation: String,
+    /// The same of the target.
+    pub target_incarnation: String,
     pub record: Mutex<Record>,
     /// Objects copied so far.
     pub objects: Mutex<Carried>,
@@ -73,8 +80,10 @@ impl<'a> Batch<'a> {
         target: &'a Region,
         prints: Arc<Prints>,
     ) -> Result<Self> {
-        let (source_lease, target_lease) = leases(id, source, target).await?;
+        // Before the leases: a server that takes the place of this one may have forgotten them.
         let source_incarnation = source.records.incarnation().await.at(source)?;
+        let target_incarnation = target.records.incarnation().await.at(target)?;
+        let (source_lease, target_lease) = leases(id, source, target).await?;
         let record = journal::record(source, wave, id).await?;
         let objects = Carried::of_record(&record);
         Ok(Self {
@@ -87,6 +96,7 @@ impl<'a> Batch<'a> {
             target_lease,
             prints,
             source_incarnation,
+            target_incarnation,
             record: Mutex::new(record),
             objects: Mutex::new(objects),
         })

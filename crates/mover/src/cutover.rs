@@ -8,6 +8,7 @@ use crate::batch::{Batch, Side, Traveller, only, plain, without};
 use crate::error::{At, Error, Result};
 use crate::fence::{self, Fenced};
 use crate::pace;
+use crate::service::Region;
 use crate::verify::Verified;
 use domicile_directory::{Settled, Swap};
 use domicile_stores::records::{State, Transition};
@@ -42,19 +43,25 @@ pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver
 }
 
 /// The listed standbys of the source have the seal, those of the target have the rows, and the source is
-/// the server that we fenced and sealed at: a standby that has taken its place may know of neither
-/// (ATTACKS A10), whatever it says of its own standbys.
+/// the server that we fenced and sealed at, the target the one that we copied to: a standby that has taken
+/// its place may know of neither (ATTACKS A10), whatever it says of its own standbys.
 async fn outlives_a_fail_over(batch: &Batch<'_>) -> Result<()> {
     let (source, target, limit) = (batch.source, batch.target, batch.limits().standby_wait);
     let (sealed, copied) =
         tokio::join!(source.records.wait_for_standbys(limit), target.records.wait_for_standbys(limit));
     sealed.at(source)?;
     copied.at(target)?;
-    if source.records.incarnation().await.at(source)? != batch.source_incarnation {
-        let why = "another server has taken its place in the middle of the batch, which begins again".into();
-        return Err(domicile_stores::Error::Unreachable { store: source.records.name(), why }).at(source);
+    let (here, there) = tokio::join!(source.records.incarnation(), target.records.incarnation());
+    same_server(source, &here.at(source)?, &batch.source_incarnation)?;
+    same_server(target, &there.at(target)?, &batch.target_incarnation)
+}
+
+fn same_server(region: &Region, is: &str, was: &str) -> Result<()> {
+    if is == was {
+        return Ok(());
     }
-    Ok(())
+    let why = "another server has taken its place in the middle of the batch, which begins again".into();
+    Err(domicile_stores::Error::Unreachable { store: region.records.name(), why }).at(region)
 }
 
 /// Swaps, settles what is unknown, and lets those that did not move be written again. Returns

@@ -28,7 +28,6 @@ pub(crate) async fn go_back(
     clear_copies(batch, &subjects).await?;
     objects::withdraw(batch, &subjects).await?;
     batch.settle_states(Side::Source, travellers, plain(&OPEN, State::Home)).await?;
-    forget_changes(batch, &subjects).await?;
     said(batch, travellers, code, why).await
 }
 
@@ -46,22 +45,10 @@ async fn clear_copies(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
     let mut writing = target.begin(&batch.target_lease).await.at(batch.target)?;
     writing.clear(&copied).await.at(batch.target)?;
     writing.drop_arriving(&copied).await.at(batch.target)?;
-    writing.commit().await.at(batch.target)
-}
-
-/// Removes what was recorded for subjects that are `home` again. A writer still in flight may add an
-/// entry afterwards; the next mark removes those.
-async fn forget_changes(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
-    loop {
-        let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
-        let changes = snapshot.changes(subjects, batch.limits().catch_up_changes).await.at(batch.source)?;
-        snapshot.close().await.at(batch.source)?;
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let entries: Vec<i64> = changes.iter().map(|c| c.id).collect();
-        batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
-    }
+    writing.commit().await.at(batch.target)?;
+    // Before the journal says that they stay: a standby that takes the target's place must not bring a copy back.
+    target.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
+    Ok(())
 }
 
 async fn said(batch: &Batch<'_>, travellers: &[Traveller], code: LeftCode, why: &str) -> Result<()> {

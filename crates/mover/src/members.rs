@@ -200,21 +200,31 @@ async fn write_batches(
 pub(crate) async fn regroup_stragglers(from: &Region, wave: &str) -> Result<u64> {
     let mut again = 0;
     for batch in journal::batches(from, wave).await? {
-        let mut record = journal::record(from, wave, &batch).await?;
-        let mut here = 0;
-        for note in record.subjects.values_mut() {
-            if matches!(&note.outcome, Outcome::Left { code: LeftCode::Busy | LeftCode::Taken, .. }) {
-                *note = SubjectNote::default();
-                here += 1;
-            }
+        if stragglers(&mut journal::record(from, wave, &batch).await?) == 0 {
+            continue;
         }
+        // Read again under the lease: what another worker wrote meanwhile is not written over.
+        let lease = from.records.take_lease(&batch).await.at(from)?;
+        let mut record = journal::record(from, wave, &batch).await?;
+        let here = stragglers(&mut record);
         if here > 0 {
             record.reached = Reached::Planned;
-            let lease = from.records.take_lease(&batch).await.at(from)?;
             let record = serde_json::to_value(&record).map_err(json)?;
             from.records.put_batch(&lease, &record).await.at(from)?;
             again += here;
         }
     }
     Ok(again)
+}
+
+/// Makes subjects that may be tried again new ones, and says how many they are.
+fn stragglers(record: &mut Record) -> u64 {
+    let mut here = 0;
+    for note in record.subjects.values_mut() {
+        if matches!(&note.outcome, Outcome::Left { code: LeftCode::Busy | LeftCode::Taken, .. }) {
+            *note = SubjectNote::default();
+            here += 1;
+        }
+    }
+    here
 }

@@ -73,7 +73,8 @@ impl Postgres {
     /// KEY SHARE. Rows that an owner change holds are skipped; the caller tries those again.
     ///
     /// One text for all transitions, so that a connection that marked has it prepared when it fences.
-    /// Marking also drops entries that an abort left: they say nothing any more.
+    /// Marking and going home also drop the entries of the subjects changed: they say nothing any more. A
+    /// writer in flight may add one to a subject that went home; the next mark drops it.
     pub(super) async fn change_state(
         &self,
         lease: &Lease,
@@ -86,7 +87,7 @@ impl Postgres {
                where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {ELIGIBLE} \
                for no key update of h skip locked), \
              u as (update domicile.home h set {SET} from p where h.subject = p.subject returning h.subject::text), \
-             c as (delete from domicile.changed c using p where $5::text = 'k' and c.subject = p.subject), \
+             c as (delete from domicile.changed c using p where $5::text in ('k', 'h') and c.subject = p.subject), \
              {COMMIT} \
              select exists (select from held), array(select u.subject from u), (select s from commits)"
         );

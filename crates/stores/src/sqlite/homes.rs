@@ -179,8 +179,9 @@ impl Step {
             let fresh = self.marks && self.is_marking(conn, &subject)?;
             let params = (&subject.0, &self.batch, letter(self.to), self.epoch, self.deadline_ms);
             if update.execute(params)? > 0 {
-                // Entries an aborted move left behind say nothing about the copy that begins now.
-                if fresh {
+                // Entries an aborted move left behind say nothing about the copy that begins now, and none
+                // say anything of a subject at home.
+                if fresh || self.to == State::Home {
                     forget_subject(conn, &subject)?;
                 }
                 changed.push(subject);

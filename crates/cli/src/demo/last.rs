@@ -57,7 +57,7 @@ pub fn answer(stage: &Stage, told: &Told) -> Answer {
 
 fn table(stage: &Stage, told: &Told) -> String {
     let rows = stage.world.case.regions.iter().zip(told.before.iter().zip(&told.after));
-    let arrow = |a: u64, b: u64, words: fn(u64) -> String| format!("{} -> {}", words(a), words(b));
+    let arrow = |a: u64, b: u64, words: fn(u64) -> String| format!("{} → {}", words(a), words(b));
     let rows = rows.map(|(place, (a, b))| {
         vec![
             place.id.to_owned(),

@@ -69,6 +69,12 @@ pub enum Error {
         /// The wave.
         wave: String,
     },
+    /// Our lease on the batch ended and somebody else took it, or it was given back.
+    #[error("the lease on batch `{batch}` was lost")]
+    BatchLost {
+        /// The batch.
+        batch: String,
+    },
     /// The wave isn't in a state from which it may go there.
     #[error("wave `{wave}` is {is} and cannot become {to}")]
     WrongState {

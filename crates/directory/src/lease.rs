@@ -59,9 +59,11 @@ impl Directory {
         let now = now_ms(self.ready().await?);
         let sql = format!(
             "UPDATE directory_wave SET expires_ms = {now} + $3 \
-             WHERE id = $1 AND token = $2 AND holder IS NOT NULL"
+             WHERE id = $1 AND token = $2 AND holder = $4"
         );
-        let params = vec![lease.wave.as_str().into(), Value::Int(lease.token), milliseconds(ttl)];
+        let mut params = vec![lease.wave.as_str().into(), Value::Int(lease.token), milliseconds(ttl)];
+        // The holder, too: a store that forgot the last takeover in a fail-over gives its token again.
+        params.push(lease.holder.as_str().into());
         match self.ask(Statement::new(sql, params)).await?.affected {
             0 => Err(Error::LeaseLost { wave: lease.wave.clone() }),
             _ => Ok(()),
@@ -74,12 +76,12 @@ impl Directory {
     /// The store's; then the lease runs out by itself.
     pub async fn release_wave(&self, lease: &WaveLease) -> Result<()> {
         self.ready().await?;
-        let sql = "UPDATE directory_wave SET holder = NULL, expires_ms = 0 WHERE id = $1 AND token = $2";
-        let params = vec![lease.wave.as_str().into(), Value::Int(lease.token)];
+        let sql = "UPDATE directory_wave SET holder = NULL, expires_ms = 0 WHERE id = $1 AND token = $2 AND holder = $3";
+        let params = vec![lease.wave.as_str().into(), Value::Int(lease.token), lease.holder.as_str().into()];
         self.ask(Statement::new(sql, params)).await.map(drop)
     }
 }
 
-fn milliseconds(ttl: Duration) -> Value {
+pub(crate) fn milliseconds(ttl: Duration) -> Value {
     Value::Int(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4))
 }

@@ -1,6 +1,6 @@
 //! The directory: which region is a subject's home, with an epoch that grows by one at each move; the
 //! compare-and-swap that is a move's point of no return; a feed of what changed; the journal of waves
-//! and the leases on them.
+//! and the leases on them and on their batches.
 //!
 //! It holds no personal data. A subject appears as [`SubjectHash`], a keyed hash: whoever reads the
 //! control store without the key learns how many subjects live where, and nothing of who they are. Lists
@@ -28,8 +28,10 @@ mod feed;
 mod homes;
 mod key;
 mod lease;
+mod presence;
 mod read;
 mod schema;
+mod share;
 mod wave;
 
 pub use cutover::{Settled, Swap};
@@ -38,6 +40,8 @@ pub use feed::{Changed, Cursor, Page};
 pub use homes::{Home, Registered};
 pub use key::{DirectoryKey, SubjectHash};
 pub use lease::WaveLease;
+pub use presence::WorkerSeen;
+pub use share::{BatchInHand, BatchLease};
 pub use wave::{Asked, NewWave, Wave, WaveFilter, WaveState};
 
 use domicile_stores::control::{Control, Dialect, Rows, Statement};

@@ -4,8 +4,9 @@ use crate::read::Columns;
 use crate::{Directory, DirectoryKey, Error, Repeat, Result};
 use domicile_stores::control::{Dialect, Statement, Value};
 
-/// Version of the tables below. A change adds a step to [`tables`] that can be repeated.
-const VERSION: i64 = 1;
+/// Version of the tables below. A change adds a step to [`tables`] that can be repeated. 2: leases on
+/// batches, workers.
+const VERSION: i64 = 2;
 /// Tries to create the tables while others create them, too.
 const MIGRATE_MAX: u32 = 5;
 
@@ -54,6 +55,10 @@ pub(crate) async fn check(directory: &Directory) -> Result<Dialect> {
     if key_check != directory.key.check() {
         return Err(Error::OtherKey { store });
     }
+    if found < VERSION {
+        // An older program made it; from here on older programs refuse it.
+        directory.run(Repeat::Safe, tables(dialect, &directory.key)).await?;
+    }
     Ok(dialect)
 }
 
@@ -96,6 +101,13 @@ fn tables(dialect: Dialect, key: &DirectoryKey) -> Vec<Statement> {
          note TEXT NOT NULL, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL, holder TEXT, \
          token BIGINT NOT NULL CHECK (token >= 0), expires_ms BIGINT NOT NULL)"
             .to_owned(),
+        "CREATE TABLE IF NOT EXISTS directory_batch (batch TEXT PRIMARY KEY, wave TEXT NOT NULL, \
+         holder TEXT, token BIGINT NOT NULL CHECK (token >= 1), expires_ms BIGINT NOT NULL)"
+            .to_owned(),
+        "CREATE INDEX IF NOT EXISTS directory_batch_wave ON directory_batch (wave)".to_owned(),
+        "CREATE TABLE IF NOT EXISTS directory_worker (worker TEXT PRIMARY KEY, seen_ms BIGINT NOT NULL, \
+         expires_ms BIGINT NOT NULL)"
+            .to_owned(),
         // One wave at a time carries out one part of one plan.
         "CREATE UNIQUE INDEX IF NOT EXISTS directory_wave_open ON directory_wave \
          (service, plan_hash, source, target) WHERE ended = 0"
@@ -108,6 +120,8 @@ fn tables(dialect: Dialect, key: &DirectoryKey) -> Vec<Statement> {
          ON CONFLICT (one) DO NOTHING",
         vec![Value::Int(VERSION), Value::Bytes(key.check().to_vec())],
     ));
+    let raise = "UPDATE directory_meta SET version = $1 WHERE version < $1";
+    all.push(Statement::new(raise, vec![Value::Int(VERSION)]));
     all
 }
 

@@ -4,6 +4,7 @@
 //! region's own database.
 
 use crate::homes::check_name;
+use crate::lease::milliseconds;
 use crate::read::Columns;
 use crate::schema::now_ms;
 use crate::{Directory, Error, Repeat, Result, WaveLease};
@@ -156,6 +157,15 @@ impl Directory {
     /// # Errors
     /// `Argument` for a name that can't be, or the store's.
     pub async fn open_wave(&self, wave: &NewWave) -> Result<Wave> {
+        self.open_wave_for(wave, None).await
+    }
+
+    /// The same; the lease of a wave that nobody has taken yet is `holder`'s for `ttl` from the moment it is
+    /// opened, so that no other worker gets in between.
+    ///
+    /// # Errors
+    /// As [`Directory::open_wave`].
+    pub async fn open_wave_for(&self, wave: &NewWave, first: Option<(&str, Duration)>) -> Result<Wave> {
         let now = now_ms(self.ready().await?);
         check_name("service", &wave.service)?;
         let same = vec![
@@ -180,16 +190,25 @@ impl Directory {
         );
         let count = "UPDATE directory_meta SET waves = waves + 1 \
                      WHERE EXISTS (SELECT 1 FROM directory_wave WHERE number = directory_meta.waves + 1)";
-        let statements = vec![
+        let mut statements = vec![
             // The row's lock orders those that open waves.
             Statement::new("UPDATE directory_meta SET waves = waves", vec![]),
             Statement::new(insert, params),
             Statement::new(count, vec![]),
-            Statement::new(format!("SELECT {} FROM directory_wave WHERE {found}", columns(now)), same),
         ];
+        if let Some((holder, ttl)) = first {
+            let take = format!(
+                "UPDATE directory_wave SET holder = $5, token = 1, expires_ms = {now} + $6 \
+                 WHERE {found} AND token = 0"
+            );
+            let taker = vec![holder.into(), milliseconds(ttl)];
+            statements.push(Statement::new(take, [same.clone(), taker].concat()));
+        }
+        statements
+            .push(Statement::new(format!("SELECT {} FROM directory_wave WHERE {found}", columns(now)), same));
         // CRASH: done or not; done twice, the second returns the wave that the first opened.
         let answers = self.run(Repeat::Safe, statements).await?;
-        let wave = self.read_waves(&answers[3])?.pop();
+        let wave = self.read_waves(answers.last().unwrap_or(&Rows::default()))?.pop();
         wave.ok_or_else(|| Error::UnknownWave { wave: "just opened".to_owned() })
     }
 
@@ -220,7 +239,7 @@ impl Directory {
     }
 
     /// Sets a wave's state, and its note where one is given, if it is in a `from` state or in `to`
-    /// already, for the holder of its lease.
+    /// already, for the holder of its lease. A wave that is no longer under way has no batches in hand.
     ///
     /// # Errors
     /// `LeaseLost`, `WrongState`, `UnknownWave`, or the store's.
@@ -235,7 +254,7 @@ impl Directory {
         let states: Vec<String> = from.iter().chain([&to]).map(|state| format!("'{state}'")).collect();
         let sql = format!(
             "UPDATE directory_wave SET state = $3, ended = $4, note = coalesce($5, note), updated_ms = {now} \
-             WHERE id = $1 AND token = $2 AND holder IS NOT NULL AND state IN ({})",
+             WHERE id = $1 AND token = $2 AND holder = $6 AND state IN ({})",
             states.join(", ")
         );
         let params = vec![
@@ -244,13 +263,18 @@ impl Directory {
             to.word().into(),
             Value::Int(i64::from(to.is_final())),
             note.map_or(Value::Null, |note| note.to_string().into()),
+            lease.holder.as_str().into(),
         ];
+        let forget = "DELETE FROM directory_batch WHERE wave = $1 \
+                      AND EXISTS (SELECT 1 FROM directory_wave WHERE id = $1 AND state NOT IN ('open', 'aborting'))";
+        let statements =
+            vec![Statement::new(sql, params), Statement::new(forget, vec![lease.wave.as_str().into()])];
         // CRASH: done or not; done twice is the same.
-        if self.ask(Statement::new(sql, params)).await?.affected > 0 {
+        if self.run(Repeat::Safe, statements).await?[0].affected > 0 {
             return Ok(());
         }
-        let sql = "SELECT state FROM directory_wave WHERE id = $1 AND token = $2 AND holder IS NOT NULL";
-        let params = vec![lease.wave.as_str().into(), Value::Int(lease.token)];
+        let sql = "SELECT state FROM directory_wave WHERE id = $1 AND token = $2 AND holder = $3";
+        let params = vec![lease.wave.as_str().into(), Value::Int(lease.token), lease.holder.as_str().into()];
         let answer = self.ask(Statement::new(sql, params)).await?;
         let Some(row) = answer.rows.first() else {
             return Err(Error::LeaseLost { wave: lease.wave.clone() });

@@ -6,5 +6,6 @@ mod homes;
 mod late_swaps;
 mod model;
 mod schema;
+mod sharing;
 mod stage;
 mod waves;

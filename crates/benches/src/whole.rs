@@ -2,6 +2,7 @@
 
 use crate::figures::three;
 use crate::ground::{Ground, SCHEMA, rows};
+use crate::profile::{self, Spent};
 use crate::site::{moved, planned};
 use crate::stages::Stages;
 use crate::{Asked, Fallible};
@@ -24,7 +25,8 @@ const PIPES: [(&str, &str); 3] = [
 /// Measures and prints.
 pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
     ground.template("whole", SCHEMA, &rows(asked.subjects, EACH));
-    let (mut moves, mut pipes, mut profile) = (Vec::new(), Vec::new(), String::new());
+    let (mut moves, mut pipes) = (Vec::new(), Vec::new());
+    let (mut stages_told, mut processors) = (String::new(), String::new());
     for run in 0..asked.runs {
         eprintln!("bench: whole move, run {}", run + 1);
         // Who goes first takes turns, since the first warms what both read.
@@ -35,10 +37,18 @@ pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
         let stages = Arc::new(Stages::default());
         let service = site.service(stages.clone()).await?;
         let plan = planned(&service).await?;
-        let began = Instant::now();
+        if asked.profile {
+            profile::reset(ground);
+        }
+        let (began, spent) = (Instant::now(), Spent::now(ground));
         let report = moved(&service, &plan).await?;
         moves.push(report.size().rows as f64 / began.elapsed().as_secs_f64());
-        profile = stages.told();
+        stages_told = stages.told();
+        processors = spent.since(ground);
+        if asked.profile {
+            eprintln!("{stages_told}\n{processors}");
+            profile::tell(ground)?;
+        }
         drop(service);
         ground.drop(&site.database);
         if run % 2 == 0 {
@@ -50,7 +60,7 @@ pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
         "\n## Whole move\n\n{} subjects of {EACH} rows in three tables; copy, verify, cutover and receipts, everybody moved. \
          The pipe brings the same rows into the same tables with the same indexes and foreign keys, without a guard.\n\n\
          | what, min / median / max of {} runs | |\n|---|---|\n| mover, rows/s | {} |\n| psql pipe, rows/s | {} |\n| **ratio** | **{}** |\n\n\
-         Where the batches' time goes (last run; two batches at once):\n\n{profile}",
+         Where the batches' time goes (last run; two batches at once):\n\n{stages_told}\nProcessor time of that run: {processors}.",
         asked.subjects,
         asked.runs,
         three(&moves, 0),

@@ -47,6 +47,9 @@ pub(super) const PINNED: &[(&str, &str)] = &[
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
     ("jit", "off"),
+    // Plans are kept for as long as a connection lives, those of foreign-key checks, too. Made while a new
+    // home is still empty, they would read its tables whole for every row once it has filled.
+    ("enable_seqscan", "off"),
 ];
 
 /// A checked URL: everything needed to connect, and a name that is safe to print.

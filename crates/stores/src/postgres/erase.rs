@@ -5,7 +5,7 @@
 //! PostgreSQL itself looks for referring rows of every deleted one; where a foreign key's columns have
 //! no index, that is a scan each.)
 
-use super::paths::{self, Way};
+use super::paths::{self, Found, Way};
 use super::pool::Conn;
 use super::snapshot::{Call, count, params};
 use super::writing::{begin_with_lease, borrow, counted};
@@ -62,7 +62,8 @@ impl Postgres {
 
     /// A fresh look at which tables have rows.
     async fn look(&self, conn: &Conn, ids: &[&str], subjects: &[(SubjectId, u64)]) -> Result<Erasing> {
-        let tables = self.tables_with_rows(conn, ids).await?;
+        let found = self.found(conn).await?;
+        let tables = tables_with_rows(conn, &self.layout, found, ids).await?;
         Ok(Erasing { subjects: subjects.to_vec(), tables, listed: (0, Vec::new()) })
     }
 
@@ -122,28 +123,31 @@ impl Postgres {
         })
     }
 
-    /// Tables in which these subjects have a row, in the layout's order.
-    async fn tables_with_rows(&self, conn: &Conn, ids: &[&str]) -> Result<Vec<TableIx>> {
-        let calls: Vec<Call<'_>> = (0..self.layout.tables.len())
-            .map(|ix| {
-                let way = Way::to_owner(&self.layout, ix);
-                let rows = way.select(&[paths::owner_is_any(&self.layout, &way, "$1")]);
-                (format!("SELECT EXISTS (SELECT 1 {rows})"), params(&[&ids]))
-            })
-            .collect();
-        let answers = conn.query_all("looking for rows to erase", &calls).await?;
-        let found = answers.iter().enumerate().filter(|(_, rows)| rows[0].get(0));
-        Ok(found.map(|(ix, _)| ix).collect())
-    }
-
     async fn some_keys(&self, conn: &Conn, table: TableIx, ids: &[&str]) -> Result<Vec<Key>> {
-        let way = Way::to_owner(&self.layout, table);
-        let rows = way.select(&[paths::owner_is_any(&self.layout, &way, "$1")]);
+        let found = self.found(conn).await?;
+        let rows = Way::to_owner(&self.layout, table).select_of(&self.layout, "$1", found, &[]);
         let key = paths::key_text(&self.layout.tables[table], "t0");
         let sql = format!("SELECT {key} {rows} LIMIT {LISTED_MAX}");
         let keys = conn.query("listing rows to erase", &sql, &[&ids]).await?;
         Ok(keys.iter().map(|row| Key(row.get(0))).collect())
     }
+}
+
+/// The tables in which the subjects `ids` have a row, in the layout's order.
+pub(super) async fn tables_with_rows(
+    conn: &Conn,
+    layout: &Layout,
+    found: Found,
+    ids: &[&str],
+) -> Result<Vec<TableIx>> {
+    let call = |ix| {
+        let rows = Way::to_owner(layout, ix).select_of(layout, "$1", found, &[]);
+        (format!("SELECT EXISTS (SELECT 1 {rows})"), params(&[&ids]))
+    };
+    let calls: Vec<Call<'_>> = (0..layout.tables.len()).map(call).collect();
+    let answers = conn.query_all("looking for rows of subjects", &calls).await?;
+    let some = answers.iter().enumerate().filter(|(_, rows)| rows[0].get(0));
+    Ok(some.map(|(ix, _)| ix).collect())
 }
 
 /// Deletes those of the keys whose owner here is one of `ids`, children first, all in one round trip.

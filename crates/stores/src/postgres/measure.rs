@@ -12,16 +12,18 @@ impl Postgres {
     /// Rows and bytes of text by table; tables without a row are left out.
     pub(super) async fn measure_rows(&self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, Size>> {
         let ids = texts(subjects);
+        let conn = self.conn().await?;
+        let found = self.found(&conn).await?;
         let calls: Vec<Call<'_>> = (0..self.layout.tables.len())
             .map(|ix| {
                 let way = Way::to_owner(&self.layout, ix);
                 let row = paths::row_bytes(&self.layout.tables[ix]);
-                let rows = way.select(&[paths::owner_is_any(&self.layout, &way, "$1")]);
+                let rows = way.select_of(&self.layout, "$1", found, &[]);
                 let sql = format!("SELECT count(*), coalesce(sum(octet_length({row})), 0)::int8 {rows}");
                 (sql, params(&[&ids]))
             })
             .collect();
-        let answers = self.conn().await?.query_all("measuring rows", &calls).await?;
+        let answers = conn.query_all("measuring rows", &calls).await?;
         let sizes = answers
             .iter()
             .enumerate()

@@ -13,6 +13,7 @@ mod expand;
 mod failure;
 mod guard;
 mod homes;
+mod indexed;
 mod journal;
 mod measure;
 mod numbers;
@@ -43,6 +44,8 @@ pub struct Postgres {
     layout: Arc<Layout>,
     /// By batch.
     erasing: Mutex<HashMap<String, erase::Erasing>>,
+    /// See `indexed`; looked up once.
+    indexed: tokio::sync::OnceCell<bool>,
 }
 
 impl Postgres {
@@ -51,7 +54,7 @@ impl Postgres {
     /// and with [`Error::Unreachable`](crate::Error::Unreachable) for a server that does not answer.
     pub async fn open(url: &str, secret: Option<SecretString>, layout: Arc<Layout>) -> Result<Self> {
         let pool = Pool::new(connect::Target::parse(url, secret.as_ref())?);
-        let opened = Self { pool, layout, erasing: Mutex::default() };
+        let opened = Self { pool, layout, erasing: Mutex::default(), indexed: tokio::sync::OnceCell::new() };
         drop(opened.conn().await?);
         Ok(opened)
     }

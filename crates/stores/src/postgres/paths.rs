@@ -13,8 +13,8 @@ pub(super) struct Way {
     head: String,
     /// `ONLY "s"."p" AS t1`, ...
     parents: Vec<String>,
-    /// Join conditions.
-    on: Vec<String>,
+    /// Join conditions, of each hop its own.
+    on: Vec<Vec<String>>,
     /// The subject's column, e.g. `t1."customer_id"`.
     pub(super) owner: String,
 }
@@ -26,6 +26,15 @@ pub(super) enum Spelt {
     Once,
     /// A row for each spelling asked for, with it.
     AsAsked,
+}
+
+/// How a subject's rows are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Down the path, an index at each step.
+    DownThePath,
+    /// As the planner likes: an index is absent.
+    ByPlanner,
 }
 
 impl Way {
@@ -76,9 +85,10 @@ impl Way {
                     hop += 1;
                     let above = format!("{letter}{hop}");
                     way.parents.push(format!("{} AS {above}", relation(&layout.tables[*parent])));
-                    way.on.extend(link.iter().map(|(own, theirs)| {
+                    let pair = |(own, theirs): &(String, String)| {
                         format!("{} = {}", quote::column(&here, own), quote::column(&above, theirs))
-                    }));
+                    };
+                    way.on.push(link.iter().map(pair).collect());
                     at = *parent;
                 }
             }
@@ -91,6 +101,35 @@ impl Way {
         let tables: Vec<&str> =
             std::iter::once(&self.head).chain(&self.parents).map(String::as_str).collect();
         format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
+    }
+
+    /// The same for the rows of `subjects` (an expression of type `text[]`).
+    ///
+    /// With an index at every step they are found from the subject down, whatever the planner thinks of it
+    /// (LATERAL with OFFSET 0): its statistics lag behind while a new home fills, and a plan that reads a whole
+    /// table would cost each batch more than the one before.
+    pub(super) fn select_of(
+        &self,
+        layout: &Layout,
+        subjects: &str,
+        found: Found,
+        conditions: &[String],
+    ) -> String {
+        let ty = subject_type(layout);
+        if found == Found::ByPlanner {
+            let mine = format!("{} = ANY({subjects}::text[]::{ty}[])", self.owner);
+            return self.select(&[&[mine], conditions].concat());
+        }
+        let mut tables =
+            vec![format!("(SELECT DISTINCT x AS id FROM unnest({subjects}::text[]::{ty}[]) AS x) AS s")];
+        let top = format!("{} = s.id", self.owner);
+        let steps: Vec<&String> = std::iter::once(&self.head).chain(&self.parents).collect();
+        for (hop, table) in steps.into_iter().enumerate().rev() {
+            let on = self.on.get(hop).map_or(top.clone(), |on| on.join(" AND "));
+            tables.push(format!("LATERAL (SELECT t{hop}.* FROM {table} WHERE {on} OFFSET 0) AS t{hop}"));
+        }
+        let all = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+        format!("FROM {} WHERE {all}", tables.join(", "))
     }
 
     /// The same for the rows of `keys` (an expression of type `text[]`, JSON arrays): each row once, or
@@ -131,7 +170,7 @@ impl Way {
         let heads = [&self.head, &other.head].into_iter();
         let tables: Vec<&str> =
             heads.chain(&self.parents).chain(&other.parents).map(String::as_str).collect();
-        let conditions: Vec<String> = other.on.iter().chain(conditions).cloned().collect();
+        let conditions: Vec<String> = other.on.iter().flatten().chain(conditions).cloned().collect();
         format!("FROM {} WHERE {}", tables.join(", "), self.all(&conditions))
     }
 
@@ -154,13 +193,13 @@ impl Way {
         let others = other.into_iter().flat_map(|way| std::iter::once(&way.head).chain(&way.parents));
         let tables: Vec<&str> = self.parents.iter().chain(others).map(String::as_str).collect();
         let from = if tables.is_empty() { String::new() } else { format!(" FROM {}", tables.join(", ")) };
-        let joins = other.into_iter().flat_map(|way| way.on.iter().cloned());
+        let joins = other.into_iter().flat_map(|way| way.on.iter().flatten().cloned());
         let conditions: Vec<String> = conditions.iter().cloned().chain(joins).collect();
         format!("UPDATE {} SET {set}{from} WHERE {}", self.head, self.all(&conditions))
     }
 
     fn all(&self, conditions: &[String]) -> String {
-        let all: Vec<&str> = self.on.iter().chain(conditions).map(String::as_str).collect();
+        let all: Vec<&str> = self.on.iter().flatten().chain(conditions).map(String::as_str).collect();
         if all.is_empty() { "true".to_owned() } else { all.join(" AND ") }
     }
 }
@@ -236,6 +275,13 @@ mod tests {
             way.select(&[owner_is_any(&layout, &way, "$1")]),
             "FROM ONLY \"public\".\"invoice_line\" AS t0, ONLY \"public\".\"invoice\" AS t1 \
              WHERE t0.\"invoice_id\" = t1.\"invoice_id\" AND t1.\"customer_id\" = ANY($1::text[]::integer[])"
+        );
+        assert_eq!(
+            way.select_of(&layout, "$1", Found::DownThePath, &[]),
+            "FROM (SELECT DISTINCT x AS id FROM unnest($1::text[]::integer[]) AS x) AS s, \
+             LATERAL (SELECT t1.* FROM ONLY \"public\".\"invoice\" AS t1 WHERE t1.\"customer_id\" = s.id OFFSET 0) AS t1, \
+             LATERAL (SELECT t0.* FROM ONLY \"public\".\"invoice_line\" AS t0 WHERE t0.\"invoice_id\" = t1.\"invoice_id\" OFFSET 0) AS t0 \
+             WHERE true"
         );
         let (up, alias) = Way::to_ancestor(&layout, line, line - 1).unwrap();
         assert_eq!(alias, "t1");

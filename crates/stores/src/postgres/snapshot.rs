@@ -1,6 +1,6 @@
 //! One instant of the database, or the mover's own write transaction: what both can read.
 
-use super::paths::{self, Spelt, Way};
+use super::paths::{self, Found, Spelt, Way};
 use super::pool::Conn;
 use super::{Postgres, expand, quote};
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use tokio_postgres::types::ToSql;
 pub(super) struct Transaction {
     pub(super) conn: Conn,
     pub(super) layout: Arc<Layout>,
+    pub(super) found: Found,
     /// The batch whose lease it holds; empty in a snapshot, which writes nothing.
     pub(super) batch: String,
 }
@@ -28,10 +29,11 @@ pub(super) type Call<'a> = (String, Vec<&'a (dyn ToSql + Sync)>);
 impl Postgres {
     pub(super) async fn open_snapshot(&self) -> Result<Transaction> {
         let mut conn = self.conn().await?;
+        let found = self.found(&conn).await?;
         // The instant is that of the first query, not of BEGIN. Sorting hashes wants memory.
         conn.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'; SELECT 1")
             .await?;
-        Ok(Transaction { conn, layout: self.layout.clone(), batch: String::new() })
+        Ok(Transaction { conn, layout: self.layout.clone(), found, batch: String::new() })
     }
 }
 
@@ -40,23 +42,15 @@ impl Transaction {
         &self.layout.tables[table]
     }
 
-    /// `SELECT` of something by subject, for every table, all sent at once.
-    async fn by_subject(
-        &self,
-        what: &str,
-        subjects: &[SubjectId],
-        select: impl Fn(&MappedTable, &Way) -> (String, String),
-    ) -> Result<Vec<Vec<Row>>> {
-        let ids = texts(subjects);
-        let calls: Vec<Call<'_>> = (0..self.layout.tables.len())
-            .map(|ix| {
-                let way = Way::to_owner(&self.layout, ix);
-                let (head, tail) = select(self.table(ix), &way);
-                let from = way.select(&[paths::owner_is_any(&self.layout, &way, "$1")]);
-                (format!("{head} {from} {tail}"), params(&[&ids]))
-            })
-            .collect();
-        self.conn.query_all(what, &calls).await
+    /// `SELECT`s of something by subject ($1), one for every table.
+    fn by_subject(&self, select: impl Fn(&MappedTable, &Way) -> (String, String)) -> Vec<String> {
+        let of_table = |ix| {
+            let way = Way::to_owner(&self.layout, ix);
+            let (head, tail) = select(self.table(ix), &way);
+            let from = way.select_of(&self.layout, "$1", self.found, &[]);
+            format!("{head} {from} {tail}")
+        };
+        (0..self.layout.tables.len()).map(of_table).collect()
     }
 
     /// Selects `expressions` of the rows of `keys` that are owned by one of the subjects; the first
@@ -115,7 +109,7 @@ impl Snapshot for Transaction {
         pick: Pick<'a>,
         null_first: bool,
     ) -> Result<RowStream<'a>> {
-        let sql = copy_out(&self.layout, table, pick, null_first);
+        let sql = copy_out(&self.layout, table, pick, self.found, null_first);
         let what = format!("reading rows of {}", self.table(table).name);
         let stream = self.conn.copy_out(&what, &sql).await?;
         let conn = &self.conn;
@@ -123,18 +117,21 @@ impl Snapshot for Transaction {
     }
 
     async fn digests(&mut self, subjects: &[SubjectId]) -> Result<Vec<TableDigest>> {
-        // OFFSET 0 keeps the planner from computing each row's text twice.
+        // OFFSET 0 keeps the planner from computing each row's text twice; lengths and hashes are sorted, not texts.
         let select = |table: &MappedTable, way: &Way| {
             let head = format!(
-                "SELECT o::text, count(*), sum(octet_length(r))::int8, \
+                "SELECT o::text, count(*), sum(n)::int8, \
                  encode(sha256(string_agg(h, ''::bytea ORDER BY h)), 'hex') \
-                 FROM (SELECT o, r, sha256(r) AS h FROM (SELECT {} AS o, {} AS r",
+                 FROM (SELECT o, octet_length(r) AS n, sha256(r) AS h FROM (SELECT {} AS o, {} AS r",
                 way.owner,
                 paths::row_bytes(table)
             );
             (head, "OFFSET 0) AS row_texts OFFSET 0) AS row_hashes GROUP BY o".to_owned())
         };
-        let answers = self.by_subject("computing digests", subjects, select).await?;
+        let ids = texts(subjects);
+        let calls: Vec<Call<'_>> =
+            self.by_subject(select).into_iter().map(|sql| (sql, params(&[&ids]))).collect();
+        let answers = self.conn.query_all("computing digests", &calls).await?;
         let mut digests: Vec<TableDigest> = each(answers)
             .map(|(table, row)| TableDigest {
                 subject: SubjectId(row.get(0)),
@@ -163,7 +160,10 @@ impl Snapshot for Transaction {
         let select = |_: &MappedTable, way: &Way| {
             (format!("SELECT {}::text, count(*)", way.owner), format!("GROUP BY {}", way.owner))
         };
-        let answers = self.by_subject("counting rows", subjects, select).await?;
+        let ids = texts(subjects);
+        let calls: Vec<Call<'_>> =
+            self.by_subject(select).into_iter().map(|sql| (sql, params(&[&ids]))).collect();
+        let answers = self.conn.query_all("counting rows", &calls).await?;
         Ok(each(answers).map(|(ix, row)| ((SubjectId(row.get(0)), ix), count(&row, 1))).collect())
     }
 
@@ -186,13 +186,14 @@ impl Snapshot for Transaction {
             .map(|(_, ix, column, of)| {
                 let way = Way::to_owner(&layout, *ix);
                 let column = quote::column("t0", column);
-                let conditions = [paths::owner_is_any(&layout, &way, "$1"), format!("{column} IS NOT NULL")];
+                let named = format!("{column} IS NOT NULL");
                 let mut bound = params(&[&ids]);
                 let from = if keys.is_some() {
                     bound.push(of);
+                    let conditions = [paths::owner_is_any(&layout, &way, "$1"), named];
                     way.select_keys(self.table(*ix), "$2", Spelt::Once, &conditions)
                 } else {
-                    way.select(&conditions)
+                    way.select_of(&layout, "$1", self.found, &[named])
                 };
                 (format!("SELECT {}::text, {column}::text {from}", way.owner), bound)
             })
@@ -229,7 +230,7 @@ impl Transaction {
 
 /// `COPY (...) TO STDOUT` of the rows picked. COPY takes no parameters: keys and subjects stand in it
 /// as quoted literals.
-fn copy_out(layout: &Layout, ix: TableIx, pick: Pick<'_>, null_first: bool) -> String {
+fn copy_out(layout: &Layout, ix: TableIx, pick: Pick<'_>, found: Found, null_first: bool) -> String {
     let table = &layout.tables[ix];
     let way = Way::to_owner(layout, ix);
     let (keys, subjects) = match pick {
@@ -237,13 +238,13 @@ fn copy_out(layout: &Layout, ix: TableIx, pick: Pick<'_>, null_first: bool) -> S
         Pick::Keys(keys, subjects) => (Some(keys), subjects),
     };
     let ids = quote::array(subjects.iter().map(|s| s.0.as_str()));
-    let mine = [paths::owner_is_any(layout, &way, &ids)];
     let from = match keys {
         Some(keys) => {
+            let mine = [paths::owner_is_any(layout, &way, &ids)];
             let keys = quote::array(keys.iter().map(|k| k.0.as_str()));
             way.select_keys(table, &keys, Spelt::Once, &mine)
         }
-        None => way.select(&mine),
+        None => way.select_of(layout, &ids, found, &[]),
     };
     let columns = table.columns.iter().map(|c| {
         let blank = table.blanked.contains(&c.name) || (null_first && table.null_first.contains(&c.name));

@@ -6,6 +6,7 @@ mod chinook;
 mod model;
 mod test;
 mod tidy;
+mod torture;
 mod versions;
 
 use std::process::ExitCode;
@@ -29,6 +30,9 @@ cargo xtask <chore>
                    explores the model of the move whole (crates/mover/model, about three minutes on two cores), then
                    every broken variant and every known weakness until it is caught; Markdown on stdout
                    (docs/model.md keeps a table). --paths: how, step by step, in words
+  torture [--minutes N | --once] [--engine postgres|sqlite] [--seed S] [--planted NAME|all]
+                   moves people to and fro under a dense load while workers are killed at every durable write and
+                   databases stop, and compares all regions with the log of acknowledged writes (docs/torture.md)
   tidy             checks what the compiler can't: layers between crates, lengths of files
 ";
 
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Some("tools") => test::tools(true),
         Some("bench") => bench::run(&args[1..]),
         Some("model") => model::run(&args[1..]),
+        Some("torture") => torture::run(&args[1..]),
         Some("tidy") => tidy::run(),
         Some(walk @ ("chinook" | "odd")) => chinook::run(walk, &args[1..]),
         _ => {

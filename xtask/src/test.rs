@@ -14,7 +14,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             other => rest.push(other),
         }
     }
-    say("five stages: tools, tidy, build, tests, walks; well over a quarter of an hour on two cores");
+    say("six stages: tools, tidy, build, tests, walks, torture; well over a quarter of an hour on two cores");
     stage("tools", || tools(setup))?;
     stage("tidy", crate::tidy::run)?;
     let cargo = |words: &[&str]| {
@@ -24,7 +24,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     };
     stage("build", || step(&mut cargo(&["--no-run"])))?;
     stage("tests", || step(&mut cargo(&rest)))?;
-    stage("walks", crate::chinook::all)
+    stage("walks", crate::chinook::all)?;
+    stage("torture", crate::torture::bounded)
 }
 
 /// The first stage alone: what the tests need and is missing is installed or fetched.

@@ -22,6 +22,9 @@ use clap::Parser;
 use screen::{Exit, Screen};
 use std::process::ExitCode;
 
+// What `cargo xtask torture` breaks on purpose must never be in the program that users get.
+const _: () = assert!(!domicile_stores::planted::COMPILED_IN && !domicile_stores::failpoints::COMPILED_IN);
+
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,

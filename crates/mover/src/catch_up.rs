@@ -6,6 +6,7 @@ use crate::error::{At, Error, Result};
 use crate::objects::{self, Bound};
 use crate::pace;
 use crate::progress::Event;
+use domicile_stores::planted::Bug;
 use domicile_stores::records::{Change, KeySet, Pick, SubjectId};
 use domicile_stores::{Snapshot, Writing};
 use std::collections::BTreeSet;
@@ -31,7 +32,7 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    fn applied(changes: usize, keys: KeySet) -> Self {
+    pub(crate) fn applied(changes: usize, keys: KeySet) -> Self {
         Self { changes, keys, applied: true, why: None, subjects: Vec::new() }
     }
 }
@@ -74,6 +75,10 @@ pub(crate) async fn round(
     let changes = snapshot.changes(subjects, batch.limits().catch_up_changes).await.at(batch.source)?;
     if changes.is_empty() {
         return Ok(Round::applied(0, KeySet::new()));
+    }
+    if Bug::ForgetFirst.is_planted() {
+        let entries: Vec<i64> = changes.iter().map(|c| c.id).collect();
+        batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
     }
     let outcome = match apply(batch, snapshot, subjects, &changes, bound, Way::Upsert).await {
         // A unique value changed hands inside the batch: upserts meet the old holder. Remove all

@@ -5,6 +5,7 @@ use crate::error::{At, Result};
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
 use crate::{leave, objects, pace, tied};
+use domicile_stores::planted::Bug;
 use domicile_stores::records::{Pick, State, Transition};
 use domicile_stores::{Snapshot, Writing};
 use std::collections::BTreeMap;
@@ -70,7 +71,11 @@ async fn mark_group(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Travel
     let step1 = Transition { deadline: Some(limits.fence_deadline), ..plain(&[State::Home], State::Marking) };
     let begun = batch.change(group, step1).await?;
     let step2 = plain(&[State::Marking], State::Moving);
-    let marked = batch.change_waiting(&begun, step2, limits.writer_wait).await?;
+    let marked = if Bug::MarkNoGen.is_planted() {
+        batch.change(&begun, step2).await?
+    } else {
+        batch.change_waiting(&begun, step2, limits.writer_wait).await?
+    };
     batch.change(&without(&begun, &marked), plain(&[State::Marking], State::Home)).await?;
     Ok(marked)
 }

@@ -11,6 +11,7 @@ use crate::pace;
 use crate::service::Region;
 use crate::verify::Verified;
 use domicile_directory::{Settled, Swap};
+use domicile_stores::planted::Bug;
 use domicile_stores::records::{State, Transition};
 use jiff::Timestamp;
 use std::time::Instant;
@@ -27,6 +28,11 @@ pub(crate) struct CutOver {
 pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver> {
     let Fenced { group, started, fenced_at, rechecked, mut rest } = fenced;
     let seal = Transition { before_deadline: true, ..plain(&[State::Fenced], State::Sealed) };
+    let seal = if Bug::SealEnds.is_planted() {
+        Transition { deadline: Some(batch.limits().fence_deadline), ..seal }
+    } else {
+        seal
+    };
     // CRASH: sealed subjects are settled with the directory when the route begins again.
     let sealed = batch.change(&group, seal).await?;
     let late = without(&group, &sealed);
@@ -71,6 +77,9 @@ async fn swap(batch: &Batch<'_>, sealed: &[Traveller]) -> Result<(Vec<Traveller>
         return Ok((Vec::new(), Vec::new()));
     }
     let swaps: Vec<Swap> = sealed.iter().map(|t| as_swap(batch, t)).collect();
+    if Bug::ActivateFirst.is_planted() {
+        batch.settle_states(Side::Target, sealed, plain(&[State::Arriving], State::Home)).await?;
+    }
     let service = &batch.service.name;
     // CRASH: the swap may have landed or not; `settle` finds out.
     let answered = batch.service.directory.cutover(service, &swaps, &batch.target.id).await;

@@ -8,6 +8,7 @@ use crate::wave::WaveNote;
 use domicile_datamap::Engine;
 use domicile_datamap::layout::Personal;
 use domicile_ledger as ledger;
+use domicile_stores::failpoints::{self, When};
 use domicile_stores::records::SubjectId;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -75,7 +76,13 @@ pub(crate) async fn write(
     writer.finish(wave_record, source, target, &out).map_err(said)?;
     out.sync_all().map_err(|e| failed(&draft, &e))?;
     // CRASH: the draft is not the receipts; the journal still holds what they are made of.
+    let failpoint = |when| match failpoints::fails("receipts-publish", when) {
+        true => Err(Error::Evidence(format!("{}: failpoint", path.display()))),
+        false => Ok(()),
+    };
+    failpoint(When::NotDone)?;
     fs::rename(&draft, &path).map_err(|e| failed(&path, &e))?;
+    failpoint(When::Done)?;
     let _ = fs::remove_file(&scratch);
     Ok(Some(path))
 }

@@ -12,6 +12,7 @@ use crate::record::LeftCode;
 use crate::{leave, pace};
 use domicile_datamap::TableName;
 use domicile_datamap::layout::TableIx;
+use domicile_stores::planted::Bug;
 use domicile_stores::records::{KeySet, SubjectId, TableDigest};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +39,10 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
     for round in 0..batch.limits().verify_rounds {
         if travellers.is_empty() {
             break;
+        }
+        if Bug::NoVerify.is_planted() {
+            let generations = generations(batch, &ids(&travellers)).await?;
+            return Ok(Verified { generations, ..Verified::new(travellers) });
         }
         let found = compare_once(batch, &travellers).await?;
         match found {

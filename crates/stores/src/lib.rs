@@ -7,7 +7,9 @@
 
 pub mod control;
 pub mod error;
+pub mod failpoints;
 pub mod objects;
+pub mod planted;
 pub mod postgres;
 pub mod records;
 pub mod sqlite;

@@ -3,6 +3,7 @@
 use super::cloud::Cloud;
 use super::signed::Signed;
 use super::{Backend, Objects};
+use crate::failpoints::durable;
 use crate::{Error, Result};
 use futures::FutureExt;
 use futures::stream::{StreamExt, TryStreamExt};
@@ -88,7 +89,9 @@ impl Objects {
     pub async fn erase(&self, keys: &[String]) -> Result<Erased> {
         let distinct: BTreeSet<String> = keys.iter().cloned().collect();
         // A request is made when its turn comes: thousands that wait would take more memory than the keys.
-        let each = distinct.into_iter().map(|key| async move { self.erase_one(&key).await }.boxed());
+        let each = distinct.into_iter().map(|key| {
+            async move { durable("object-erase", || self.name(), self.erase_one(&key)).await }.boxed()
+        });
         let each = futures::stream::iter(each).buffer_unordered(IN_FLIGHT);
         each.try_fold(Erased::default(), |sum, one| async move { Ok(sum.add(one)) }).await
     }

@@ -24,6 +24,7 @@ pub use erase::{Erased, Version, Versions};
 pub use transfer::Copied;
 
 use crate::Result;
+use crate::failpoints::durable;
 use address::Place;
 use bytes::Bytes;
 use cloud::Cloud;
@@ -152,10 +153,13 @@ impl Objects {
     /// # Errors
     /// The store's.
     pub async fn delete(&self, key: &str) -> Result<bool> {
-        match &self.backend {
-            Backend::Folder(folder) => folder.delete(key).await,
-            Backend::Cloud(cloud) => cloud.delete(key).await,
-        }
+        let deleted = async {
+            match &self.backend {
+                Backend::Folder(folder) => folder.delete(key).await,
+                Backend::Cloud(cloud) => cloud.delete(key).await,
+            }
+        };
+        durable("object-delete", || self.name(), deleted).await
     }
 
     async fn read(&self, key: &str) -> Result<Reading<'_>> {

@@ -2,6 +2,7 @@
 
 use super::sink::Sink;
 use super::{Objects, Reading};
+use crate::failpoints::durable;
 use crate::{Error, Result};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
@@ -62,7 +63,7 @@ impl Objects {
             return now.map(|_| None);
         }
         // CRASH: before this the target has no such object, or an older one; copying again mends it.
-        sink.finish().await?;
+        durable("object-put", || target.name(), sink.finish()).await?;
         Ok(Some(Copied { size: sent.0, sha256: sent.1, etag: meta.etag }))
     }
 

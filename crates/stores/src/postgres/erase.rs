@@ -11,6 +11,7 @@ use super::snapshot::{Call, count, params};
 use super::writing::{begin_with_lease, borrow, counted};
 use super::{Postgres, quote};
 use crate::error::{Error, Result};
+use crate::planted::Bug;
 use crate::records::{Key, KeySet, Lease, SubjectId};
 use domicile_datamap::layout::{Layout, MappedTable, Owner, TableIx};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -163,7 +164,11 @@ pub(super) async fn delete_keys(
     let mut places = Vec::new();
     for (ix, keys) in &asked {
         let way = Way::to_owner(layout, *ix);
-        let mine = [paths::key_in(&layout.tables[*ix], "t0", "$1"), paths::owner_is_any(layout, &way, "$2")];
+        let mut mine =
+            [paths::key_in(&layout.tables[*ix], "t0", "$1"), paths::owner_is_any(layout, &way, "$2")];
+        if Bug::DeleteOthers.is_planted() {
+            mine[1] = "$2::text[] IS NOT NULL".to_owned();
+        }
         for unlink in unlink_keys(layout, *ix) {
             calls.push((unlink, params(&[keys, &ids])));
         }

@@ -5,6 +5,7 @@ use super::adoption::root;
 use super::homes::{HELD, texts};
 use super::pool::Conn;
 use crate::error::Result;
+use crate::planted::Bug;
 use crate::records::{BatchRow, Lease, SubjectId};
 use std::time::Duration;
 
@@ -146,13 +147,14 @@ impl Postgres {
 
     /// The two statements of a takeover. The first lease of a batch also counts it for TRUNCATE.
     async fn bump(&self, taker: &Conn, batch: &str) -> Result<Lease> {
+        let grows = i64::from(!Bug::NoToken.is_planted());
         let first = "with t as (insert into domicile.lease as l (batch, token) values ($1, 1) \
-               on conflict (batch) do update set token = l.token + 1, taken = clock_timestamp() \
+               on conflict (batch) do update set token = l.token + $2, taken = clock_timestamp() \
                returning token, xmax = 0 as new), \
              r as (update domicile.region set waves = waves + 1, gen = gen + 1 where exists (select from t where t.new)) \
              select token from t";
         // CRASH: after this the old holder can begin nothing more; whoever takes the lease next repeats both.
-        let token: i64 = taker.query_one("taking a lease", first, &[&batch]).await?.get(0);
+        let token: i64 = taker.query_one("taking a lease", first, &[&batch, &grows]).await?.get(0);
         let second = "update domicile.lease set gen = gen + 1 where batch = $1";
         taker.execute("waiting for the holder of a lease", second, &[&batch]).await?;
         Ok(Lease { batch: batch.to_owned(), token })

@@ -2,6 +2,7 @@
 //! and the leases.
 
 use super::{Fault, Sqlite};
+use crate::planted::Bug;
 use crate::records::{BatchRow, Lease, SubjectId};
 use crate::{Error, Result};
 use rusqlite::{Connection, OptionalExtension};
@@ -159,10 +160,10 @@ impl Sqlite {
             let token = conn
                 .prepare_cached(
                     "INSERT INTO domicile_lease(batch, token, pid, started) VALUES (?1, 1, ?2, datetime('now'))
-                     ON CONFLICT (batch) DO UPDATE SET token = token + 1, pid = excluded.pid, started = excluded.started
+                     ON CONFLICT (batch) DO UPDATE SET token = token + ?3, pid = excluded.pid, started = excluded.started
                      RETURNING token",
                 )?
-                .query_row((&batch, std::process::id()), |r| r.get(0))?;
+                .query_row((&batch, std::process::id(), !Bug::NoToken.is_planted()), |r| r.get(0))?;
             Ok(Lease { batch, token })
         })
         .await

@@ -1,6 +1,7 @@
 //! The slow path of the guard: what a write meets whose subject is not simply `home` or `moving`.
 
 use super::{GATE_SLOTS, plpgsql, subject_column, tables::tally};
+use crate::planted::Bug;
 use domicile_datamap::layout::Layout;
 
 /// `enter`, `enter_alone`, `refuse`, `ownerless`, `unresolved` and `truncating`.
@@ -51,6 +52,7 @@ end"#,
 /// that lock, since it may have come between.
 fn enter(subject: &str) -> String {
     let tally = tally("tbl", "'no home row'");
+    let ends = if Bug::SealEnds.is_planted() { "'g', 'f', 'k', 's'" } else { "'g', 'f', 'k'" };
     plpgsql(
         &format!("domicile.enter(who {subject}, tbl text)"),
         "\"char\"",
@@ -77,10 +79,10 @@ begin
       return '-';
     end if;
     if s in ('h', 'm') then continue; end if;
-    if s in ('g', 'f', 'k') and d < clock_timestamp() then
+    if s in ({ends}) and d < clock_timestamp() then
       update domicile.home h set state = case when h.state = 'k' then 'h' else 'm' end::"char", deadline = null,
           batch = case when h.state = 'k' then null else h.batch end
-        where h.subject = who and h.state in ('g', 'f', 'k') and h.deadline < clock_timestamp();
+        where h.subject = who and h.state in ({ends}) and h.deadline < clock_timestamp();
       continue;
     end if;
     perform domicile.refuse(tbl, s, e);

@@ -8,6 +8,7 @@
 //! commit the other half of its transaction (ATTACKS, S5).
 
 use super::super::quote::literal;
+use crate::planted::Bug;
 
 /// Seconds since 1970 in milliseconds, by the clock of the machine that runs the statement.
 /// (`unixepoch('subsec')` is younger than 3.38.)
@@ -87,10 +88,11 @@ pub(crate) fn state_words(state: &str) -> String {
 /// Ends marks and fences whose worker left them past their deadline (ARCHITECTURE): a mark goes back to
 /// `home`, a fence to `moving`. `sealed` never ends by a clock. `whose` is a list for IN.
 pub(crate) fn expire(whose: &str) -> String {
+    let ends = if Bug::SealEnds.is_planted() { "'k', 'g', 'f', 's'" } else { "'k', 'g', 'f'" };
     format!(
         "UPDATE domicile_home SET batch = CASE state WHEN 'k' THEN NULL ELSE batch END, \
          state = CASE state WHEN 'k' THEN 'h' ELSE 'm' END, gen = gen + 1, deadline = NULL \
-         WHERE subject IN ({whose}) AND state IN ('k', 'g', 'f') AND deadline < {NOW_MS}"
+         WHERE subject IN ({whose}) AND state IN ({ends}) AND deadline < {NOW_MS}"
     )
 }
 

@@ -1,0 +1,166 @@
+//! What is done to workers and databases, as a deck of cards: each is drawn once before any is drawn again.
+
+use crate::dice::Dice;
+use crate::ground::{CONTROL, Engine};
+use crate::points::{Fault, Needs, POINTS, Point, Way};
+use crate::process::Order;
+use crate::site::REGIONS;
+use crate::worker::Verb;
+use domicile_stores::failpoints::When;
+use std::time::Duration;
+
+/// One shift's trouble.
+#[derive(Debug, Clone)]
+pub enum Card {
+    /// A worker with these orders, after one with the others where there is one.
+    Faults { before: Option<Order>, order: Order },
+    /// A worker is killed so long after its start.
+    Kill(Duration),
+    /// A database stops so long after a worker's start, and is gone for so long.
+    Crash { place: &'static str, after: Duration, gone: Duration },
+}
+
+/// The cards in their order.
+pub struct Deck {
+    engine: Engine,
+    cards: Vec<Card>,
+    dice: Dice,
+    /// Each write once and no more.
+    once: bool,
+}
+
+impl Deck {
+    pub fn new(engine: Engine, seed: u64, once: bool) -> Self {
+        let mut deck = Self { engine, cards: Vec::new(), dice: Dice::new(seed ^ 0x5eed), once };
+        deck.cards = if once { deck.bounded() } else { deck.whole() };
+        deck
+    }
+
+    /// The next card. `None`: a bounded deck is used up.
+    pub fn draw(&mut self) -> Option<Card> {
+        if self.cards.is_empty() && !self.once {
+            self.cards = self.whole();
+        }
+        self.cards.pop()
+    }
+
+    /// Once more, at the very end: its moment did not come.
+    pub fn put_back(&mut self, card: Card) {
+        self.cards.insert(0, card);
+    }
+
+    pub fn len(&self) -> usize {
+        self.cards.len()
+    }
+
+    /// Every write in every way, and as many kills and crashes beside them.
+    fn whole(&mut self) -> Vec<Card> {
+        let mut cards = Vec::new();
+        for point in self.points() {
+            for (way, when) in [
+                (Way::Errs, When::NotDone),
+                (Way::Errs, When::Done),
+                (Way::Dies, When::NotDone),
+                (Way::Dies, When::Done),
+                (Way::Stops, When::NotDone),
+            ] {
+                let nth = 1 + self.dice.roll(3) as u32;
+                cards.push(self.card(point, way, when, nth));
+            }
+        }
+        let writes = cards.len();
+        for n in 0..writes {
+            match n % 4 {
+                0 => cards.push(Card::Kill(Duration::from_millis(100 + self.dice.roll(1100)))),
+                1 => cards.extend(self.crash()),
+                2 => cards.push(late(&mut self.dice)),
+                _ if n % 8 == 3 => cards.push(loses()),
+                _ => {}
+            }
+        }
+        self.dice.shuffle(&mut cards);
+        cards
+    }
+
+    /// Every write dies once, before or after it was made; all fail once in workers that live; a few others.
+    fn bounded(&mut self) -> Vec<Card> {
+        let mut cards = Vec::new();
+        let points = self.points();
+        for point in &points {
+            let when = if self.dice.chance(50) { When::Done } else { When::NotDone };
+            cards.push(self.card(point, Way::Dies, when, 1));
+        }
+        for part in points.chunks(6) {
+            for when in [When::NotDone, When::Done] {
+                let faults = part.iter().map(|p| fault(p.name, Way::Errs, when, 1)).collect();
+                cards.push(Card::Faults { before: None, order: Order { turns: 2, ..Order::with(faults) } });
+            }
+        }
+        for _ in 0..3 {
+            cards.push(Card::Kill(Duration::from_millis(150 + self.dice.roll(700))));
+            cards.extend(self.crash());
+        }
+        for name in ["seal", "copy-commit", "catch-up-commit"] {
+            let order = Order::with(vec![fault(name, Way::Stops, When::NotDone, 1)]);
+            cards.push(Card::Faults { before: None, order });
+        }
+        cards.push(late(&mut self.dice));
+        cards.push(loses());
+        self.dice.shuffle(&mut cards);
+        cards
+    }
+
+    /// The writes of this engine.
+    fn points(&self) -> Vec<&'static Point> {
+        POINTS.iter().filter(|p| p.name != "scrub" || self.engine == Engine::Sqlite).collect()
+    }
+
+    fn card(&mut self, point: &Point, way: Way, when: When, nth: u32) -> Card {
+        let at = fault(point.name, way, when, nth);
+        let swap = |when| fault("swap", Way::Errs, when, 1);
+        let (before, order) = match point.needs {
+            Needs::Move | Needs::Several | Needs::Luck => (None, Order::with(vec![at])),
+            Needs::LostSwap => {
+                let lost = if self.dice.chance(50) { When::Done } else { When::NotDone };
+                (None, Order::with(vec![swap(lost), Fault { nth: 1, ..at }]))
+            }
+            Needs::FailedSwap => (None, Order::with(vec![swap(When::NotDone), Fault { nth: 1, ..at }])),
+            Needs::Abort => {
+                let begun = ["record-save", "copy-commit", "catch-up-commit", "fence", "mark"];
+                let begun = self.dice.pick(&begun).copied().unwrap_or("mark");
+                let first = Order::with(vec![fault(begun, Way::Dies, When::Done, 1)]);
+                let abort = Order { verb: Verb::Abort, ..Order::with(vec![Fault { nth: 1, ..at }]) };
+                (Some(first), abort)
+            }
+        };
+        Card::Faults { before, order }
+    }
+
+    fn crash(&mut self) -> Option<Card> {
+        if self.engine == Engine::Sqlite {
+            return None;
+        }
+        let places: Vec<&'static str> = REGIONS.iter().map(|(r, _)| *r).chain([CONTROL]).collect();
+        let place = self.dice.pick(&places).copied()?;
+        let after = Duration::from_millis(150 + self.dice.roll(900));
+        // Shorter or longer than the mover keeps trying.
+        let gone = Duration::from_millis(if self.dice.chance(70) { self.dice.roll(600) } else { 4000 });
+        Some(Card::Crash { place, after, gone })
+    }
+}
+
+fn fault(point: &str, way: Way, when: When, nth: u32) -> Fault {
+    Fault { point: point.to_owned(), way, when, nth }
+}
+
+/// A swap that is made when its worker has long been told that it failed.
+fn late(dice: &mut Dice) -> Card {
+    let nth = 1 + dice.roll(2) as u32;
+    Card::Faults { before: None, order: Order::with(vec![fault("swap", Way::Late, When::NotDone, nth)]) }
+}
+
+/// Rows that get lost on their way into a copy: for verify to find.
+fn loses() -> Card {
+    let faults = vec![fault("copy-rows", Way::Loses, When::NotDone, 1)];
+    Card::Faults { before: None, order: Order::with(faults) }
+}

@@ -99,6 +99,7 @@ impl Site {
             },
             limits: Limits { grace: Duration::ZERO, ..Limits::default() },
             observer,
+            worker: domicile_mover::WorkerName::new()?,
             stop: Arc::default(),
             evidence: Evidence {
                 folder: self.dir.join("receipts"),

@@ -11,7 +11,7 @@ mod waves;
 pub use regions::{
     ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand,
 };
-pub use waves::{MoveArgs, PlanArgs, StatusArgs, VerifyArgs, WaveArg, WaveName};
+pub use waves::{MoveArgs, PlanArgs, StatusArgs, VerifyArgs, WaveArg, WaveName, WorkerArgs};
 
 /// Puts every user's data in the region where it may live, moves it there live, and proves it.
 #[derive(Debug, Parser)]
@@ -87,6 +87,9 @@ pub enum Command {
         after_help = "Safe to run at any time: what is done is not done again.\n\nExamples:\n  domicile resume\n  domicile resume w1"
     )]
     Resume(WaveArg),
+    /// Work on waves beside other workers
+    #[command(after_help = waves::WORKER)]
+    Worker(WorkerArgs),
     /// Let a running wave begin nothing new until `resume`
     #[command(
         after_help = "Works from another terminal; batches under way are finished first.\n\nExample:\n  domicile pause w1"

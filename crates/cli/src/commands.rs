@@ -21,6 +21,7 @@ pub mod shell;
 pub mod status;
 pub mod verify;
 pub mod welcome;
+pub mod worker;
 
 use crate::app::App;
 use crate::args::Command;
@@ -43,6 +44,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Plan(args) => plan::run(app, args).await,
         Command::Move(args) => moving::run(app, args).await,
         Command::Resume(args) => resume::run(app, args).await,
+        Command::Worker(args) => worker::run(app, args).await,
         Command::Pause(args) => pause::run(app, args).await,
         Command::Abort(args) => abort::run(app, args).await,
         Command::Status(args) => status::run(app, args).await,

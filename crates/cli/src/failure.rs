@@ -68,6 +68,11 @@ impl Failure {
         Self::new(code, what, why, fix).exit(Exit::Usage)
     }
 
+    /// Is it the control store that does not answer?
+    pub fn is_control_store_away(&self) -> bool {
+        self.code == "store-unreachable" && self.what.starts_with("the control store")
+    }
+
     /// The same with another exit code.
     pub fn exit(mut self: Box<Self>, exit: Exit) -> Box<Self> {
         self.exit = exit;

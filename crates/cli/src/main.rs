@@ -16,6 +16,7 @@ mod progress;
 mod screen;
 mod signals;
 mod wave_state;
+mod workers;
 
 use app::App;
 use clap::Parser;

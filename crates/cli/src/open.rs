@@ -478,6 +478,7 @@ pub async fn service_of(
         rules,
         limits: config.limits.clone(),
         observer,
+        worker: app.worker()?,
         stop: app.signals.flag(),
         evidence,
         guard_wave_only: service.guard == Guard::Wave,

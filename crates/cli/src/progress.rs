@@ -5,6 +5,7 @@ use crate::figures::{bytes, count, counted, duration};
 use crate::screen::Screen;
 use domicile_mover::progress::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,15 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     rehearsal: bool,
     tally: Mutex<Tally>,
+    batches: AtomicU64,
 }
 
 /// What happened so far in the wave under way.
 struct Tally {
     wave: String,
     to: String,
+    /// Another worker drives it: how many subjects there are in all is not known here.
+    helps: bool,
     subjects: u64,
     moved: u64,
     /// Subjects were set aside, for another try or for good.
@@ -48,24 +52,15 @@ impl Progress {
 
     /// The same; in a rehearsal those who stay are no news.
     pub fn start_for(screen: &Screen, rehearsal: bool) -> Arc<Self> {
-        let now = Instant::now();
-        let tally = Tally {
-            wave: String::new(),
-            to: String::new(),
-            subjects: 0,
-            moved: 0,
-            left: false,
-            paused: false,
-            rows: 0,
-            objects: 0,
-            object_bytes: 0,
-            stage: "",
-            began: now,
-            said: now,
-            said_again: None,
-        };
+        let tally = Tally::of(String::new(), String::new());
         let bar = (screen.is_terminal() && !screen.is_quiet()).then(|| bar(screen.has_colour()));
-        let progress = Arc::new(Self { screen: screen.clone(), bar, rehearsal, tally: Mutex::new(tally) });
+        let progress = Arc::new(Self {
+            screen: screen.clone(),
+            bar,
+            rehearsal,
+            tally: Mutex::new(tally),
+            batches: AtomicU64::new(0),
+        });
         tokio::spawn(tick(Arc::downgrade(&progress)));
         progress
     }
@@ -77,8 +72,18 @@ impl Progress {
         }
     }
 
+    /// No wave is under way here for now: nothing more is said of the last.
+    pub fn rest(&self) {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::of(String::new(), String::new());
+    }
+
+    /// Batches that came to their end here so far.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
     /// A line of the story, above the bar where there is one.
-    fn line(&self, text: &str) {
+    pub fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| self.screen.say(text)),
             None => self.screen.say(text),
@@ -96,24 +101,21 @@ impl Progress {
                     counted(subjects, "subject"),
                     counted(rows, "row")
                 );
-                let now = Instant::now();
-                *t = Tally {
-                    wave,
-                    to,
-                    subjects,
-                    moved,
-                    left: false,
-                    paused: false,
-                    rows: 0,
-                    objects: 0,
-                    object_bytes: 0,
-                    stage: "",
-                    began: now,
-                    said: now,
-                    said_again: None,
-                };
+                *t = Tally { subjects, moved, ..Tally::of(wave, to) };
                 Some(line)
             }
+            Event::Helps { wave, from, to, driver } => {
+                let line = format!("wave {wave}: helping with it, {from} -> {to}, driven by {driver}");
+                *t = Tally { helps: true, ..Tally::of(wave, to) };
+                Some(line)
+            }
+            Event::Ended { .. } => {
+                self.batches.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            Event::TakenOver { batch } => Some(format!(
+                "batch {batch}: another worker took it over while this one stood still; going on with others"
+            )),
             Event::Stage { stage, .. } => {
                 t.stage = stage;
                 t.paused = false;
@@ -169,12 +171,36 @@ impl Progress {
             return None;
         }
         t.said = Instant::now();
-        let so_far = format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to);
+        let so_far = match t.helps {
+            false => format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to),
+            true => format!("helped {} to {}", counted(t.moved, "subject"), t.to),
+        };
         Some(format!("wave {}: {so_far}, {}, {}", t.wave, t.words(), duration(t.began.elapsed())))
     }
 }
 
 impl Tally {
+    /// Nothing has happened yet in this wave.
+    fn of(wave: String, to: String) -> Self {
+        let now = Instant::now();
+        Self {
+            wave,
+            to,
+            helps: false,
+            subjects: 0,
+            moved: 0,
+            left: false,
+            paused: false,
+            rows: 0,
+            objects: 0,
+            object_bytes: 0,
+            stage: "",
+            began: now,
+            said: now,
+            said_again: None,
+        }
+    }
+
     fn words(&self) -> String {
         let mut words = format!(
             "{} {}",

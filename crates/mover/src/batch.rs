@@ -2,6 +2,8 @@
 
 use crate::carried::Carried;
 use crate::error::{At, Error, Result};
+use crate::halt::Halt;
+use crate::hold::Hold;
 use crate::journal;
 use crate::limits::Limits;
 use crate::pace;
@@ -65,6 +67,8 @@ pub(crate) struct Batch<'a> {
     pub record: Mutex<Record>,
     /// Objects copied so far.
     pub objects: Mutex<Carried>,
+    /// Why the run it belongs to stops, and whether it is still in this worker's hand.
+    stop: (Option<&'a Halt>, Option<&'a Hold>),
 }
 
 impl<'a> Batch<'a> {
@@ -99,7 +103,22 @@ impl<'a> Batch<'a> {
             target_incarnation,
             record: Mutex::new(record),
             objects: Mutex::new(objects),
+            stop: (None, None),
         })
+    }
+
+    /// The same batch, as part of a run that may be halted, in this worker's hand.
+    pub fn under(mut self, halt: &'a Halt, hold: Option<&'a Hold>) -> Self {
+        self.stop = (Some(halt), hold);
+        self
+    }
+
+    /// At a safe point: an error where the process, the run or this batch is to stop.
+    pub fn check_stop(&self) -> Result<()> {
+        self.service.check_stop()?;
+        let (halt, hold) = self.stop;
+        halt.map_or(Ok(()), |halt| halt.check(&self.wave))?;
+        hold.map_or(Ok(()), Hold::check)
     }
 
     pub fn limits(&self) -> &Limits {

@@ -41,6 +41,24 @@ pub enum Error {
         /// The wave.
         wave: String,
     },
+    /// Another worker drives the wave by now: this one stood still for longer than its turn lasts.
+    #[error("another worker has taken over wave {wave}: this one stood still for longer than its turn lasts")]
+    TurnLost {
+        /// The wave.
+        wave: String,
+    },
+    /// Another worker has the batch by now. Never a wave's end: whoever meets it goes on with others.
+    #[error("another worker has taken over batch {batch}")]
+    TakenOver {
+        /// The batch.
+        batch: String,
+    },
+    /// Paused, and a worker that has other waves does not wait.
+    #[error("wave {wave} is paused")]
+    Paused {
+        /// The wave.
+        wave: String,
+    },
     /// The wave can't do what was asked in the state it is in.
     #[error("wave {wave}: {why}")]
     Wave {
@@ -81,6 +99,11 @@ impl Error {
             Error::Directory(error) => error.is_again() || error.is_unreachable(),
             _ => false,
         }
+    }
+
+    /// A region's lease on the batch was taken over.
+    pub(crate) fn is_lease_lost(&self) -> bool {
+        matches!(self, Error::Region { source: stores::Error::LeaseLost { .. }, .. })
     }
 
     /// A row at the target can't go, since others refer to it.

@@ -52,7 +52,10 @@ pub(crate) async fn write(
     let evidence = &service.evidence;
     fs::create_dir_all(&evidence.folder).map_err(|e| failed(&evidence.folder, &e))?;
     let path = evidence.folder.join(format!("{wave}.receipts"));
-    let (draft, scratch) = (path.with_extension("draft"), path.with_extension("scratch"));
+    forget_drafts(&evidence.folder, wave);
+    // Names of this process: one that overslept its turn must not write into the draft of another one.
+    let [draft, scratch] = ["draft", "scratch"]
+        .map(|what| evidence.folder.join(format!("{wave}.{what}-{}", std::process::id())));
     let scratch_file = File::options().read(true).write(true).create(true).truncate(true).open(&scratch);
     let scratch_file = scratch_file.map_err(|e| failed(&scratch, &e))?;
     let mut writer = ledger::ReceiptWriter::new(wave, &evidence.secret, scratch_file);
@@ -85,6 +88,18 @@ pub(crate) async fn write(
     failpoint(When::Done)?;
     let _ = fs::remove_file(&scratch);
     Ok(Some(path))
+}
+
+/// Removes what a worker that died in the middle left. One that still lives fails to publish its draft: the
+/// newest receipts are ours.
+fn forget_drafts(folder: &Path, wave: &str) {
+    let ours =
+        |name: &str| ["draft-", "scratch-"].iter().any(|what| name.starts_with(&format!("{wave}.{what}")));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(ours) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// What the lines have in common.

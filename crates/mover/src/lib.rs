@@ -7,6 +7,7 @@
 
 mod activate;
 mod batch;
+mod batches;
 mod brought;
 mod carried;
 mod catch_up;
@@ -16,6 +17,8 @@ pub mod erase;
 mod error;
 mod evidence;
 mod fence;
+mod halt;
+mod hold;
 mod journal;
 mod leave;
 mod limits;
@@ -34,6 +37,7 @@ mod tied;
 mod turn;
 mod verify;
 pub mod wave;
+mod worker;
 
 pub use error::{Error, Result};
 pub use evidence::{Evidence, Retention};
@@ -42,3 +46,4 @@ pub use plan::{Ask, Plan, PlannedMove};
 pub use preflight::preflight;
 pub use report::WaveReport;
 pub use service::{Region, Rules, Service};
+pub use worker::{Did, Part, WorkerName, is_for_workers};

@@ -1,6 +1,7 @@
 //! Who belongs to a wave: the plan's list, looked at again, cut into batches.
 
 use crate::batch::json;
+use crate::batches::{self, Run};
 use crate::error::{At, Error, Result};
 use crate::journal;
 use crate::plan::{PlannedMove, SetHash, class_of};
@@ -197,24 +198,31 @@ async fn write_batches(
 /// Opens the batches of subjects that left theirs because of busy writers once more, and says how many
 /// they are. A value taken at the target is tried again, too: where it stood in another batch's copy of a
 /// row that was re-owned, that batch has removed it by now.
-pub(crate) async fn regroup_stragglers(from: &Region, wave: &str) -> Result<u64> {
+pub(crate) async fn regroup_stragglers(run: &Run) -> Result<u64> {
     let mut again = 0;
-    for batch in journal::batches(from, wave).await? {
-        if stragglers(&mut journal::record(from, wave, &batch).await?) == 0 {
+    for batch in journal::batches(&run.from, &run.wave).await? {
+        if stragglers(&mut journal::record(&run.from, &run.wave, &batch).await?) == 0 {
             continue;
         }
-        // Read again under the lease: what another worker wrote meanwhile is not written over.
-        let lease = from.records.take_lease(&batch).await.at(from)?;
-        let mut record = journal::record(from, wave, &batch).await?;
-        let here = stragglers(&mut record);
-        if here > 0 {
-            record.reached = Reached::Planned;
-            let record = serde_json::to_value(&record).map_err(json)?;
-            from.records.put_batch(&lease, &record).await.at(from)?;
-            again += here;
-        }
+        let hold = batches::in_hand(run, &batch).await?;
+        let regrouped = regroup(run, &batch).await;
+        hold.give_back().await;
+        again += regrouped?;
     }
     Ok(again)
+}
+
+async fn regroup(run: &Run, batch: &str) -> Result<u64> {
+    // Read again under the lease: what another worker wrote meanwhile is not written over.
+    let lease = run.from.records.take_lease(batch).await.at(&run.from)?;
+    let mut record = journal::record(&run.from, &run.wave, batch).await?;
+    let here = stragglers(&mut record);
+    if here > 0 {
+        record.reached = Reached::Planned;
+        let record = serde_json::to_value(&record).map_err(json)?;
+        run.from.records.put_batch(&lease, &record).await.at(&run.from)?;
+    }
+    Ok(here)
 }
 
 /// Makes subjects that may be tried again new ones, and says how many they are.

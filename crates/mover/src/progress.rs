@@ -23,6 +23,27 @@ pub enum Event {
         /// Subjects that earlier runs had moved.
         moved: u64,
     },
+    /// This worker helps with a wave's batches; another one drives it.
+    Helps {
+        /// The wave's id.
+        wave: String,
+        /// Where the subjects come from.
+        from: String,
+        /// Where they go.
+        to: String,
+        /// Who drives it, in its own words.
+        driver: String,
+    },
+    /// This worker brought a batch to its end.
+    Ended {
+        /// The batch's id.
+        batch: String,
+    },
+    /// Another worker has taken over a batch that this one had in hand.
+    TakenOver {
+        /// The batch's id.
+        batch: String,
+    },
     /// A batch enters a stage.
     Stage {
         /// The batch's id.

@@ -45,18 +45,18 @@ pub(crate) async fn run(batch: &Batch<'_>, until: Until) -> Result<()> {
         batch.service.observer.event(Event::Stage { batch: batch.id.clone(), stage: stage.name() });
         stage = match stage {
             Stage::Planned(planned) => {
-                batch.service.check_stop()?;
+                batch.check_stop()?;
                 Stage::Copied(copy(batch, planned).await?)
             }
             Stage::Copied(copied) => {
-                batch.service.check_stop()?;
+                batch.check_stop()?;
                 Stage::CaughtUp(catch_up(batch, copied).await?)
             }
             Stage::CaughtUp(caught_up) => Stage::Verified(verify(batch, caught_up).await?),
             Stage::Verified(_) if until == Until::Verified => return Ok(()),
             Stage::Verified(verified) if verified.travellers.is_empty() => Stage::Activated,
             Stage::Verified(verified) => {
-                batch.service.check_stop()?;
+                batch.check_stop()?;
                 // A standby that is gone is noticed here, while everybody can be written, and not between
                 // the seal and the swap.
                 let wait = batch.limits().standby_wait;

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::progress::Observer;
+use crate::worker::WorkerName;
 use domicile_datamap::Layout;
 use domicile_directory::Directory;
 use domicile_stores::Records;
@@ -53,6 +54,8 @@ pub struct Service {
     pub limits: Limits,
     /// Who hears how it goes.
     pub observer: Arc<dyn Observer>,
+    /// By which other workers know this one.
+    pub worker: WorkerName,
     /// Set from a signal handler to stop before the next fence.
     pub stop: Arc<AtomicBool>,
     /// Who signs, and where the receipts go.

@@ -59,6 +59,24 @@ pub struct MoveArgs {
     pub file: PathBuf,
 }
 
+pub(super) const WORKER: &str = "\
+Works on the waves of all services, or of --service, beside any number of other workers, on this machine or
+others: all need the same configuration and keys, and a control store they all reach (PostgreSQL, or one SQLite
+file on one machine). One worker drives a wave, the others take batches that nobody has in hand; when one dies,
+the others go on with what it left. Ctrl-C or SIGTERM stops at the next safe point.
+
+Examples:
+  domicile worker
+  domicile worker --once    ends when no wave is under way";
+
+/// `domicile worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// End when no wave is under way, instead of waiting for the next
+    #[arg(long)]
+    pub once: bool,
+}
+
 /// `domicile status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {

@@ -3,18 +3,21 @@
 use crate::app::App;
 use crate::args::StatusArgs;
 use crate::commands::guard::unreachable;
-use crate::failure::{self, Result};
+use crate::failure::{self, Failure, Result};
 use crate::figures::{count, counted};
 use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use crate::wave_state::{self, WaveFacts};
+use crate::workers::Workers;
 use domicile_directory::{Asked as Request, WaveState};
 use domicile_mover::Service;
 use domicile_mover::progress::Silent;
+use domicile_stores::Records;
 use domicile_stores::records::{GuardStatus, State};
 use jiff::Timestamp;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,17 +26,12 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Shows it once, or again and again.
 pub async fn run(app: &App, args: StatusArgs) -> Result<Answer> {
-    let want = Want::reachable();
-    let mut service = open::service(app, open::today(), Arc::new(Silent), &want).await?;
     if !args.watch {
-        return look(&service, args.deep).await;
+        return look_with(app, &mut None, args.deep).await;
     }
+    let mut opened = None;
     loop {
-        // A region that was down is asked again.
-        if !service.closed.is_empty() {
-            service = open::service(app, open::today(), Arc::new(Silent), &want).await?;
-        }
-        let mut answer = look(&service, args.deep).await?;
+        let mut answer = look_with(app, &mut opened, args.deep).await?;
         if app.screen.is_terminal() {
             // Home and clear: the newest state stands at the top.
             answer.text = format!("\u{1b}[H\u{1b}[2J{}", answer.text);
@@ -43,6 +41,64 @@ pub async fn run(app: &App, args: StatusArgs) -> Result<Answer> {
     }
 }
 
+/// Looks with a service that is open, or opens it. Without its control store it looks at the regions alone.
+async fn look_with(app: &App, opened: &mut Option<Arc<Service>>, deep: bool) -> Result<Answer> {
+    // A region that was down is asked again.
+    let service = match opened.take().filter(|service| service.closed.is_empty()) {
+        Some(service) => Ok(service),
+        None => open::service(app, open::today(), Arc::new(Silent), &Want::reachable()).await,
+    };
+    let looked = match service {
+        Ok(service) => look(opened.insert(service), deep).await,
+        Err(failure) => Err(failure),
+    };
+    match looked {
+        Err(failure) if failure.is_control_store_away() => {
+            *opened = None;
+            without_control_store(app, &failure, deep).await
+        }
+        other => other,
+    }
+}
+
+/// What the regions say by themselves: above all who is sealed, since nobody can write those until the control
+/// store is back.
+async fn without_control_store(app: &App, away: &Failure, deep: bool) -> Result<Answer> {
+    let config = app.config()?;
+    let service = app.service(&config)?;
+    let mapped = open::mapped(&config, service, &Want::reachable()).await?;
+    let mut regions: Vec<(&str, Asked)> = Vec::new();
+    for region in config.regions_of(service) {
+        let down =
+            mapped.down.iter().find(|(r, _)| r.id() == region.id()).map(|(_, failure)| failure.clone());
+        let asked = match (down, mapped.prepared().any(|r| r.id() == region.id())) {
+            (Some(failure), _) => Err(open::in_a_line(&failure)),
+            (None, false) => Err("it has no tables yet".to_owned()),
+            (None, true) => match mapped.records(region).await {
+                Ok(records) => ask_records(records.as_ref(), region.id(), deep).await?,
+                Err(failure) => Err(open::in_a_line(&failure)),
+            },
+        };
+        regions.push((region.id(), asked));
+    }
+    let mut text = format!("service {}\n\n", service.name);
+    let why = away.why.replace('\n', " ");
+    let said = format!(
+        "can't be reached ({why}), so waves, workers and homes are not known now. Nobody's home changes meanwhile; \
+         whoever is at home can write."
+    );
+    text.push_str(&format!("{}\n\n", paper::wrapped("control store: ", &said)));
+    text.push_str(&regions_text(&regions, None, deep));
+    text.push_str(&sealed_text(&regions, true));
+    let json = json!({
+        "service": service.name, "control_store": { "unreachable": away.why }, "waves": null, "workers": null,
+        "regions": regions_json(&regions, None),
+    });
+    let mut answer = Answer::new(text, json);
+    answer.exit = Exit::Failed;
+    Ok(answer)
+}
+
 async fn look(service: &Service, deep: bool) -> Result<Answer> {
     let waves = wave_state::all(service).await?;
     let mut regions = Vec::new();
@@ -50,17 +106,18 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
         regions.push((place.id.as_str(), ask(service, &place.id, deep).await?));
     }
     let homes = service.directory.counts(&service.name).await.map_err(|e| failure::of_directory(&e))?;
+    let workers = Workers::of(service).await?;
     let mut text = format!("service {}\n\n", service.name);
     text.push_str(&waves_text(&waves, service));
-    text.push_str(&regions_text(&regions, &homes, deep));
+    text.push_str(&regions_text(&regions, Some(&homes), deep));
     text.push_str(&workers_text(&waves));
-    text.push_str(&sealed_text(&regions));
+    text.push_str(&workers.text());
+    text.push_str(&sealed_text(&regions, false));
     let json = json!({
         "service": service.name,
         "waves": waves.iter().map(|w| w.json(service)).collect::<Vec<_>>(),
-        "regions": regions.iter().map(|(id, asked)| json!({
-            "region": id, "homes": homes.get(*id), "guard": asked.as_ref().ok(), "unreachable": asked.as_ref().err(),
-        })).collect::<Vec<_>>(),
+        "workers": workers.json(),
+        "regions": regions_json(&regions, Some(&homes)),
     });
     let faulty = regions.iter().any(|(_, s)| s.as_ref().is_ok_and(|s| s.installed && !s.faults.is_empty()));
     let mut answer = Answer::new(text, json);
@@ -72,6 +129,19 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     Ok(answer)
 }
 
+/// Homes by region, where the directory can say.
+type Homes<'a> = Option<&'a BTreeMap<String, u64>>;
+
+fn regions_json(regions: &[(&str, Asked)], homes: Homes<'_>) -> Vec<serde_json::Value> {
+    let one = |(id, asked): &(&str, Asked)| {
+        json!({
+            "region": id, "homes": homes.and_then(|homes| homes.get(*id)), "guard": asked.as_ref().ok(),
+            "unreachable": asked.as_ref().err(),
+        })
+    };
+    regions.iter().map(one).collect()
+}
+
 /// What a region's guard says, or why it can't be asked.
 type Asked = std::result::Result<GuardStatus, String>;
 
@@ -79,7 +149,11 @@ async fn ask(service: &Service, id: &str, deep: bool) -> Result<Asked> {
     let Some(region) = service.regions.get(id) else {
         return Ok(Err(service.closed.get(id).cloned().unwrap_or_else(|| "it was not opened".to_owned())));
     };
-    let answer = region.records.status(deep).await;
+    ask_records(region.records.as_ref(), id, deep).await
+}
+
+async fn ask_records(records: &dyn Records, id: &str, deep: bool) -> Result<Asked> {
+    let answer = records.status(deep).await;
     match answer.map_err(|e| failure::of_store(&format!("region {id}"), &e)) {
         Ok(status) => Ok(Ok(status)),
         Err(failure) if failure.code == "store-unreachable" => Ok(Err(open::in_a_line(&failure))),
@@ -134,11 +208,8 @@ fn next(w: &WaveFacts, service: &Service) -> String {
     }
 }
 
-fn regions_text(
-    regions: &[(&str, Asked)],
-    homes: &std::collections::BTreeMap<String, u64>,
-    deep: bool,
-) -> String {
+fn regions_text(regions: &[(&str, Asked)], homes: Homes<'_>, deep: bool) -> String {
+    let homes_at = |id: &str| homes.map_or("?".to_owned(), |all| count(all.get(id).copied().unwrap_or(0)));
     let mut head = vec!["region", "guard", "homes", "home", "moving", "fenced", "sealed", "arriving", "away"];
     if deep {
         head.push("no home");
@@ -146,7 +217,7 @@ fn regions_text(
     let rows = regions.iter().map(|(id, asked)| {
         let Ok(s) = asked else {
             let mut row = unreachable(id, head.len());
-            row[2] = count(homes.get(*id).copied().unwrap_or(0));
+            row[2] = homes_at(id);
             return row;
         };
         let of = |states: &[State]| count(states.iter().filter_map(|state| s.subjects.get(state)).sum());
@@ -154,7 +225,7 @@ fn regions_text(
         let mut row = vec![
             (*id).to_owned(),
             mode,
-            count(homes.get(*id).copied().unwrap_or(0)),
+            homes_at(id),
             of(&[State::Home]),
             of(&[State::Marking, State::Moving]),
             of(&[State::Fencing, State::Fenced]),
@@ -203,17 +274,23 @@ fn workers_text(waves: &[WaveFacts]) -> String {
 }
 
 /// Sealed subjects are the ones a nervous person asks about: nobody can write them.
-fn sealed_text(regions: &[(&str, Asked)]) -> String {
+fn sealed_text(regions: &[(&str, Asked)], away: bool) -> String {
     let mut text = String::new();
     for (id, status) in regions.iter().filter_map(|(id, asked)| asked.as_ref().ok().map(|s| (id, s))) {
         let sealed = status.subjects.get(&State::Sealed).copied().unwrap_or(0);
+        let how = match away {
+            true => {
+                "only the control store knows their home, and it is away. Nobody can write them until it is back; \
+                 then a worker that still runs finishes them, or `domicile resume` does."
+            }
+            false => {
+                "the directory is asked for their new home, and nobody can write them until it has answered. \
+                 While a worker runs this lasts a moment; without one no clock ends it, and `domicile resume` \
+                 does."
+            }
+        };
         if sealed > 0 {
-            let said = format!(
-                "{} at {id} sealed: the directory is asked for their new home, and nobody can write them until \
-                 it has answered. While a worker runs this lasts a moment; without one no clock ends it, and \
-                 `domicile resume` does.",
-                are(sealed)
-            );
+            let said = format!("{} at {id} sealed: {how}", are(sealed));
             text.push_str(&format!("\n{}\n", paper::wrapped("", &said)));
         }
     }

@@ -45,7 +45,7 @@ pub fn of_directory(error: &Error) -> Box<Failure> {
             "two workers must not move the same wave; one whose process died loses its turn within seconds",
             format!("domicile status\ndomicile pause {wave}   # to let it stop at a safe point"),
         ),
-        Error::LeaseLost { .. } => Failure::new(
+        Error::LeaseLost { .. } | Error::BatchLost { .. } => Failure::new(
             "lease-lost",
             what,
             "this worker was too slow to answer, so another one took its turn",

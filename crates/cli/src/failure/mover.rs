@@ -51,6 +51,21 @@ pub fn of_mover(error: &Error) -> Box<Failure> {
             format!("domicile abort {wave}   # if the other terminal has gone"),
         )
         .exit(Exit::Stopped),
+        Error::TurnLost { wave } => Failure::new(
+            "turn-lost",
+            format!("another worker has taken over wave {wave}"),
+            "this process stood still for longer than its turn lasts; the databases hold back what it would \
+             still do",
+            format!("domicile status\ndomicile resume {wave}   # where no worker is at it"),
+        )
+        .exit(Exit::Stopped),
+        Error::Paused { wave } => Failure::new(
+            "stopped",
+            format!("wave {wave} is paused"),
+            "somebody asked for it, and this worker has other waves, too",
+            format!("domicile resume {wave}"),
+        )
+        .exit(Exit::Stopped),
         Error::Wave { wave, why } => Failure::new(
             "wave-state",
             format!("wave {wave}: {why}"),

@@ -21,3 +21,5 @@ mod stopped;
 mod triggers;
 mod walk;
 mod words;
+mod workers;
+mod writers;

@@ -58,6 +58,11 @@ impl Servers {
 
     /// The service `main` on the databases `shop`, enforced, with a plan.
     pub fn planned(times: usize) -> Self {
+        Self::planned_with(times, None)
+    }
+
+    /// The same with another control store than a file.
+    pub fn planned_with(times: usize, control: Option<&str>) -> Self {
         let servers = Self::start(times);
         let shop = &servers.shop;
         servers.grant_plainly("shop");
@@ -66,6 +71,9 @@ impl Servers {
         shop.ok(&["answer", "personal:public.employee", "stub"]);
         shop.ok(&["answer", "stores", "none"]);
         shop.edit("domicile.toml", &from, &Self::url(&servers.us, "shop"));
+        if let Some(store) = control {
+            shop.edit("domicile.toml", "sqlite:control.db", store);
+        }
         let de = Self::url(&servers.de, "shop");
         shop.append(
             "domicile.toml",

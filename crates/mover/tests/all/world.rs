@@ -397,6 +397,7 @@ impl World {
             },
             limits,
             observer: Arc::new(Silent),
+            worker: domicile_mover::WorkerName::new().unwrap(),
             stop: Arc::default(),
             evidence: Evidence {
                 folder: self.dir.path().join("receipts"),

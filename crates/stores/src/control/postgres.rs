@@ -138,7 +138,10 @@ impl Pool {
             _ if again(code) => Error::Again { store, what, why },
             // 40003: whether it was done is unknown (CockroachDB). 57P: the server ends this session;
             // it may do so after a commit that waited for its standbys.
+            // A standby, or a primary that has become one: the writable server is elsewhere, or will be here. The
+            // connection is given up with it.
             "08" => Error::Unreachable { store, why },
+            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Error::Unreachable { store, why },
             _ if code.code() == "40003" || code.code().starts_with("57P") => {
                 Error::Unreachable { store, why }
             }

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -110,8 +110,16 @@ impl Target {
 
     /// The same without settings: for the control store, which holds no rows whose text must agree, and
     /// may be another engine, which need not know them.
+    /// Where it names several servers, the one that may be written to is looked for: after a fail-over that
+    /// is another one. They share the time that one address may take.
     pub(crate) fn without_settings(mut self) -> Self {
         self.config.options("").application_name("domicile control");
+        let hosts = self.config.get_hosts().len().max(1);
+        if hosts > 1 {
+            self.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+            let share = u32::try_from(hosts + 1).unwrap_or(u32::MAX);
+            self.config.connect_timeout(CONNECT_LIMIT / share);
+        }
         self
     }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub enum Card {
     /// A worker with these orders, after one with the others where there is one.
-    Faults { before: Option<Order>, order: Order },
+    /// One that stops is replaced by `relief`, and goes on so long after that began, or when it has ended.
+    Faults { before: Option<Order>, order: Order, relief: Verb, thaw: Option<Duration> },
     /// A worker is killed so long after its start.
     Kill(Duration),
     /// A database stops so long after a worker's start, and is gone for so long.
@@ -63,6 +64,7 @@ impl Deck {
                 (Way::Dies, When::NotDone),
                 (Way::Dies, When::Done),
                 (Way::Stops, When::NotDone),
+                (Way::Stops, When::Done),
             ] {
                 let nth = 1 + self.dice.roll(3) as u32;
                 cards.push(self.card(point, way, when, nth));
@@ -90,19 +92,24 @@ impl Deck {
             let when = if self.dice.chance(50) { When::Done } else { When::NotDone };
             cards.push(self.card(point, Way::Dies, when, 1));
         }
-        for part in points.chunks(6) {
+        let ordinary: Vec<_> =
+            points.iter().filter(|p| matches!(p.needs, Needs::Move | Needs::Luck)).collect();
+        for part in ordinary.chunks(6) {
             for when in [When::NotDone, When::Done] {
                 let faults = part.iter().map(|p| fault(p.name, Way::Errs, when, 1)).collect();
-                cards.push(Card::Faults { before: None, order: Order { turns: 2, ..Order::with(faults) } });
+                cards.push(faulty(Order { turns: 2, ..Order::with(faults) }));
             }
+        }
+        for point in points.iter().filter(|p| !matches!(p.needs, Needs::Move | Needs::Luck)) {
+            cards.push(self.card(point, Way::Errs, When::NotDone, 1));
+            cards.push(self.card(point, Way::Errs, When::Done, 1));
         }
         for _ in 0..3 {
             cards.push(Card::Kill(Duration::from_millis(150 + self.dice.roll(700))));
             cards.extend(self.crash());
         }
         for name in ["seal", "copy-commit", "catch-up-commit"] {
-            let order = Order::with(vec![fault(name, Way::Stops, When::NotDone, 1)]);
-            cards.push(Card::Faults { before: None, order });
+            cards.push(faulty(Order::with(vec![fault(name, Way::Stops, When::NotDone, 1)])));
         }
         cards.push(late(&mut self.dice));
         cards.push(loses());
@@ -119,7 +126,8 @@ impl Deck {
         let at = fault(point.name, way, when, nth);
         let swap = |when| fault("swap", Way::Errs, when, 1);
         let (before, order) = match point.needs {
-            Needs::Move | Needs::Several | Needs::Luck => (None, Order::with(vec![at])),
+            Needs::Move | Needs::Luck => (None, Order::with(vec![at])),
+            Needs::Helper => (None, Order { verb: Verb::Help, ..Order::with(vec![Fault { nth: 1, ..at }]) }),
             Needs::LostSwap => {
                 let lost = if self.dice.chance(50) { When::Done } else { When::NotDone };
                 (None, Order::with(vec![swap(lost), Fault { nth: 1, ..at }]))
@@ -133,7 +141,10 @@ impl Deck {
                 (Some(first), abort)
             }
         };
-        Card::Faults { before, order }
+        // A worker that helps erases nothing: what the stopped one could spoil is still there.
+        let relief = if self.dice.chance(60) { Verb::Help } else { Verb::Move };
+        let thaw = self.dice.chance(50).then(|| Duration::from_millis(400 + self.dice.roll(1800)));
+        Card::Faults { before, order, relief, thaw }
     }
 
     fn crash(&mut self) -> Option<Card> {
@@ -156,11 +167,15 @@ fn fault(point: &str, way: Way, when: When, nth: u32) -> Fault {
 /// A swap that is made when its worker has long been told that it failed.
 fn late(dice: &mut Dice) -> Card {
     let nth = 1 + dice.roll(2) as u32;
-    Card::Faults { before: None, order: Order::with(vec![fault("swap", Way::Late, When::NotDone, nth)]) }
+    faulty(Order::with(vec![fault("swap", Way::Late, When::NotDone, nth)]))
 }
 
 /// Rows that get lost on their way into a copy: for verify to find.
 fn loses() -> Card {
     let faults = vec![fault("copy-rows", Way::Loses, When::NotDone, 1)];
-    Card::Faults { before: None, order: Order::with(faults) }
+    faulty(Order::with(faults))
+}
+
+fn faulty(order: Order) -> Card {
+    Card::Faults { before: None, order, relief: Verb::Help, thaw: None }
 }

@@ -14,11 +14,14 @@ use crate::{Fallible, evidence};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Shifts between two checks.
 const SHIFTS: u32 = 6;
+/// A bounded run ends then, whatever is left of its deck.
+const ONCE_MAX: Duration = Duration::from_secs(150);
 /// A worker that has not ended by then is killed.
 const SHIFT_MAX: Duration = Duration::from_secs(25);
 /// The same for one that ends what is unfinished; it gives up by itself before.
@@ -56,7 +59,7 @@ struct Drive {
     dice: Dice,
     folder: PathBuf,
     /// Rows were lost on purpose since the last check: verify may and must say so.
-    loses: bool,
+    loses: AtomicBool,
     epochs: BTreeMap<i64, i64>,
 }
 
@@ -67,9 +70,11 @@ pub async fn run(asked: &Asked) -> Fallible<Ran> {
     let load = Load::start(&ground, asked.seed, &asked.folder.join("acknowledged.jsonl")).await?;
     let (dice, folder) = (Dice::new(asked.seed), asked.folder.clone());
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let mut drive = Drive { ground, load, tally, dice, folder, loses: false, epochs: BTreeMap::new() };
+    let mut drive =
+        Drive { ground, load, tally, dice, folder, loses: AtomicBool::new(false), epochs: BTreeMap::new() };
     let began = Instant::now();
-    let findings = drive.rounds(asked, began).await?;
+    let mut findings = drive.rounds(asked, began).await?;
+    findings.sort_by_key(|finding| finding.kind);
     if !findings.is_empty() {
         evidence::keep(&drive.ground, &drive.load, &asked.folder, &findings).await?;
     }
@@ -94,23 +99,33 @@ fn words(load: &Load) -> String {
 
 impl Drive {
     async fn rounds(&mut self, asked: &Asked, began: Instant) -> Fallible<Vec<Finding>> {
-        let mut deck = Deck::new(asked.engine, asked.seed, asked.time.is_none());
-        let mut again = deck.len();
+        let once = asked.time.is_none();
+        let mut deck = Deck::new(asked.engine, asked.seed, once);
+        let (time, mut again) = (asked.time.unwrap_or(ONCE_MAX), deck.len() / 3);
         loop {
-            let mut over = false;
             for _ in 0..SHIFTS {
-                over = asked.time.is_some_and(|time| began.elapsed() > time);
-                let Some(card) = deck.draw().filter(|_| !over) else {
-                    over = true;
+                if began.elapsed() > time {
                     break;
-                };
-                let struck = self.shift(&card).await?;
+                }
+                let Some(card) = deck.draw() else { break };
+                // The bounded run has two in trouble side by side, the long one a witness beside each.
+                let second = if once { deck.draw() } else { None };
+                let beside = if once { None } else { self.beside() };
+                let (first, other) = tokio::join!(self.shift(&card, beside), async {
+                    match &second {
+                        Some(card) => self.shift(card, None).await,
+                        None => Ok(true),
+                    }
+                });
                 // A write that did not come about is waited for once more, as long as that ends.
-                if !struck && asked.time.is_none() && again > 0 {
-                    again -= 1;
-                    deck.put_back(card);
+                for (struck, card) in [(first?, Some(card)), (other?, second)] {
+                    if let Some(card) = card.filter(|_| !struck && once && again > 0) {
+                        again -= 1;
+                        deck.put_back(card);
+                    }
                 }
             }
+            let over = began.elapsed() > time || (once && deck.len() == 0);
             let findings = self.settled().await?;
             let seconds = began.elapsed().as_secs();
             self.progress(seconds, deck.len());
@@ -143,23 +158,26 @@ impl Drive {
         Worker::start(&self.ground.site, order, &self.tally, &log)
     }
 
+    /// Another worker beside, that nothing happens to: two waves at once, or two workers at one.
+    fn beside(&mut self) -> Option<Order> {
+        let from = self.dice.pick(&REGIONS).map(|(region, _)| *region);
+        match self.dice.roll(4) {
+            0 => Some(Order { from, ..Order::plain() }),
+            1 => Some(Order { verb: Verb::Help, ..Order::plain() }),
+            _ => None,
+        }
+    }
+
     /// One card. False: what it wanted did not come about.
-    async fn shift(&mut self, card: &Card) -> Fallible<bool> {
+    async fn shift(&self, card: &Card, beside: Option<Order>) -> Fallible<bool> {
         self.tally().shifts += 1;
-        // Another worker beside, that nothing happens to: two waves at once, and a witness of its own.
-        let beside = match self.dice.chance(50) {
-            true => {
-                let from = self.dice.pick(&REGIONS).map(|(region, _)| *region);
-                Some(self.start(&Order { from, ..Order::plain() })?)
-            }
-            false => None,
-        };
+        let beside = beside.map(|order| self.start(&order)).transpose()?;
         let struck = match card {
-            Card::Faults { before, order } => {
+            Card::Faults { before, order, relief, thaw } => {
                 if let Some(before) = before {
                     self.ended(self.start(before)?, SHIFT_MAX).await;
                 }
-                self.in_trouble(order).await?
+                self.in_trouble(order, *relief, *thaw).await?
             }
             Card::Kill(after) => {
                 let worker = self.start(&Order { turns: 2, ..Order::plain() })?;
@@ -190,20 +208,20 @@ impl Drive {
         end
     }
 
-    /// A worker with faults. One that stops is replaced, and goes on when its successor is at work or done.
-    async fn in_trouble(&mut self, order: &Order) -> Fallible<bool> {
-        self.loses |= order.faults.iter().any(|f| f.way == Way::Loses);
+    /// A worker with faults. One that stops is replaced when its turn is over, and then goes on.
+    async fn in_trouble(&self, order: &Order, relief: Verb, thaw: Option<Duration>) -> Fallible<bool> {
+        self.loses.fetch_or(order.faults.iter().any(|f| f.way == Way::Loses), Ordering::Relaxed);
         let before = self.strikes(order);
         let mut worker = self.start(order)?;
         if order.faults.iter().any(|f| f.way == Way::Stops) && worker.stops(SHIFT_MAX).await {
             tokio::time::sleep(FROZEN).await;
-            let successor = self.start(&Order::plain())?;
-            let until = Instant::now() + REPLACED_MAX;
-            let mut successor = tokio::spawn(async move { successor.end(SHIFT_MAX).await });
-            let ended = tokio::time::timeout(until - Instant::now(), &mut successor).await;
+            let relief = self.start(&Order { verb: relief, ..Order::plain() })?;
+            let relieved = self.ended(relief, SHIFT_MAX);
+            tokio::pin!(relieved);
+            let over = tokio::time::timeout(thaw.unwrap_or(REPLACED_MAX), &mut relieved).await.is_ok();
             worker.signal(Signal::CONT);
-            if ended.is_err() {
-                let _ = successor.await;
+            if !over {
+                relieved.await;
             }
         }
         self.ended(worker, SHIFT_MAX).await;
@@ -244,16 +262,11 @@ impl Drive {
         let held = self.load.pause().await;
         self.tally().checks += 1;
         let scene = scene(&self.ground);
-        let mut findings = {
-            let mut log = self.load.log.lock().unwrap_or_else(|e| e.into_inner());
-            log.flush();
-            let rows = log.rows.clone();
-            drop(log);
-            check::check(&scene, &rows, &mut self.epochs).await?
-        };
+        let rows = self.load.known();
+        let mut findings = check::check(&scene, &rows, &mut self.epochs).await?;
         drop(held);
         findings.extend(self.alarms());
-        self.loses = false;
+        self.loses.store(false, Ordering::Relaxed);
         if self.load.is_broken() {
             return Err("a writer has ended by itself".into());
         }
@@ -271,7 +284,7 @@ impl Drive {
             let seen = u64::try_from(differs.len()).unwrap_or(0);
             *tally.left.entry("found by verify after rows were lost on purpose".to_owned()).or_default() +=
                 seen;
-            if !self.loses {
+            if !self.loses.load(Ordering::Relaxed) {
                 let what = format!("verify found differences that nobody made: {}", differs.join("; "));
                 findings.push(Finding { kind: Kind::Alarm, what });
             }

@@ -128,7 +128,12 @@ async fn one(asked: &Asked) -> Fallible<bool> {
         let _ = std::fs::remove_dir_all(&asked.folder);
         return Ok(true);
     }
-    println!("FOUND {} after {} s:", ran.findings.len(), ran.took.as_secs());
+    println!(
+        "FOUND {} after {} s: {}",
+        ran.findings.len(),
+        ran.took.as_secs(),
+        check::counted(&ran.findings)
+    );
     for finding in ran.findings.iter().take(20) {
         println!("  {finding}");
     }
@@ -142,6 +147,7 @@ async fn worker(args: &[String]) -> ExitCode {
         let verb = match verb.as_str() {
             "move" => worker::Verb::Move,
             "abort" => worker::Verb::Abort,
+            "help" => worker::Verb::Help,
             "settle" => worker::Verb::Settle,
             other => return Err(format!("no verb is called `{other}`").into()),
         };

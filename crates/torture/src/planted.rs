@@ -30,16 +30,15 @@ pub async fn run(asked: &Asked, name: &str) -> Fallible<bool> {
         let text = String::from_utf8_lossy(&output.stdout);
         let seconds = began.elapsed().as_secs();
         let found = output.status.code() == Some(1);
-        let first = text.lines().skip_while(|line| !line.starts_with("FOUND")).nth(1).unwrap_or("").trim();
+        let told = text.lines().skip_while(|line| !line.starts_with("FOUND"));
+        let told: Vec<&str> =
+            told.take(2).map(|line| line.rsplit(" s: ").next().unwrap_or(line).trim()).collect();
         if !found && output.status.code() != Some(0) {
             return Err(format!("{}: {}", bug.name(), String::from_utf8_lossy(&output.stderr)).into());
         }
         let how = if found { "found" } else { "NOT FOUND" };
-        println!(
-            "{:<17} {how} after {seconds} s  {}",
-            bug.name(),
-            first.chars().take(160).collect::<String>()
-        );
+        let told: String = told.join("; e.g. ").chars().take(220).collect();
+        println!("{:<17} {how} after {seconds} s  {told}", bug.name());
         all_found &= found;
     }
     Ok(all_found)

@@ -202,7 +202,7 @@ impl Site {
 /// Small batches, small groups, short clocks: everything that has an end is met often.
 fn limits() -> Limits {
     Limits {
-        batch_subjects: 3,
+        batch_subjects: 2,
         fence_subjects: 2,
         batches_in_flight: 2,
         writer_wait: Duration::from_millis(150),

@@ -66,6 +66,14 @@ impl fmt::Display for Finding {
     }
 }
 
+/// How many of each kind, in words.
+pub fn counted(findings: &[Finding]) -> String {
+    let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
+    findings.iter().for_each(|finding| *kinds.entry(finding.kind).or_default() += 1);
+    let words: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {kind:?}").to_lowercase()).collect();
+    words.join(", ")
+}
+
 /// A row as it stands in a region.
 struct Standing {
     region: &'static str,

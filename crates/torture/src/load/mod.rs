@@ -98,6 +98,13 @@ impl Load {
         self.gate.clone().write_owned().await
     }
 
+    /// What every row may hold now; everything of it is on disk, too.
+    pub fn known(&self) -> BTreeMap<(Table, i64), log::Known> {
+        let mut log = self.log.lock().unwrap_or_else(|e| e.into_inner());
+        log.flush();
+        log.rows.clone()
+    }
+
     /// Ends the writers. One that panicked is an error.
     pub async fn stop(&mut self) -> Fallible<()> {
         self.stop.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use super::transaction::{Isolation, Transaction};
 use crate::dice::Dice;
 use crate::ground::Place;
 use crate::site::{REGIONS, Site};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,9 @@ pub struct Writer {
     number: u64,
     applications: BTreeMap<&'static str, Application>,
     mine: BTreeMap<(Table, i64), Row>,
+    /// Orders and items on which something may hang that this writer does not know of: never deleted, or a
+    /// cascade would take what the log believes to be there.
+    pinned: BTreeSet<i64>,
     /// Where an account or an order was seen last.
     seen: BTreeMap<i64, &'static str>,
     moved_house: BTreeMap<i64, Instant>,
@@ -49,6 +52,7 @@ impl Writer {
             number,
             applications: applications.collect(),
             mine: mine.into_iter().map(|row| (row.key(), row)).collect(),
+            pinned: BTreeSet::new(),
             seen: BTreeMap::new(),
             moved_house: BTreeMap::new(),
             written: 1_000_000,
@@ -174,14 +178,30 @@ impl Writer {
         outcome
     }
 
-    /// Remembers the rows as they are after a transaction that was done, or may have been.
+    /// Remembers rows as an acknowledged transaction left them. Where nobody knows, they are left alone from now
+    /// on, and so is what they may hang on.
     fn remember(&mut self, outcome: &Outcome, rows: &[Row]) {
-        if matches!(outcome, Outcome::Done | Outcome::Unknown) {
-            self.mine.extend(rows.iter().map(|row| (row.key(), row.clone())));
+        match outcome {
+            Outcome::Done => self.mine.extend(rows.iter().map(|row| (row.key(), row.clone()))),
+            Outcome::Unknown => {
+                for row in rows {
+                    let before = self.mine.get(&row.key()).map(Row::parent);
+                    self.pinned.extend(before.into_iter().chain([row.parent()]));
+                    // An account or an order hangs on nothing that is ever deleted: its next write sets it whole.
+                    if !matches!(row.table, Table::Accounts | Table::Orders) {
+                        self.mine.remove(&row.key());
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
+    /// Forgets rows that are gone, or may be.
     fn forget(&mut self, outcome: &Outcome, rows: &[Row]) {
+        if *outcome == Outcome::Unknown {
+            self.pinned.extend(rows.iter().map(Row::parent));
+        }
         if matches!(outcome, Outcome::Done | Outcome::Unknown) {
             rows.iter().for_each(|row| drop(self.mine.remove(&row.key())));
         }
@@ -196,10 +216,7 @@ impl Writer {
         let t = Transaction::new(order / 100);
         let t = if self.dice.chance(20) { t.upsert(&row) } else { t.insert(&row) };
         let outcome = self.send(t, order, None).await;
-        // One that may not be there is never touched again.
-        if outcome == Outcome::Done {
-            self.remember(&outcome, &[row]);
-        }
+        self.remember(&outcome, &[row]);
     }
 
     /// One to three items of one order or of several.
@@ -230,7 +247,7 @@ impl Writer {
     }
 
     async fn delete_item(&mut self) {
-        let Some(row) = self.pick(Table::Items) else { return };
+        let Some(row) = self.pick(Table::Items).filter(|row| !self.pinned.contains(&row.id)) else { return };
         let mut t = Transaction::new(row.parent() / 100);
         let parts: Vec<Row> = self.below(&row);
         for part in &parts {
@@ -272,6 +289,7 @@ impl Writer {
         }
         let t = rows.iter().fold(Transaction::new(account), |t, row| t.insert(row));
         let outcome = self.send(t, account, None).await;
+        // An order that may not be there is never touched again, with all that may hang on it.
         if outcome == Outcome::Done {
             self.remember(&outcome, &rows);
         }
@@ -279,7 +297,11 @@ impl Writer {
 
     /// An order of this writer's own, and by cascade its items.
     async fn delete_order(&mut self) {
-        let Some(row) = self.pick(Table::Orders).filter(|row| row.id > 1_000_000) else { return };
+        let Some(row) =
+            self.pick(Table::Orders).filter(|row| row.id > 1_000_000 && !self.pinned.contains(&row.id))
+        else {
+            return;
+        };
         let items = self.below(&row);
         let mut t = Transaction::new(row.parent());
         let mut all = vec![row.clone()];
@@ -323,10 +345,7 @@ impl Writer {
         (a.cells[1], b.cells[1]) = (mail_b, mail_a);
         let t = Transaction::new(a.id).also(aside, Some(1)).update(&b).update(&a);
         let outcome = self.send(t, a.id, None).await;
-        // Where nobody knows, both keep what the log holds possible: the next write sets the row whole.
-        if outcome == Outcome::Done {
-            self.remember(&outcome, &[a, b]);
-        }
+        self.remember(&outcome, &[a, b]);
     }
 
     async fn insert_part(&mut self) {
@@ -341,9 +360,7 @@ impl Writer {
         let row = Row { table: Table::Parts, id, cells: vec![item.id.to_string()], value };
         let outcome =
             self.send(Transaction::new(item.parent() / 100).insert(&row), item.parent(), None).await;
-        if outcome == Outcome::Done {
-            self.remember(&outcome, &[row]);
-        }
+        self.remember(&outcome, &[row]);
     }
 
     async fn insert_photo(&mut self) {
@@ -355,9 +372,7 @@ impl Writer {
         let key = format!("photos/{id}.jpg");
         let row = Row { table: Table::Photos, id, cells: vec![account.to_string(), key.clone()], value };
         let outcome = self.send(Transaction::new(account).insert(&row), account, Some(&key)).await;
-        if outcome == Outcome::Done {
-            self.remember(&outcome, &[row]);
-        }
+        self.remember(&outcome, &[row]);
     }
 
     async fn delete_photo(&mut self) {

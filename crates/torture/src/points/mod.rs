@@ -43,8 +43,8 @@ pub enum Needs {
     LostSwap,
     /// A swap that was not made.
     FailedSwap,
-    /// Several workers share a wave.
-    Several,
+    /// A worker that looks for work by itself (`domicile worker`).
+    Helper,
     /// Somebody aborts a wave that has begun.
     Abort,
     /// A writer that does not let go in time, or a row at the wrong moment: comes about by itself, sometimes.
@@ -64,9 +64,9 @@ pub const POINTS: [Point; 43] = [
     point("wave-state", Place::Control, "how far a wave is, and its note", Needs::Move),
     point("arm", Place::Source, "whether triggers are armed (guard = \"wave\")", Needs::Move),
     point("batches-open", Place::Source, "batches with their members", Needs::Move),
-    point("worker-seen", Place::Control, "that a worker is there", Needs::Several),
-    point("claim-take", Place::Control, "which worker moves a batch", Needs::Several),
-    point("claim-renew", Place::Control, "that it still does", Needs::Several),
+    point("worker-seen", Place::Control, "that a worker is there", Needs::Helper),
+    point("claim-take", Place::Control, "which worker moves a batch", Needs::Move),
+    point("claim-renew", Place::Control, "that it still does", Needs::Move),
     point("lease-take", Place::Source, "a batch's token, at both sides", Needs::Move),
     point("record-save", Place::Source, "a batch's record", Needs::Move),
     point("mark-begin", Place::Source, "home -> marking", Needs::Move),
@@ -93,8 +93,8 @@ pub const POINTS: [Point; 43] = [
     point("activate", Place::Target, "arriving -> home", Needs::Move),
     point("away", Place::Source, "sealed -> away", Needs::Move),
     point("receipts-publish", Place::Receipts, "a wave's file of receipts", Needs::Move),
-    point("claim-give-back", Place::Control, "that a worker is done with a batch", Needs::Several),
-    point("worker-gone", Place::Control, "that a worker is there no more", Needs::Several),
+    point("claim-give-back", Place::Control, "that a worker is done with a batch", Needs::Move),
+    point("worker-gone", Place::Control, "that a worker is there no more", Needs::Helper),
     point("turn-give-back", Place::Control, "that the turn is over", Needs::Move),
     point("object-erase", Place::Objects, "that an object is gone from the old home", Needs::Move),
     point("erase-rows", Place::Source, "that rows are gone from the old home", Needs::Move),

@@ -1,6 +1,6 @@
 //! Copy: mark the subjects, then bring all their rows and objects, from one snapshot, to the target.
 
-use crate::batch::{Batch, Traveller, ids, plain, without};
+use crate::batch::{Batch, Traveller, ids, only, plain, without};
 use crate::error::{At, Result};
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
@@ -25,7 +25,8 @@ pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> 
     if batch.record.lock().await.reached > Reached::Planned {
         batch.reached(Reached::Planned).await?;
     }
-    let travellers = mark(batch, planned.travellers).await?;
+    let travellers = leave_others(batch, planned.travellers).await?;
+    let travellers = mark(batch, travellers).await?;
     let travellers = tied::stay(batch, travellers).await?;
     let subjects = ids(&travellers);
     if !subjects.is_empty() {
@@ -40,6 +41,16 @@ pub(crate) async fn copy(batch: &Batch<'_>, planned: Planned) -> Result<Copied> 
     Ok(Copied { travellers })
 }
 
+/// Those that no other wave has in hand: two plans may name the same subject, and its rows are copied by one.
+async fn leave_others(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result<Vec<Traveller>> {
+    let states = batch.source.records.homes(&ids(&travellers)).await.at(batch.source)?;
+    let others = states.into_iter().filter(|h| h.batch.as_ref().is_some_and(|b| *b != batch.id));
+    let others: Vec<_> = others.map(|h| h.subject).collect();
+    let others = only(&travellers, &others);
+    leave::go_back(batch, &others, LeftCode::Busy, "another wave has it in hand").await?;
+    Ok(without(&travellers, &others))
+}
+
 /// Two steps, like the fence, so that no writer with an older snapshot passes unrecorded.
 ///
 /// CRASH: after step 1 the subjects are `marking`; a writer puts them back to `home` once the
@@ -48,7 +59,7 @@ async fn mark(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result<Vec<Trave
     let limits = batch.limits();
     let states = batch.source.records.homes(&ids(&travellers)).await.at(batch.source)?;
     let moving: Vec<_> = states.into_iter().filter(|h| h.state == State::Moving).map(|h| h.subject).collect();
-    let mut marked = crate::batch::only(&travellers, &moving);
+    let mut marked = only(&travellers, &moving);
     for round in 0..limits.fence_tries {
         let rest = without(&travellers, &marked);
         if rest.is_empty() {

@@ -6,6 +6,7 @@
 
 pub mod disk;
 pub mod postgres;
+pub mod proxy;
 pub mod seaweed;
 pub mod versions;
 

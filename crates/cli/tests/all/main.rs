@@ -9,6 +9,7 @@ mod down;
 mod grants;
 mod interrupted;
 mod logins;
+mod network;
 mod next_steps;
 mod numbers;
 mod odd_ids;

@@ -10,21 +10,21 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Customers of one in every 13 times this move: 13 x 6.
-const TIMES: usize = 6;
+pub const TIMES: usize = 6;
 const MOVE: usize = 13 * TIMES;
 /// Longer than anything here takes on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Both regions, a control store, writers, and whatever processes a test starts.
-struct Fleet {
-    servers: Servers,
-    control: Cluster,
+pub struct Fleet {
+    pub servers: Servers,
+    pub control: Cluster,
     started: usize,
 }
 
 impl Fleet {
     /// With a control store at `hosts` behind the first one; waves are slow enough to have a middle.
-    fn start(control: Cluster, hosts: &str) -> Self {
+    pub fn start(control: Cluster, hosts: &str) -> Self {
         for sql in ["CREATE ROLE domicile LOGIN", "CREATE DATABASE control OWNER domicile"] {
             control.sql("postgres", sql);
         }
@@ -44,14 +44,14 @@ impl Fleet {
     }
 
     /// Writers on customers of both ends of the plan and on some who stay.
-    fn writers(&self) -> Writers {
+    pub fn writers(&self) -> Writers {
         let (first, last) = (12 * TIMES as i64 + 1, 25 * TIMES as i64);
         let customers: Vec<i64> = (first..first + 4).chain(last - 3..=last).chain([1, 2]).collect();
         Writers::start(&self.servers, 6, &customers)
     }
 
     /// Starts the binary with its output in files.
-    fn begin(&mut self, args: &[&str]) -> Process {
+    pub fn begin(&mut self, args: &[&str]) -> Process {
         self.started += 1;
         let [out, err] = ["out", "err"].map(|what| format!("{}.{what}", self.started));
         let shop = &self.servers.shop;
@@ -70,7 +70,7 @@ impl Fleet {
     }
 
     /// Waits until it has ended.
-    fn ended(&self, mut process: Process) -> Ran {
+    pub fn ended(&self, mut process: Process) -> Ran {
         let mut status = None;
         until("the process ends", || {
             status = process.child.try_wait().expect("it is ours");
@@ -134,7 +134,7 @@ impl Fleet {
 }
 
 /// A running `domicile`.
-struct Process {
+pub struct Process {
     child: Child,
     out: String,
     err: String,
@@ -152,7 +152,7 @@ fn signal(process: &Process, name: &str) {
     assert!(status.expect("kill").success());
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");

@@ -17,6 +17,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long one address may take to answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long one address may take until the session is there: name look-up, TLS and login, too. A server, or what
+/// stands before it, may answer the first packet and nothing more.
+const SESSION_LIMIT: Duration = Duration::from_secs(20);
 /// A peer silent for this long is gone: 30 s idle, then 3 probes 10 s apart.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -130,17 +133,40 @@ impl Target {
 
     /// Opens one connection. The second value is filled with the reason once it has ended.
     pub(crate) async fn connect(&self) -> Result<(Client, Arc<OnceLock<String>>)> {
+        self.connect_with(&self.config).await
+    }
+
+    /// The same under a name by which the server's list of sessions shows it.
+    pub(super) async fn connect_as(&self, name: &str) -> Result<(Client, Arc<OnceLock<String>>)> {
+        let mut config = self.config.clone();
+        config.application_name(name);
+        self.connect_with(&config).await
+    }
+
+    async fn connect_with(&self, config: &Config) -> Result<(Client, Arc<OnceLock<String>>)> {
+        let hosts = u32::try_from(config.get_hosts().len().max(1)).unwrap_or(u32::MAX);
+        let limit = SESSION_LIMIT.saturating_mul(hosts);
+        match tokio::time::timeout(limit, self.session(config)).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let why = format!("no session in {} s", limit.as_secs());
+                Err(Error::Unreachable { store: self.whose.store.0.clone(), why })
+            }
+        }
+    }
+
+    async fn session(&self, config: &Config) -> Result<(Client, Arc<OnceLock<String>>)> {
         let ended = Arc::new(OnceLock::new());
         let mut reason = Reason { ended: ended.clone() };
         let failed = |e| failure::map(&self.whose, "connecting", &e);
         let client = match &self.tls {
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
+                let (client, connection) = config.connect(tls.clone()).await.map_err(failed)?;
                 tokio::spawn(async move { reason.keep(connection.await) });
                 client
             }
             None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
+                let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
                 tokio::spawn(async move { reason.keep(connection.await) });
                 client
             }

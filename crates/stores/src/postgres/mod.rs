@@ -27,6 +27,7 @@ mod schema;
 mod snapshot;
 mod tied;
 mod upsert;
+mod watch;
 mod writing;
 
 pub(crate) use connect::Target;

@@ -5,10 +5,13 @@
 
 use super::connect::Target;
 use super::failure;
+use super::watch;
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::{Stream, TryStreamExt};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -39,6 +42,8 @@ struct Shared {
 
 struct Session {
     client: Client,
+    /// Its name in the server's list of sessions.
+    name: String,
     statements: Mutex<HashMap<String, Statement>>,
     ended: Arc<OnceLock<String>>,
 }
@@ -48,6 +53,8 @@ struct Session {
 pub(super) struct Conn {
     session: Option<Session>,
     in_transaction: bool,
+    /// Nobody answers there any more: it serves nobody else.
+    given_up: AtomicBool,
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
 }
@@ -82,11 +89,13 @@ impl Pool {
         let session = match idle {
             Some(session) => session,
             None => {
-                let (client, ended) = shared.target.connect().await?;
-                Session { client, statements: Mutex::default(), ended }
+                let name = watch::session_name();
+                let (client, ended) = shared.target.connect_as(&name).await?;
+                Session { client, name, statements: Mutex::default(), ended }
             }
         };
-        Ok(Conn { session: Some(session), in_transaction: false, shared, _permit: permit })
+        let given_up = AtomicBool::new(false);
+        Ok(Conn { session: Some(session), in_transaction: false, given_up, shared, _permit: permit })
     }
 }
 
@@ -94,31 +103,31 @@ impl Conn {
     /// Rows of a statement; prepared once per connection.
     pub(super) async fn query(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
         let statement = self.prepare(what, sql).await?;
-        self.client().query(&statement, params).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().query(&statement, params)).await
     }
 
     /// The one row of a statement that always has one.
     pub(super) async fn query_one(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Row> {
         let statement = self.prepare(what, sql).await?;
-        self.client().query_one(&statement, params).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().query_one(&statement, params)).await
     }
 
     /// The row of a statement that has at most one.
     pub(super) async fn query_opt(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
         let statement = self.prepare(what, sql).await?;
-        self.client().query_opt(&statement, params).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().query_opt(&statement, params)).await
     }
 
     /// Runs a statement; returns the rows it touched.
     pub(super) async fn execute(&self, what: &str, sql: &str, params: Params<'_>) -> Result<u64> {
         let statement = self.prepare(what, sql).await?;
-        self.client().execute(&statement, params).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().execute(&statement, params)).await
     }
 
     /// Runs statements without parameters or results, in one round trip (one implicit transaction
     /// where none is open).
     pub(super) async fn batch(&self, what: &str, sql: &str) -> Result<()> {
-        self.client().batch_execute(sql).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().batch_execute(sql)).await
     }
 
     /// Runs several statements in this order and in about one round trip: all are sent before the
@@ -132,17 +141,19 @@ impl Conn {
         let prepared = join_all(calls.iter().map(|(sql, _)| self.prepare(what, sql))).await;
         let prepared: Vec<Statement> = prepared.into_iter().collect::<Result<_>>()?;
         let sent = calls.iter().zip(&prepared).map(|((_, params), s)| self.client().query(s, params));
-        join_all(sent).await.into_iter().map(|r| r.map_err(|e| self.fail(what, &e))).collect()
+        // All are awaited: the first error ends the others in the server, not here.
+        let all = async { join_all(sent).await.into_iter().collect::<Result<Vec<_>, _>>() };
+        self.answered(what, all).await
     }
 
     /// `COPY ... TO STDOUT`.
     pub(super) async fn copy_out(&self, what: &str, sql: &str) -> Result<CopyOutStream> {
-        self.client().copy_out(sql).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().copy_out(sql)).await
     }
 
     /// `COPY ... FROM STDIN`.
     pub(super) async fn copy_in(&self, what: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
-        self.client().copy_in(sql).await.map_err(|e| self.fail(what, &e))
+        self.answered(what, self.client().copy_in(sql)).await
     }
 
     /// Opens a transaction: `sql` is `BEGIN ...` and whatever follows it. Until [`Conn::commit`] or
@@ -170,6 +181,34 @@ impl Conn {
         self.batch("rolling back", "ROLLBACK").await?;
         self.in_transaction = false;
         Ok(())
+    }
+
+    /// The answer to a call, or `Unreachable` once it is clear that none will come: see [`watch`].
+    pub(super) async fn answered<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        let session = self.session.as_ref().expect("taken only by drop");
+        match watch::answered(&self.shared.target, &session.name, call).await {
+            Ok(answer) => answer.map_err(|e| self.fail(what, &e)),
+            Err(why) => {
+                self.given_up.store(true, Ordering::Relaxed);
+                Err(Error::Unreachable { store: self.store(), why })
+            }
+        }
+    }
+
+    /// The rows of a `COPY ... TO STDOUT`, each waited for like an answer.
+    pub(super) fn rows<'a>(
+        &'a self,
+        what: String,
+        stream: CopyOutStream,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'a {
+        futures::stream::try_unfold((Box::pin(stream), what), move |(mut stream, what)| async move {
+            let row = self.answered(&what, stream.try_next()).await?;
+            Ok(row.map(|row| (row, (stream, what))))
+        })
     }
 
     /// Maps a driver's error, with the reason the connection ended if it did.
@@ -201,7 +240,7 @@ impl Conn {
         if let Some(statement) = lock(&session.statements).get(sql) {
             return Ok(statement.clone());
         }
-        let statement = session.client.prepare(sql).await.map_err(|e| self.fail(what, &e))?;
+        let statement = self.answered(what, session.client.prepare(sql)).await?;
         let mut kept = lock(&session.statements);
         if kept.len() >= STATEMENTS_MAX {
             kept.clear();
@@ -214,7 +253,7 @@ impl Conn {
 impl Drop for Conn {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if self.in_transaction {
+        if self.in_transaction || self.given_up.load(Ordering::Relaxed) {
             self.shared.target.cancel(session.client.cancel_token());
         } else if !session.client.is_closed() {
             lock(&self.shared.idle).push(session);

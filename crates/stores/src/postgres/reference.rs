@@ -21,7 +21,7 @@ impl Postgres {
         );
         let what = format!("reading reference table {}", from.name);
         let stream = conn.copy_out(&what, &sql).await?;
-        stream.try_collect().await.map_err(|e| conn.fail(&what, &e))
+        conn.rows(what, stream).try_collect().await
     }
 
     pub(super) async fn write_reference(&self, table: usize, rows: Vec<Bytes>) -> Result<u64> {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::records::{Change, Key, KeySet, ObjectRef, Pick, RowStream, Snapshot, SubjectId, TableDigest};
 use async_trait::async_trait;
 use domicile_datamap::layout::{Layout, MappedTable, ObjectSource, TableIx};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
@@ -112,8 +112,7 @@ impl Snapshot for Transaction {
         let sql = copy_out(&self.layout, table, pick, self.found, null_first);
         let what = format!("reading rows of {}", self.table(table).name);
         let stream = self.conn.copy_out(&what, &sql).await?;
-        let conn = &self.conn;
-        Ok(stream.map_err(move |e| conn.fail(&what, &e)).boxed())
+        Ok(self.conn.rows(what, stream).boxed())
     }
 
     async fn digests(&mut self, subjects: &[SubjectId]) -> Result<Vec<TableDigest>> {

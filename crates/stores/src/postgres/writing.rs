@@ -97,13 +97,13 @@ impl Writing for Transaction {
             piece.extend_from_slice(&row?);
             if piece.len() >= COPY_PIECE_BYTES {
                 let full = piece.split().freeze();
-                sink.feed(full).await.map_err(|e| self.conn.fail(&what, &e))?;
+                self.conn.answered(&what, sink.feed(full)).await?;
             }
         }
         if !piece.is_empty() {
-            sink.feed(piece.freeze()).await.map_err(|e| self.conn.fail(&what, &e))?;
+            self.conn.answered(&what, sink.feed(piece.freeze())).await?;
         }
-        sink.finish().await.map_err(|e| self.conn.fail(&what, &e))
+        self.conn.answered(&what, sink.finish()).await
     }
 
     async fn upsert(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64> {

@@ -131,7 +131,8 @@ pub struct Column {
     pub has_default: bool,
     /// `GENERATED ALWAYS AS (expression)`: never written by Domicile.
     pub generated: bool,
-    /// An identity column (`ALWAYS` or `BY DEFAULT`): its values are kept.
+    /// `GENERATED ALWAYS AS IDENTITY`: its values are kept, and nobody may update one. (`BY DEFAULT` is a column
+    /// with a default.)
     pub identity: bool,
 }
 

@@ -127,7 +127,11 @@ impl Pair<'_> {
 
     fn leaves(&mut self, source: &Catalogue, target: &Catalogue) {
         let names = |c: &Catalogue| -> BTreeSet<String> {
-            leaves(c, self.name).iter().map(|leaf| leaf.name.to_string()).collect()
+            let kind = |leaf: &Table| match leaf.kind {
+                TableKind::Ordinary => String::new(),
+                other => format!(" ({})", kind_word(other)),
+            };
+            leaves(c, self.name).iter().map(|leaf| format!("{}{}", leaf.name, kind(leaf))).collect()
         };
         let (a, b) = (names(source), names(target));
         self.only("partition", a, b);

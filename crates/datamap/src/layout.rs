@@ -98,7 +98,7 @@ pub struct MovedColumn {
     pub type_name: String,
     /// Declared NOT NULL.
     pub not_null: bool,
-    /// Identity column: its values are kept (`OVERRIDING SYSTEM VALUE`).
+    /// `GENERATED ALWAYS AS IDENTITY`: its values are kept (`OVERRIDING SYSTEM VALUE`).
     pub identity: bool,
 }
 

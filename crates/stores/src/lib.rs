@@ -8,6 +8,7 @@
 pub mod control;
 pub mod error;
 pub mod failpoints;
+mod hazard;
 pub mod objects;
 pub mod planted;
 pub mod postgres;
@@ -15,4 +16,5 @@ pub mod records;
 pub mod sqlite;
 
 pub use error::{Error, Result};
+pub use hazard::Hazard;
 pub use records::{Records, Snapshot, Writing};

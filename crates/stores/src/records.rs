@@ -278,9 +278,9 @@ pub trait Records: Send + Sync {
     async fn tied(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>>;
     /// What the mover may not do here, each with the GRANT that mends it; empty: all is well.
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>>;
-    /// What the guard cannot hold against, in words: prepared transactions, subscriptions that apply
-    /// into mapped tables, row security that hides rows from us.
-    async fn hazards(&self) -> Result<Vec<String>>;
+    /// What the guard or a move cannot hold against: rules, large objects, subscriptions that apply into
+    /// mapped tables, and more. PostgreSQL only.
+    async fn hazards(&self) -> Result<Vec<crate::Hazard>>;
 
     // ---- adoption -------------------------------------------------------------------------------
 

@@ -241,6 +241,10 @@ async fn check_store(all: &mut Findings, area: &str, mapped: &Mapped<'_>, seen: 
     {
         all.wrong(area, "store-denied", format!("no privilege for {what}"), grant);
     }
+    for hazard in all.of(area, records.hazards().await.map_err(of_store)).unwrap_or_default() {
+        let (area, code, why) = (area.to_owned(), hazard.code, Some(hazard.why.to_owned()));
+        all.0.push(Finding { area, what: hazard.what, fix: Some(hazard.fix), code, works_but: None, why });
+    }
     if !mapped.layout.objects.is_empty() && region.objects.is_none() {
         let what = "the data map names objects, and the region has no object store";
         all.wrong(area, "config-no-objects", what, format!("add objects = \"...\" to [[region]] {id}"));

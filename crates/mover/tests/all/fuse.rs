@@ -170,7 +170,7 @@ pass! {
     catalogue() -> Catalogue;
     numbers() -> Vec<domicile_datamap::Numbers>;
     tied(subjects: &[SubjectId]) -> Vec<SubjectId>;
-    hazards() -> Vec<String>;
+    hazards() -> Vec<domicile_stores::Hazard>;
     missing_privileges() -> Vec<(String, String)>;
     install(spec: &GuardSpec) -> ();
     set_mode(mode: Mode) -> ();

@@ -2,8 +2,10 @@
 
 use super::Postgres;
 use super::guard::{self, letter, privileges, triggers};
+use super::hazards;
 use super::pool::Conn;
 use super::quote::{cast, literal};
+use crate::Hazard;
 use crate::error::{Error, Result};
 use crate::records::{GuardSpec, GuardStatus, Mode, SubjectId};
 use domicile_datamap::layout::{Layout, Owner};
@@ -18,20 +20,18 @@ impl Postgres {
         privileges::missing(&conn, &self.layout, self.role()).await
     }
 
-    /// What stands in the way of the guard in this database besides privileges, a line each: prepared
-    /// transactions, subscriptions that apply into mapped tables, row security that would hide rows
-    /// from the guard. For preflight.
-    pub async fn hazards(&self) -> Result<Vec<String>> {
+    pub(super) async fn look_for_hazards(&self) -> Result<Vec<Hazard>> {
         let conn = self.conn().await?;
-        privileges::hazards(&conn, &self.layout).await
+        hazards::look(&conn, &self.layout).await
     }
 
     pub(super) async fn install(&self, spec: &GuardSpec) -> Result<()> {
         let mut conn = self.conn().await?;
         let identity = self.read_identity().await?;
-        let foreign = privileges::foreign_equality(&conn, &self.layout).await?;
-        if !foreign.is_empty() {
-            return Err(Error::Schema { store: self.store_name(), what: foreign.join("\n") });
+        let unfit = hazards::unfit_columns(&conn, &self.layout).await?;
+        if !unfit.is_empty() {
+            let lines: Vec<String> = unfit.iter().map(Hazard::to_string).collect();
+            return Err(Error::Schema { store: self.store_name(), what: lines.join("\n") });
         }
         conn.begin(&format!(
             "BEGIN; SET LOCAL lock_timeout = {TABLE_WAIT_MS}; \

@@ -98,8 +98,8 @@ async fn each(conn: &Conn, tables: &mut Tables, sql: &str, put: impl Fn(&mut Tab
 async fn columns(conn: &Conn, tables: &mut Tables) -> Result<()> {
     let sql = "SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), \
         a.attnotnull OR t.typnotnull, \
-        (a.atthasdef AND a.attgenerated = '') OR t.typdefault IS NOT NULL, \
-        a.attgenerated <> '', a.attidentity <> '' \
+        (a.atthasdef AND a.attgenerated = '') OR a.attidentity = 'd' OR t.typdefault IS NOT NULL, \
+        a.attgenerated <> '', a.attidentity = 'a' \
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
         WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
     each(conn, tables, sql, |table, row| {

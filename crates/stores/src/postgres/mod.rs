@@ -12,6 +12,7 @@ mod erase;
 mod expand;
 mod failure;
 mod guard;
+mod hazards;
 mod homes;
 mod indexed;
 mod journal;

@@ -232,13 +232,17 @@ pub(super) fn type_of<'a>(table: &'a MappedTable, column: &str) -> &'a str {
 
 /// A row's key as the text of a JSON array.
 pub(super) fn key_text(table: &MappedTable, alias: &str) -> String {
-    let parts: Vec<_> = table.key.iter().map(|k| quote::column(alias, k)).collect();
-    format!("jsonb_build_array({})::text", parts.join(", "))
+    format!("jsonb_build_array({})::text", key_elements(table, alias).join(", "))
+}
+
+/// The columns of a row's key as elements of a JSON array. The guard records keys with the same words.
+pub(super) fn key_elements(table: &MappedTable, alias: &str) -> Vec<String> {
+    table.key.iter().map(|k| quote::key_element(&quote::column(alias, k), type_of(table, k))).collect()
 }
 
 /// Part `n` of the key that `k.j` holds as JSON text.
 fn key_part(table: &MappedTable, n: usize) -> String {
-    format!("(k.j::jsonb->>{n})::{}", quote::cast(type_of(table, &table.key[n])))
+    quote::parsed(&format!("(k.j::jsonb->>{n})"), type_of(table, &table.key[n]))
 }
 
 /// `(t0.k1, t0.k2) IN (keys)`: a row is found once, however often its key is spelt.

@@ -46,6 +46,56 @@ pub(super) fn array<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     literal(&body)
 }
 
+/// An expression of type text as a value of the type, as the type's own input reads it. Of the casts from text
+/// that PostgreSQL has, the one to `regclass` reads less: no `-` for none, and no number.
+pub(super) fn parsed(expression: &str, type_name: &str) -> String {
+    match type_name {
+        "regclass" => format!("regclassin(textout({expression}))"),
+        _ => format!("{expression}::{}", cast(type_name)),
+    }
+}
+
+/// A column as an element of a key's JSON array, which `parsed` reads back. Built-in scalars stand there as JSON
+/// gives them. Arrays, composites and documents would nest: they stand as their text, and so does whatever
+/// is not known to be a scalar.
+pub(super) fn key_element(column: &str, type_name: &str) -> String {
+    if is_scalar(type_name) { column.to_owned() } else { format!("{column}::text") }
+}
+
+/// Is it a built-in type whose values are scalars in JSON?
+pub(super) fn is_scalar(type_name: &str) -> bool {
+    const SCALARS: [&str; 25] = [
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "money",
+        "boolean",
+        "text",
+        "character varying",
+        "character",
+        "bpchar",
+        "\"char\"",
+        "name",
+        "uuid",
+        "bytea",
+        "date",
+        "interval",
+        "inet",
+        "cidr",
+        "macaddr",
+        "macaddr8",
+        "bit",
+        "bit varying",
+        "oid",
+    ];
+    let bare = type_name.split('(').next().unwrap_or_default();
+    let timed = bare.starts_with("timestamp") || bare == "time" || bare.starts_with("time with");
+    !type_name.ends_with("[]") && (timed || SCALARS.contains(&bare) || bare.starts_with("interval "))
+}
+
 /// The type to cast text to so that nothing is cut off silently: an explicit cast to `varchar(5)`
 /// truncates, the assignment that follows a cast to `varchar` refuses. `bpchar` and `varbit` are the
 /// names of `character` and `bit` without their implied length of one.
@@ -80,6 +130,32 @@ mod tests {
         assert_eq!(literal("it's \\"), r"'it''s \'");
         assert_eq!(array(["a", r#"b"\"#, "c'd", ""]), r#"'{"a","b\"\\","c''d",""}'"#);
         assert_eq!(array([]), "'{}'");
+    }
+
+    #[test]
+    fn only_scalars_stand_in_keys_as_they_are() {
+        for plain in [
+            "integer",
+            "numeric(10,2)",
+            "timestamp(3) with time zone",
+            "time without time zone",
+            "\"char\"",
+            "interval(0)",
+        ] {
+            assert_eq!(key_element("c", plain), "c", "{plain}");
+        }
+        for nested in [
+            "integer[]",
+            "jsonb",
+            "public.pair",
+            "public.wait",
+            "tstzrange",
+            "pg_lsn",
+            "character(3)[]",
+            "public.\"text\"",
+        ] {
+            assert_eq!(key_element("c", nested), "c::text", "{nested}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The promise of [`Records`], kept: one line each.
 
 use super::Postgres;
+use crate::Hazard;
 use crate::error::Result;
 use crate::records::{
     BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Records, Size, Snapshot, State, SubjectFacts,
@@ -45,9 +46,10 @@ impl Records for Postgres {
         self.read_tied(subjects).await
     }
 
-    async fn hazards(&self) -> Result<Vec<String>> {
-        Postgres::hazards(self).await
+    async fn hazards(&self) -> Result<Vec<Hazard>> {
+        self.look_for_hazards().await
     }
+
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
         Postgres::missing_privileges(self).await
     }

@@ -63,9 +63,13 @@ impl Postgres {
     }
 
     pub(super) async fn dump_schema(&self) -> Result<String> {
-        let program = pg_dump().ok_or_else(|| Error::Setting {
-            what: "pg_dump was not found in PATH or below /usr/lib/postgresql: install PostgreSQL's client"
-                .to_owned(),
+        let sql = "SELECT current_setting('server_version_num')::integer / 10000";
+        let server: i32 = self.conn().await?.query_one("reading the version", sql, &[]).await?.get(0);
+        let program = pg_dump(server).ok_or_else(|| Error::Setting {
+            what: format!(
+                "no pg_dump of version {server} or newer was found below /usr/lib/postgresql or in PATH: \
+                 install PostgreSQL's client"
+            ),
         })?;
         // The password goes into the child's environment, never into its arguments.
         let output = Command::new(&program)
@@ -218,11 +222,13 @@ fn token(rest: &str) -> usize {
     }
 }
 
-/// `pg_dump` of the newest version found: PATH, then Debian's folders.
-fn pg_dump() -> Option<PathBuf> {
+/// `pg_dump` of the newest version found in Debian's folders, else PATH's. It refuses a server newer than
+/// itself, so an older one in those folders is passed over.
+fn pg_dump(server: i32) -> Option<PathBuf> {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<(u32, PathBuf)> = debian
+    let mut versions: Vec<(i32, PathBuf)> = debian
         .filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin/pg_dump"))))
+        .filter(|(version, _)| *version >= server)
         .collect();
     versions.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -73,14 +73,14 @@ impl<'a> Destination<'a> {
     }
 
     /// Explicit casts from text to each type without its modifier; the assignment then checks
-    /// lengths. An identity column that is not part of the key keeps what it was given first:
-    /// `GENERATED ALWAYS` lets nobody update it.
+    /// lengths. An identity column (`GENERATED ALWAYS`) that is not part of the key can't be updated: a row in
+    /// which it differs counts as one in the way, which is deleted and written anew.
     fn sql(&self) -> String {
         let names = |list: Vec<String>| list.join(", ");
         let all = names(self.columns.iter().map(|c| quote::ident(&c.name)).collect());
         let arrays = names((1..=self.columns.len()).map(|n| format!("${n}::text[]")).collect());
         let casts = self.columns.iter();
-        let casts = casts.map(|c| format!("{}::{}", quote::column("r", &c.name), quote::cast(&c.type_name)));
+        let casts = casts.map(|c| quote::parsed(&quote::column("r", &c.name), &c.type_name));
         let rest: Vec<&MovedColumn> =
             self.columns.iter().filter(|c| !self.key.contains(&c.name) && !c.identity).collect();
         let set = rest.iter().map(|c| format!("{0} = excluded.{0}", quote::ident(&c.name)));
@@ -90,7 +90,14 @@ impl<'a> Destination<'a> {
         } else {
             action.push_str(" WHERE ");
             action.push_str(&match &self.rule {
-                Rule::OfBatch { owned, .. } => format!("{owned} = ${}", self.columns.len() + 1),
+                Rule::OfBatch { owned, .. } => {
+                    let kept = self.columns.iter().filter(|c| !self.key.contains(&c.name) && c.identity);
+                    let kept = kept.map(|c| {
+                        let [old, new] = ["t0", "excluded"].map(|row| quote::column(row, &c.name));
+                        format!(" AND {old} IS NOT DISTINCT FROM {new}")
+                    });
+                    format!("{owned} = ${}{}", self.columns.len() + 1, kept.collect::<String>())
+                }
                 Rule::Changed => {
                     let old = names(rest.iter().map(|c| quote::column("t0", &c.name)).collect());
                     let new = names(rest.iter().map(|c| quote::column("excluded", &c.name)).collect());

@@ -46,7 +46,7 @@ impl Records for Sqlite {
         self.read_tied(subjects).await
     }
 
-    async fn hazards(&self) -> Result<Vec<String>> {
+    async fn hazards(&self) -> Result<Vec<crate::Hazard>> {
         // A file has no subscriptions, no row security, and nothing prepared that outlives its connection.
         Ok(Vec::new())
     }

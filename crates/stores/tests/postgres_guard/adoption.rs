@@ -128,7 +128,8 @@ async fn hazards_are_named() {
         .await
         .unwrap();
     admin.batch_execute("insert into pg_subscription_rel select oid, 'items'::regclass, 'i', null from pg_subscription where subname = 's'").await.unwrap();
-    let hazards = shop.records.hazards().await.unwrap();
+    let hazards: Vec<String> =
+        shop.records.hazards().await.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(hazards.len(), 3, "{hazards:#?}");
     assert!(hazards.iter().any(|h| h.starts_with("prepared transaction of role app")), "{hazards:#?}");
     assert!(

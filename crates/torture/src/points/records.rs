@@ -76,7 +76,7 @@ records! {
         catalogue() -> Catalogue;
         numbers() -> Vec<domicile_datamap::Numbers>;
         tied(subjects: &[SubjectId]) -> Vec<SubjectId>;
-        hazards() -> Vec<String>;
+        hazards() -> Vec<domicile_stores::Hazard>;
         missing_privileges() -> Vec<(String, String)>;
         status(deep: bool) -> GuardStatus;
         canonical(subjects: &[SubjectId]) -> Vec<SubjectId>;

@@ -7,7 +7,8 @@
 
 use super::path::{Hold, Path, hold, may_be_orphaned};
 use super::{admission, function_name, plpgsql, qualified, subject_column, table_literal, type_of};
-use crate::postgres::quote::{column, ident};
+use crate::postgres::paths;
+use crate::postgres::quote::{self, column, ident};
 use domicile_datamap::layout::{Layout, MappedTable, Owner};
 
 /// What is needed to write the functions of one table.
@@ -63,8 +64,11 @@ pub(super) fn commit_function(table: &MappedTable) -> String {
 }
 
 impl Writer<'_> {
-    /// Keys are compared as the text of JSON, which for these types depends on the session.
+    /// Keys are compared as the text of JSON, which for these types depends on the session. What a type made by
+    /// a user, an array or a range holds is not known here: then all are set.
     fn settings(&self) -> String {
+        let types: Vec<&str> = self.table.key.iter().map(|k| type_of(self.table, k)).collect();
+        let unknown = types.iter().any(|ty| !quote::is_scalar(ty));
         let mut all = Vec::new();
         for (needle, set) in [
             ("with time zone", "set timezone = 'UTC'"),
@@ -72,9 +76,10 @@ impl Writer<'_> {
             ("bytea", "set bytea_output = 'hex'"),
             ("double precision", "set extra_float_digits = 3"),
             ("real", "set extra_float_digits = 3"),
+            ("money", "set lc_monetary = 'C'"),
+            ("range", "set datestyle = 'ISO, YMD'"),
         ] {
-            let used = self.table.key.iter().any(|k| type_of(self.table, k).contains(needle));
-            if used && !all.contains(&set) {
+            if (unknown || types.iter().any(|ty| ty.contains(needle))) && !all.contains(&set) {
                 all.push(set);
             }
         }
@@ -82,8 +87,7 @@ impl Writer<'_> {
     }
 
     fn key(&self, row: &str) -> String {
-        let parts: Vec<_> = self.table.key.iter().map(|k| column(row, k)).collect();
-        format!("jsonb_build_array({})", parts.join(", "))
+        format!("jsonb_build_array({})", paths::key_elements(self.table, row).join(", "))
     }
 
     /// Records a key for a subject.

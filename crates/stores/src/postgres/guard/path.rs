@@ -6,21 +6,21 @@ use domicile_datamap::catalogue::FkAction;
 use domicile_datamap::layout::{Layout, MappedTable, Owner, TableIx};
 
 /// A table's way to its subject.
-pub(super) struct Path<'a> {
+pub(in crate::postgres) struct Path<'a> {
     layout: &'a Layout,
     /// This table's columns that lead on: the subject's own key, or the link to the first parent.
-    pub(super) own: Vec<&'a str>,
+    pub(in crate::postgres) own: Vec<&'a str>,
     /// The parents in order, each with (column before, its column); empty where `own` is the subject's key.
     hops: Vec<(TableIx, &'a [(String, String)])>,
     /// The column of the last parent that holds the subject's key.
     end: &'a str,
     /// A key on the way is DEFERRABLE: a row may be written before its parent.
-    pub(super) deferrable: bool,
+    pub(in crate::postgres) deferrable: bool,
 }
 
 impl<'a> Path<'a> {
     /// The way of a mapped table.
-    pub(super) fn of(layout: &'a Layout, table: &'a MappedTable) -> Self {
+    pub(in crate::postgres) fn of(layout: &'a Layout, table: &'a MappedTable) -> Self {
         let (mut hops, mut deferrable, mut at) = (Vec::new(), false, table);
         let end = loop {
             match &at.owner {
@@ -40,7 +40,7 @@ impl<'a> Path<'a> {
     }
 
     /// True where the subject is reached over parents.
-    pub(super) fn derived(&self) -> bool {
+    pub(in crate::postgres) fn derived(&self) -> bool {
         !self.hops.is_empty()
     }
 

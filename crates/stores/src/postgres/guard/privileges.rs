@@ -95,56 +95,6 @@ async fn on_table(conn: &Conn, table: &TableName, role: &str, mapped: bool) -> R
     Ok(all)
 }
 
-/// Types outside `pg_catalog` with an `=` of their own (citext): our functions run with a pinned
-/// search_path and would compare them by another one, so a key of such a type can't be guarded.
-pub(in crate::postgres) async fn foreign_equality(conn: &Conn, layout: &Layout) -> Result<Vec<String>> {
-    let sql = "select format_type(o.oprleft, null) from pg_operator o where o.oprname = '=' \
-         and o.oprleft = o.oprright and o.oprnamespace <> 'pg_catalog'::regnamespace";
-    let own: Vec<String> = conn.query("looking at types", sql, &[]).await?.iter().map(|r| r.get(0)).collect();
-    let mut all = Vec::new();
-    for table in &layout.tables {
-        let path = super::path::Path::of(layout, table);
-        let keys = table.key.iter().map(String::as_str).chain(path.own.iter().copied());
-        for column in keys {
-            let ty = super::type_of(table, column);
-            if own.iter().any(|o| o == ty) {
-                all.push(format!(
-                    "{}: key column {} has type {ty}, which the guard cannot compare",
-                    table.name,
-                    ident(column)
-                ));
-            }
-        }
-    }
-    all.sort();
-    all.dedup();
-    Ok(all)
-}
-
-/// A line for each.
-pub(in crate::postgres) async fn hazards(conn: &Conn, layout: &Layout) -> Result<Vec<String>> {
-    let tables: Vec<String> = names(layout).iter().map(qualified).collect();
-    let sql = "with t as (select to_regclass(x)::oid as oid, x from unnest($1::text[]) x) \
-         select 'prepared transaction of role ' || p.owner || ' since ' || p.prepared::date \
-           || ' may hold a subject''s lock over a restart: commit or roll it back' \
-           from pg_prepared_xacts p where p.database = current_database() \
-         union all select 'subscription ' || quote_ident(s.subname) || ' applies into ' || t.x \
-           || ': a refused row would stop the whole subscription' \
-           from pg_subscription_rel r join pg_subscription s on s.oid = r.srsubid join t on t.oid = r.srrelid \
-         union all select 'row security of ' || t.x || ' is forced on its owner: the guard would not see rows' \
-           || ' (ALTER TABLE ' || t.x || ' NO FORCE ROW LEVEL SECURITY)' \
-           from pg_class c join t on t.oid = c.oid where c.relrowsecurity and c.relforcerowsecurity \
-             and not (select rolbypassrls or rolsuper from pg_roles where rolname = session_user) \
-         union all select 'row security of ' || t.x || ' applies to us: the guard would not see rows' \
-           || ' (GRANT ' || c.relowner::regrole || ' TO ' || quote_ident(session_user) || ')' \
-           from pg_class c join t on t.oid = c.oid where c.relrowsecurity and not c.relforcerowsecurity \
-             and not pg_has_role(session_user, c.relowner, 'USAGE') \
-             and not (select rolbypassrls or rolsuper from pg_roles where rolname = session_user) \
-         order by 1";
-    let rows = conn.query("looking for hazards", sql, &[&tables]).await?;
-    Ok(rows.iter().map(|r| r.get(0)).collect())
-}
-
 /// Mapped tables and their leaves.
 pub(in crate::postgres) fn names(layout: &Layout) -> Vec<TableName> {
     layout.tables.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.leaves)).cloned().collect()
@@ -190,7 +140,8 @@ pub(in crate::postgres) async fn faults(conn: &Conn, layout: &Layout, role: &str
 }
 
 /// Describes every mapped table and leaf as one text: file node, columns, triggers with how they
-/// fire and who changed ours last (so that one switched off and on again shows), our function's text, inheritance, row security (finding 5). Parameter `$1`: names quoted.
+/// fire and who changed ours last (so that one switched off and on again shows), our function's text, inheritance,
+/// the partitions at all levels, row security (finding 5). Parameter `$1`: names quoted.
 pub(in crate::postgres) const FINGERPRINT: &str = "select x.name, coalesce(( \
      select concat_ws(E'\\n', \
        concat('file ', c.relfilenode, ' kind ', c.relkind, ' security ', c.relrowsecurity, c.relforcerowsecurity), \
@@ -205,6 +156,8 @@ pub(in crate::postgres) const FINGERPRINT: &str = "select x.name, coalesce(( \
          from pg_trigger g join pg_proc f on f.oid = g.tgfoid where g.tgrelid = c.oid), \
        (select string_agg(concat('parent ', i.inhparent::regclass, case when i.inhdetachpending then ' detaching' end), E'\\n' order by i.inhparent) \
          from pg_inherits i where i.inhrelid = c.oid), \
-       (select string_agg(concat('child ', i.inhrelid::regclass, case when i.inhdetachpending then ' detaching' end), E'\\n' order by i.inhrelid) \
-         from pg_inherits i where i.inhparent = c.oid)) \
+       (with recursive below(child, parent, detaching) as (select inhrelid, inhparent, inhdetachpending from pg_inherits where inhparent = c.oid \
+           union all select i.inhrelid, i.inhparent, i.inhdetachpending from pg_inherits i join below b on i.inhparent = b.child) \
+         select string_agg(concat('child ', b.child::regclass, ' of ', b.parent, case when b.detaching then ' detaching' end), E'\\n' order by b.child) \
+         from below b)) \
      from pg_class c where c.oid = to_regclass(x.name)), 'gone') from unnest($1::text[]) x(name)";

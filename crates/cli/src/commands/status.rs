@@ -84,10 +84,10 @@ async fn without_control_store(app: &App, away: &Failure, deep: bool) -> Result<
     let mut text = format!("service {}\n\n", service.name);
     let why = away.why.replace('\n', " ");
     let said = format!(
-        "can't be reached ({why}), so waves, workers and homes are not known now. Nobody's home changes meanwhile; \
+        "the control store can't be reached ({why}), so waves, workers and homes are not known now. Nobody's home changes meanwhile; \
          whoever is at home can write."
     );
-    text.push_str(&format!("{}\n\n", paper::wrapped("control store: ", &said)));
+    text.push_str(&format!("{}\n\n", paper::wrapped("", &said)));
     text.push_str(&regions_text(&regions, None, deep));
     text.push_str(&sealed_text(&regions, true));
     let json = json!({

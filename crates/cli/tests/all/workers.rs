@@ -306,7 +306,7 @@ fn the_control_store_fails_over_in_mid_wave() {
         shown = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         shown.contains("at us sealed: only the control store knows their home, and it is away")
     });
-    assert!(shown.contains("control store: can't be reached"), "{shown}");
+    assert!(shown.contains("the control store can't be reached"), "{shown}");
     std::thread::sleep(Duration::from_secs(3));
     standby.sql("postgres", "SELECT pg_promote()");
     for worker in workers {

@@ -164,10 +164,16 @@ fn fault(point: &str, way: Way, when: When, nth: u32) -> Fault {
     Fault { point: point.to_owned(), way, when, nth }
 }
 
-/// A swap that is made when its worker has long been told that it failed.
+/// A swap that is made when its worker has long been told that it failed; half of the time the worker can't fence
+/// again before that, so that nothing but its own settling stands in the late swap's way.
 fn late(dice: &mut Dice) -> Card {
     let nth = 1 + dice.roll(2) as u32;
-    faulty(Order::with(vec![fault("swap", Way::Late, When::NotDone, nth)]))
+    let mut faults = vec![fault("swap", Way::Late, When::NotDone, nth)];
+    if dice.chance(50) {
+        faults.extend((nth + 1..nth + 12).map(|n| fault("fence-begin", Way::Errs, When::NotDone, n)));
+        faults.reverse();
+    }
+    faulty(Order::with(faults))
 }
 
 /// Rows that get lost on their way into a copy: for verify to find.

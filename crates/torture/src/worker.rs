@@ -78,6 +78,7 @@ pub async fn run(
     let service = Site::read(site)?.service(Arc::new(Teller(began))).await?;
     say(&format!("opened {} ms", began.elapsed().as_millis()));
     let done = work(&service, verb, from, turns).await;
+    points::control::all_made().await;
     for (point, times) in points::passed() {
         say(&format!("passed {point} {times}"));
     }

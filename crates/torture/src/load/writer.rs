@@ -19,6 +19,8 @@ use tokio::sync::RwLock;
 
 /// Tries of one transaction before the writer does something else.
 const TRIES: u64 = 9;
+/// Most people go to the same country for so long, then to the next.
+const FASHION: Duration = Duration::from_secs(5);
 /// A person who has moved house stays at least so long.
 const STAYS: Duration = Duration::from_millis(900);
 
@@ -325,13 +327,22 @@ impl Writer {
         let settled = self.moved_house.get(&row.id).is_none_or(|at| at.elapsed() > STAYS);
         let moves = settled && self.dice.chance(60);
         if moves {
-            row.cells[0] = REGIONS[self.dice.roll(REGIONS.len() as u64) as usize].1.to_owned();
+            row.cells[0] = self.destination().to_owned();
         }
         let outcome = self.send(Transaction::new(row.id).update(&row), row.id, None).await;
         if moves && outcome == Outcome::Done {
             self.moved_house.insert(row.id, Instant::now());
         }
         self.remember(&outcome, &[row]);
+    }
+
+    /// For some seconds most people want to go to the same country, so that waves have several batches and rows
+    /// change owners between them.
+    fn destination(&mut self) -> &'static str {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let fashion = (now.as_secs() / FASHION.as_secs()) as usize % REGIONS.len();
+        let anywhere = self.dice.roll(REGIONS.len() as u64) as usize;
+        REGIONS[if self.dice.chance(70) { fashion } else { anywhere }].1
     }
 
     /// Two accounts of this writer's exchange a unique value.

@@ -6,10 +6,21 @@ use domicile_stores::control::{Control, ControlStore, Dialect, Rows, Statement};
 use domicile_stores::failpoints::durable;
 use domicile_stores::{Error, Result};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How late a late swap is: later than a fence's deadline, so that whoever settles it comes first.
-const LATE: Duration = Duration::from_millis(1500);
+const LATE: Duration = Duration::from_millis(900);
+
+/// Late swaps on their way: a server makes them whatever becomes of the worker, so it lives until they are made.
+static PENDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until every late swap is made.
+pub async fn all_made() {
+    while PENDING.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// A control store at whose writes something may happen.
 pub struct Pointed(pub Arc<ControlStore>);
@@ -28,9 +39,11 @@ impl Control for Pointed {
         let Some(point) = named(&statements) else { return self.0.run(statements).await };
         if point == "swap" && is_late(point) {
             let (store, name) = (self.0.clone(), self.name());
+            PENDING.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 tokio::time::sleep(LATE).await;
                 let _ = store.run(statements).await;
+                PENDING.fetch_sub(1, Ordering::SeqCst);
             });
             return Err(Error::Unreachable { store: name, why: "the answer is late".into() });
         }

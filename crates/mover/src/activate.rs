@@ -1,24 +1,23 @@
 //! Activate: `home` at the target, `away` at the source; writes go on at the new home.
 
-use crate::batch::{Batch, Side, Traveller, plain};
+use crate::batch::{Batch, Side, Traveller, ids, plain};
 use crate::cutover::CutOver;
 use crate::error::{At, Result};
+use crate::pace;
 use crate::progress::Event;
 use crate::record::Outcome;
 use crate::verify::Verified;
 use domicile_stores::records::{State, Transition};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The group is at home; `rest` still has to move.
 pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified> {
     if cut.moved.is_empty() {
         return Ok(cut.rest);
     }
-    // CRASH: before this commit the directory already names the target, where the subject is still
-    // `arriving`: refused at both homes until the route begins again and activates it.
-    batch.settle_states(Side::Target, &cut.moved, plain(&[State::Arriving], State::Home)).await?;
-    let pause = cut.started.map(|(started, _)| started.elapsed());
+    let pause = home_for_good(batch, &cut).await?;
     // Before the journal says so: a standby that takes the target's place must know that they are home.
     batch.target.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
     send_away(batch, &cut.moved).await?;
@@ -41,6 +40,30 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
         .observer
         .event(Event::Activated { subjects: cut.moved.len() as u64, pause: pause.unwrap_or_default() });
     Ok(cut.rest)
+}
+
+/// `home` at the target, and on the disk there before anybody says so. Returns the pause.
+///
+/// The pause ends with a commit that does not wait for the disk: the first write that is acknowledged flushes it,
+/// too. A crash may forget it as long as nobody has written, and a new connection would not notice: so the
+/// states are read again once the log is flushed.
+async fn home_for_good(batch: &Batch<'_>, cut: &CutOver) -> Result<Option<Duration>> {
+    let mut pause = None;
+    for round in 0..=batch.limits().tries {
+        pace::back_off(round).await;
+        // CRASH: before this commit the directory already names the target, where the subject is still
+        // `arriving`: refused at both homes until the route begins again and activates it.
+        batch.settle_states(Side::Target, &cut.moved, plain(&[State::Arriving], State::Home)).await?;
+        pause = pause.or(cut.started.map(|(started, _)| started.elapsed()));
+        batch.target.records.flush().await.at(batch.target)?;
+        let homes = batch.target.records.homes(&ids(&cut.moved)).await.at(batch.target)?;
+        if homes.iter().all(|h| h.state != State::Arriving) {
+            return Ok(pause);
+        }
+    }
+    let (store, what) = (batch.target.records.name(), "making subjects `home`".into());
+    let why = "the server crashed and forgot it, again and again".into();
+    Err(domicile_stores::Error::Again { store, what, why }).at(batch.target)
 }
 
 /// CRASH: a subject that stays `sealed` here is refused all the same, and is sent away when the

@@ -42,11 +42,11 @@ pub(crate) enum Attempt {
 }
 
 pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<Attempt> {
-    // The last catch-up must be short, so the long one comes before the fence.
-    let touched = catch_up::until_few(batch, &verified.travellers).await?;
-    soil(&mut verified, touched);
     let count = batch.limits().fence_subjects.min(verified.travellers.len());
     let group: Vec<_> = verified.travellers[..count].to_vec();
+    // The last catch-up must be short, so the long one comes before the fence.
+    let touched = catch_up::until_few(batch, &group).await?;
+    soil(&mut verified, touched);
     let (started, fenced_at) = (Instant::now(), Timestamp::now());
     let fenced = match two_steps(batch, &group).await {
         Ok(fenced) => fenced,

@@ -245,11 +245,14 @@ impl Transition<'_> {
     /// Whether a crash of the database may forget it: into or out of a state that ends by its deadline.
     /// The mark and the fence are trusted only as far as the next durable step finds them (the seal
     /// demands `fenced`, the fence demands `moving`), and whatever made that step durable made what stood
-    /// before it in the log durable, too. So their commits need not wait for the disk.
+    /// before it in the log durable, too. So their commits need not wait for the disk. `home` at the target
+    /// is made durable by the first write that is acknowledged there; before `away` is said at the source, the
+    /// mover asks for it ([`Records::flush`]).
     pub fn may_be_forgotten(&self) -> bool {
         let ends_by_itself = |s: &State| matches!(s, State::Marking | State::Fencing | State::Fenced);
         let stays_behind = !matches!(self.to, State::Sealed | State::Away | State::Arriving);
-        stays_behind && (ends_by_itself(&self.to) || self.from.iter().all(ends_by_itself))
+        let opens = self.from == [State::Arriving] && self.to == State::Home;
+        opens || stays_behind && (ends_by_itself(&self.to) || self.from.iter().all(ends_by_itself))
     }
 }
 
@@ -379,6 +382,9 @@ pub trait Records: Send + Sync {
     /// File node, columns, triggers and inheritance of every mapped table and leaf, as one text a
     /// table: compared between mark and fence (finding 5).
     async fn fingerprint(&self) -> Result<BTreeMap<String, String>>;
+    /// Returns when everything that was committed before the call is on the disk, also what did not wait
+    /// for it (see [`Transition::may_be_forgotten`]).
+    async fn flush(&self) -> Result<()>;
     /// Waits until the standbys named in the store's settings have flushed all that was committed
     /// before the call. Returns their names; empty: none is listed.
     async fn wait_for_standbys(&self, limit: Duration) -> Result<Vec<String>>;

@@ -35,7 +35,7 @@ pub enum Broken {
     SealNotDurable,
     /// The target's commits of rows do not wait for the disk.
     CopyNotDurable,
-    /// The commit that makes a subject `home` at the target does not wait for the disk.
+    /// Nobody waits until `home` at the target is on the disk before `away` is said at the source.
     ActivateNotDurable,
     /// The swap does not wait for the listed standbys.
     NoStandbyWait,

@@ -200,6 +200,7 @@ pub enum At {
     Settle,
     BackToMoving,
     ActivateTarget,
+    FlushTarget,
     ActivateSource,
     SaveMoved,
     PutBack,

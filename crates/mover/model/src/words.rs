@@ -107,6 +107,7 @@ fn stage(w: &Worker) -> String {
         At::BackToMoving => format!("puts {} back to moving", people(w.back)),
         At::ActivateTarget if w.moved == 0 => format!("activates {group} at the target"),
         At::ActivateTarget => format!("activates {} at the target", people(w.moved)),
+        At::FlushTarget => "flushes the target's log and looks who is home there".into(),
         At::ActivateSource => format!("sends {} away at the source", people(w.moved)),
         At::SaveMoved => "saves the record".into(),
         At::PutBack if w.aborts => format!("gives up {going}"),

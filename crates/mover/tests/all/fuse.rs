@@ -199,6 +199,7 @@ pass! {
     drop_homes(lease: &Lease, subjects: &[SubjectId], state: State) -> u64;
     forget(lease: &Lease, entries: &[i64]) -> ();
     fingerprint() -> BTreeMap<String, String>;
+    flush() -> ();
     wait_for_standbys(limit: Duration) -> Vec<String>;
     erase_some(lease: &Lease, subjects: &[(SubjectId, u64)], limit: u32) -> BTreeMap<TableIx, u64>;
     scrub() -> String;

@@ -189,6 +189,10 @@ impl Records for Postgres {
         Postgres::fingerprint(self).await
     }
 
+    async fn flush(&self) -> Result<()> {
+        self.flush_log().await
+    }
+
     async fn wait_for_standbys(&self, limit: Duration) -> Result<Vec<String>> {
         self.wait_until_flushed(limit).await
     }

@@ -26,6 +26,14 @@ impl Postgres {
         Ok(row.get(0))
     }
 
+    /// A commit of its own, since a server flushes up to the commit that waits: a message in the log is the
+    /// least that can be committed.
+    pub(super) async fn flush_log(&self) -> Result<()> {
+        let sql = "SELECT pg_logical_emit_message(true, 'domicile', '')::text";
+        self.conn().await?.query_one("flushing the log", sql, &[]).await?;
+        Ok(())
+    }
+
     /// Waits until every standby named in the URL (`standbys=a,b`, their `application_name`) has
     /// flushed all WAL written before the call. Reading their positions needs `pg_monitor`.
     pub(super) async fn wait_until_flushed(&self, limit: Duration) -> Result<Vec<String>> {

@@ -191,6 +191,11 @@ impl Records for Sqlite {
         Sqlite::fingerprint(self).await
     }
 
+    /// Every commit waits for the disk.
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// A file has no standby.
     async fn wait_for_standbys(&self, _limit: Duration) -> Result<Vec<String>> {
         Ok(Vec::new())

@@ -113,6 +113,7 @@ records! {
         "arrive" arrive(lease: &Lease, subjects: &[(SubjectId, u64)]) -> ();
         "erase-homes" drop_homes(lease: &Lease, subjects: &[SubjectId], state: State) -> u64;
         "erase-rows" erase_some(lease: &Lease, subjects: &[(SubjectId, u64)], limit: u32) -> BTreeMap<TableIx, u64>;
+        "flush" flush() -> ();
         "scrub" scrub() -> String;
     }
 }

@@ -171,7 +171,19 @@ impl Model {
             }
         });
         self.saw(Event::Activated);
-        w.at = if early { self.before_swap() } else { At::ActivateSource };
+        w.at = match self.broken {
+            _ if early => self.before_swap(),
+            Some(Broken::ActivateNotDurable) => At::ActivateSource,
+            _ => At::FlushTarget,
+        };
+        Some(())
+    }
+
+    /// `home_for_good`: the target's log is flushed, and then looked at whether a crash had forgotten them.
+    pub(super) fn flush_target(&self, s: &mut State, w: &mut Worker) -> Taken {
+        s.store[TARGET].commit(Commit::Durable, |_| {});
+        let forgotten = each(w.moved).any(|who| s.db(TARGET).home[who] == Home::Arriving);
+        w.at = if forgotten { At::ActivateTarget } else { At::ActivateSource };
         Some(())
     }
 

@@ -46,9 +46,9 @@ impl Model {
         match at {
             At::PutBack | At::MarkBegin | At::MarkWait | At::MarkUndo | At::RoundForget => true,
             At::FenceBegin | At::FenceWait | At::FenceUndo | At::Unequal | At::SealLate => true,
+            At::ActivateTarget => true,
             At::Seal => self.broken == Some(Broken::SealNotDurable),
             At::CopyWrite | At::RoundWrite => self.broken == Some(Broken::CopyNotDurable),
-            At::ActivateTarget => self.broken == Some(Broken::ActivateNotDurable),
             _ => false,
         }
     }
@@ -85,6 +85,7 @@ impl Model {
             At::Settle => self.settle(s, w),
             At::BackToMoving => self.back_to_moving(s, w),
             At::ActivateTarget => self.activate_target(s, w, way),
+            At::FlushTarget => self.flush_target(s, w),
             At::ActivateSource => self.activate_source(s, w),
             At::SaveMoved => self.save_moved(s, w),
             At::PutBack => self.put_back(s, w, way),
@@ -137,7 +138,7 @@ impl Model {
         match w.at {
             At::Idle | At::TakeSource | At::TakeTarget | At::ReadDirectory | At::ReadSource => None,
             At::Settle | At::Swap | At::Check | At::CopyWrite | At::RoundWrite | At::Standbys => None,
-            At::EraseStandbys | At::EraseCheck => None,
+            At::FlushTarget | At::EraseStandbys | At::EraseCheck => None,
             At::PutBack if w.aborts && !self.mended(Weakness::AbortWithoutLease) => None,
             At::RoundRead => (state.db(SOURCE).changed & w.entries_wanted() != 0).then_some(TARGET),
             at => Some(place(at)),
@@ -203,7 +204,7 @@ impl Model {
 fn place(at: At) -> usize {
     match at {
         At::Arrive | At::CopyRead | At::CopyWrite | At::RoundWrite => TARGET,
-        At::ActivateTarget | At::LeaveClear | At::LeaveDrop => TARGET,
+        At::ActivateTarget | At::FlushTarget | At::LeaveClear | At::LeaveDrop => TARGET,
         _ => SOURCE,
     }
 }

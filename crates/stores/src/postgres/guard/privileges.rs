@@ -145,13 +145,12 @@ pub(in crate::postgres) async fn faults(conn: &Conn, layout: &Layout, role: &str
 pub(in crate::postgres) const FINGERPRINT: &str = "select x.name, coalesce(( \
      select concat_ws(E'\\n', \
        concat('file ', c.relfilenode, ' kind ', c.relkind, ' security ', c.relrowsecurity, c.relforcerowsecurity), \
-       (select string_agg(concat('column ', a.attnum, ' ', quote_ident(a.attname), ' ', format_type(a.atttypid, a.atttypmod), \
-           case when a.attnotnull then ' not null' end, case when a.attisdropped then ' dropped' end, \
-           ' ', a.attgenerated, a.attidentity), E'\\n' order by a.attnum) \
+       (select string_agg(concat_ws(' ', 'column', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attisdropped, \
+           a.attgenerated, a.attidentity), E'\\n' order by a.attnum) \
          from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), \
-       (select string_agg(concat('trigger ', g.tgenabled, ' ', case when g.tgname like '00_domicile%' then g.xmin end, ' ', \
-           case when g.tgisinternal then concat(g.tgname, ' ', g.tgtype, ' ', g.tgfoid::regproc) else pg_get_triggerdef(g.oid) end, \
-           ' ', case when f.pronamespace = to_regnamespace('domicile') then concat(md5(f.prosrc), f.prosecdef, f.proconfig, f.proowner) end), \
+       (select string_agg(concat_ws(' ', 'trigger', g.tgenabled, g.tgname, case when g.tgname like '00_domicile%' then g.xmin end, \
+           g.tgfoid, g.tgtype, g.tgattr, g.tgargs, g.tgqual, g.tgdeferrable, g.tginitdeferred, g.tgoldtable, g.tgnewtable, \
+           case when f.pronamespace = to_regnamespace('domicile') then concat(md5(f.prosrc), f.prosecdef, f.proconfig, f.proowner) end), \
            E'\\n' order by g.tgname) \
          from pg_trigger g join pg_proc f on f.oid = g.tgfoid where g.tgrelid = c.oid), \
        (select string_agg(concat('parent ', i.inhparent::regclass, case when i.inhdetachpending then ' detaching' end), E'\\n' order by i.inhparent) \

@@ -40,7 +40,8 @@ impl Postgres {
     ) -> Result<BTreeMap<TableIx, u64>> {
         let known = self.erasing().remove(&lease.batch).filter(|e| e.subjects == subjects);
         let mut conn = self.conn().await?;
-        begin_with_lease(&mut conn, lease).await?;
+        let found = self.found(&conn).await?;
+        begin_with_lease(&mut conn, lease, found).await?;
         let ids: Vec<&str> = subjects.iter().map(|(s, _)| s.0.as_str()).collect();
         self.check_away(&conn, &ids, subjects).await?;
         let mut erased = BTreeMap::new();
@@ -164,16 +165,16 @@ pub(super) async fn delete_keys(
     let mut places = Vec::new();
     for (ix, keys) in &asked {
         let way = Way::to_owner(layout, *ix);
-        let mut mine =
-            [paths::key_in(&layout.tables[*ix], "t0", "$1"), paths::owner_is_any(layout, &way, "$2")];
+        let mut mine = paths::owner_is_any(layout, &way, "$2");
         if Bug::DeleteOthers.is_planted() {
-            mine[1] = "$2::text[] IS NOT NULL".to_owned();
+            mine = "$2::text[] IS NOT NULL".to_owned();
         }
         for unlink in unlink_keys(layout, *ix) {
             calls.push((unlink, params(&[keys, &ids])));
         }
         places.push((*ix, calls.len()));
-        calls.push((counted(&way.delete(None, &mine)), params(&[keys, &ids])));
+        let delete = way.delete_keys(&layout.tables[*ix], "$1", &[mine]);
+        calls.push((counted(&delete), params(&[keys, &ids])));
     }
     let answers = conn.query_all("deleting rows", &calls).await?;
     let deleted = places.into_iter().map(|(ix, place)| (ix, count(&answers[place][0], 0)));

@@ -9,6 +9,17 @@ use super::quote;
 use crate::error::Result;
 use domicile_datamap::layout::Owner;
 
+impl Found {
+    /// Further settings of a transaction that finds rows by subject or key, for the text of its `BEGIN`: every step
+    /// is a look-up, and the other joins read whole tables for it, or a subject's every row.
+    pub(super) fn settings(self) -> &'static str {
+        match self {
+            Self::DownThePath => "; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+            Self::ByPlanner => "",
+        }
+    }
+}
+
 impl Postgres {
     /// How rows are found here; where an index is absent (`check` names it) going down the paths would read
     /// a table again for every parent.

@@ -135,9 +135,9 @@ impl Way {
     /// The same for the rows of `keys` (an expression of type `text[]`, JSON arrays): each row once, or
     /// once for each spelling of its key, which is then `k.j`.
     ///
-    /// Rows are found by their keys and then asked for their owner, whatever the planner thinks of it
-    /// (LATERAL with OFFSET 0): it may take a subject's rows for few, and reading all of them would make
-    /// the pause grow with the subject.
+    /// Rows are found by their keys, then their parents, and then asked for their owner, whatever the planner
+    /// thinks of it (LATERAL with OFFSET 0): it may take a subject's rows for few, and reading all of them would
+    /// make the pause grow with the subject.
     pub(super) fn select_keys(
         &self,
         table: &MappedTable,
@@ -160,9 +160,27 @@ impl Way {
             format!("(SELECT {columns} {} FROM unnest({keys}::text[]) AS k(j)) AS k", parts.join(", "));
         let rows =
             format!("LATERAL (SELECT t0.* FROM {} WHERE {} OFFSET 0) AS t0", self.head, found.join(" AND "));
-        let tables: Vec<&str> =
-            [keys.as_str(), &rows].into_iter().chain(self.parents.iter().map(String::as_str)).collect();
-        format!("FROM {} WHERE {}", tables.join(", "), self.all(conditions))
+        let mut tables = vec![keys, rows];
+        for (hop, (table, on)) in self.parents.iter().zip(&self.on).enumerate() {
+            let (hop, on) = (hop + 1, on.join(" AND "));
+            tables.push(format!("LATERAL (SELECT t{hop}.* FROM {table} WHERE {on} OFFSET 0) AS t{hop}"));
+        }
+        let all = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+        format!("FROM {} WHERE {all}", tables.join(", "))
+    }
+
+    /// `DELETE` of the rows of `keys`, each found as [`Way::select_keys`] finds it.
+    pub(super) fn delete_keys(&self, table: &MappedTable, keys: &str, conditions: &[String]) -> String {
+        let own: Vec<_> = table.key.iter().map(|k| quote::column("t0", k)).collect();
+        let found: Vec<_> = own.iter().enumerate().map(|(n, k)| format!("{k} AS p{n}")).collect();
+        let same: Vec<_> = own.iter().enumerate().map(|(n, k)| format!("{k} = d.p{n}")).collect();
+        format!(
+            "DELETE FROM {} USING (SELECT {} {} OFFSET 0) AS d WHERE {}",
+            self.head,
+            found.join(", "),
+            self.select_keys(table, keys, Spelt::Once, conditions),
+            same.join(" AND ")
+        )
     }
 
     /// The same with another way's tables and joins.

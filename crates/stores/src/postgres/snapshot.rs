@@ -31,8 +31,11 @@ impl Postgres {
         let mut conn = self.conn().await?;
         let found = self.found(&conn).await?;
         // The instant is that of the first query, not of BEGIN. Sorting hashes wants memory.
-        conn.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'; SELECT 1")
-            .await?;
+        conn.begin(&format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'{}; SELECT 1",
+            found.settings()
+        ))
+        .await?;
         Ok(Transaction { conn, layout: self.layout.clone(), found, batch: String::new() })
     }
 }

@@ -3,7 +3,7 @@
 //! READ COMMITTED, foreign keys on, deferrable constraints deferred. Nothing here needs more than the
 //! documented GRANTs; the replica-role fast path is left out.
 
-use super::paths::{self, Way};
+use super::paths::{self, Found, Way};
 use super::pool::Conn;
 use super::snapshot::{Call, Transaction, count, params, texts};
 use super::{Postgres, erase, quote, upsert};
@@ -23,7 +23,7 @@ impl Postgres {
     pub(super) async fn open_writing(&self, lease: &Lease) -> Result<Transaction> {
         let mut conn = self.conn().await?;
         let found = self.found(&conn).await?;
-        begin_with_lease(&mut conn, lease).await?;
+        begin_with_lease(&mut conn, lease, found).await?;
         Ok(Transaction { conn, layout: self.layout.clone(), found, batch: lease.batch.clone() })
     }
 }
@@ -32,14 +32,13 @@ impl Postgres {
 ///
 /// INVARIANT: whoever takes the lease over bumps the token, then waits for this transaction's end (or
 /// ends its backend); whoever begins after the bump finds another token and writes nothing.
-pub(super) async fn begin_with_lease(conn: &mut Conn, lease: &Lease) -> Result<()> {
+pub(super) async fn begin_with_lease(conn: &mut Conn, lease: &Lease, found: Found) -> Result<()> {
     let sql = "SELECT 1 FROM domicile.lease WHERE batch = $1 AND token = $2 FOR KEY SHARE";
     conn.prepared("reading the lease", sql).await?;
     conn.mark_in_transaction();
-    let begun = conn.batch(
-        "beginning a transaction",
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED",
-    );
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED";
+    let begin = format!("{begin}{}", found.settings());
+    let begun = conn.batch("beginning a transaction", &begin);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&lease.batch, &lease.token];
     let token = conn.query_opt("reading the lease", sql, &params);
     let (begun, token) = future::join(begun, token).await;

@@ -7,7 +7,7 @@
 //! statement whose client went away (ATTACKS A1, reproduction D1).
 
 use crate::homes::{advance_feed, check_name, hash_value, lock_feed, select_homes};
-use crate::read::{Columns, tuples};
+use crate::read::{Columns, firsts, tuples};
 use crate::{CHUNK, Directory, Error, Repeat, Result, SubjectHash};
 use domicile_stores::control::{Rows, Statement, Value};
 use domicile_stores::planted::Bug;
@@ -78,16 +78,34 @@ impl Directory {
             "UPDATE directory_home SET region = $2, epoch = directory_home.epoch + 1, attempt = 0, \
              changed_seq = (SELECT head + 1 FROM directory_feed WHERE service = $1) \
              FROM (VALUES {}) AS v \
-             WHERE directory_home.service = $1 AND directory_home.subject = v.column1 \
-             AND directory_home.region = v.column2 AND directory_home.epoch = v.column3 \
+             WHERE directory_home.service = $1 AND directory_home.subject IN ({}) \
+             AND directory_home.subject = v.column1 AND directory_home.region = v.column2 AND directory_home.epoch = v.column3 \
              AND directory_home.attempt = v.column4 \
              RETURNING subject",
-            tuples(3, swaps.len(), 4)
+            tuples(3, swaps.len(), 4),
+            firsts(3, swaps.len(), 4)
         );
         let mut params = vec![service.into(), to.into()];
         for swap in swaps {
             params.push(hash_value(&self.hash(service, &swap.subject)));
             params.push(swap.from.as_str().into());
+            params.extend([number(swap.epoch)?, number(swap.attempt)?]);
+        }
+        Ok(Statement::new(sql, params))
+    }
+
+    /// From now on a swap that has not landed never will.
+    fn cancel_statement(&self, service: &str, swaps: &[Swap]) -> Result<Statement> {
+        let sql = format!(
+            "UPDATE directory_home SET attempt = directory_home.attempt + 1 FROM (VALUES {}) AS v \
+             WHERE directory_home.service = $1 AND directory_home.subject IN ({}) \
+             AND directory_home.subject = v.column1 AND directory_home.epoch = v.column2 AND directory_home.attempt = v.column3",
+            tuples(2, swaps.len(), 3),
+            firsts(2, swaps.len(), 3)
+        );
+        let mut params = vec![service.into()];
+        for swap in swaps {
+            params.push(hash_value(&self.hash(service, &swap.subject)));
             params.extend([number(swap.epoch)?, number(swap.attempt)?]);
         }
         Ok(Statement::new(sql, params))
@@ -119,18 +137,8 @@ impl Directory {
 
     async fn settle_chunk(&self, service: &str, swaps: &[Swap], to: &str) -> Result<Vec<Settled>> {
         let hashes: Vec<SubjectHash> = swaps.iter().map(|s| self.hash(service, &s.subject)).collect();
-        let cancel = format!(
-            "UPDATE directory_home SET attempt = directory_home.attempt + 1 FROM (VALUES {}) AS v \
-             WHERE directory_home.service = $1 AND directory_home.subject = v.column1 \
-             AND directory_home.epoch = v.column2 AND directory_home.attempt = v.column3",
-            tuples(2, swaps.len(), 3)
-        );
-        let mut params = vec![service.into()];
-        for (swap, hash) in swaps.iter().zip(&hashes) {
-            params.extend([hash_value(hash), number(swap.epoch)?, number(swap.attempt)?]);
-        }
         let statements =
-            vec![lock_feed(service), Statement::new(cancel, params), select_homes(service, &hashes)];
+            vec![lock_feed(service), self.cancel_statement(service, swaps)?, select_homes(service, &hashes)];
         // CRASH: done or not; done twice, the second finds the attempt grown and says the same.
         let planted = Bug::SettleByRead.is_planted();
         let answers = if planted {
@@ -163,4 +171,35 @@ impl Directory {
 
 fn number(n: u64) -> Result<Value> {
     i64::try_from(n).map(Value::Int).map_err(|_| Error::Argument(format!("{n} is no epoch or attempt")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DirectoryKey;
+    use domicile_stores::control::{Control, ControlStore};
+
+    /// A swap that reads all homes of the service makes every pause grow with everybody who lives somewhere.
+    #[tokio::test]
+    async fn a_swap_looks_its_subjects_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.unwrap();
+        let directory = Directory::open(store.clone(), DirectoryKey::generate().unwrap());
+        directory.migrate().await.unwrap();
+        let subjects: Vec<SubjectId> = (0..500).map(|n| SubjectId(n.to_string())).collect();
+        directory.register("shop", "old", &subjects).await.unwrap();
+        let swap = |s: &SubjectId| Swap { subject: s.clone(), from: "old".into(), epoch: 1, attempt: 0 };
+        let swaps: Vec<Swap> = subjects[..10].iter().map(swap).collect();
+        for statement in [
+            directory.swap_statement("shop", &swaps, "new").unwrap(),
+            directory.cancel_statement("shop", &swaps).unwrap(),
+        ] {
+            let plan = Statement::new(format!("EXPLAIN QUERY PLAN {}", statement.sql), statement.params);
+            let steps = store.run(vec![plan]).await.unwrap().remove(0).rows;
+            let steps: Vec<String> = steps.iter().map(|row| format!("{:?}", row.last())).collect();
+            let looked_up = |s: &String| s.contains("SEARCH directory_home") && s.contains("subject=?");
+            assert!(steps.iter().any(looked_up), "{steps:#?}");
+            assert!(!steps.iter().any(|s| s.contains("SCAN directory_home")), "{steps:#?}");
+        }
+    }
 }

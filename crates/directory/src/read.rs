@@ -74,13 +74,22 @@ pub(crate) fn tuples(first: usize, rows: usize, width: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
+/// `$a, $d, ...`: the first of each of those rows.
+///
+/// Named in the condition beside a join with the rows: SQLite has no notion of how few they are, and joins by reading
+/// every home of the service for each of them.
+pub(crate) fn firsts(first: usize, rows: usize, width: usize) -> String {
+    (0..rows).map(|i| format!("${}", first + i * width)).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{numbers, tuples};
+    use super::{firsts, numbers, tuples};
 
     #[test]
     fn parameters_are_numbered_on() {
         assert_eq!(numbers(3, 2), "$3, $4");
         assert_eq!(tuples(2, 2, 3), "($2, $3, $4), ($5, $6, $7)");
+        assert_eq!(firsts(2, 2, 3), "$2, $5");
     }
 }

@@ -17,12 +17,12 @@ async fn planned(service: &Arc<Service>) -> Plan {
     plan::stored(service, &ask()).await.unwrap()
 }
 
-/// A worker that is in the middle of the wave, for two seconds, when this returns.
+/// A worker that is in the middle of the wave, for five seconds (a turn is renewed within two), when this returns.
 async fn worker(world: &World, plan: &Plan) -> Worker {
     let (at_it, mut is_there) = tokio::sync::mpsc::unbounded_channel();
     let slow = service_that(world, "verify", move || {
         let _ = at_it.send(());
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(5));
     })
     .await;
     let plan = plan.clone();

@@ -18,7 +18,7 @@ create table shop.order_2020_rest partition of shop.order_2020 default;
 create table public.line (order_id integer, placed date, n integer, note varchar(20), old text, primary key (order_id, placed, n),
   foreign key (order_id, placed) references shop."order" (id, placed) on delete restrict);
 alter table public.line drop column old;
-create unlogged table public.scratch (a integer primary key);
+create unlogged table public.scratch (a integer primary key generated always as identity);
 create sequence shop.shared increment by 3;
 create table public.ticket (id bigint primary key default nextval('shop.shared'), boss bigint references public.ticket on delete set null);
 create function public.noop() returns trigger language plpgsql as 'begin return null; end';
@@ -57,6 +57,8 @@ async fn everything_in_it() {
     leaf(table("shop.order_2020_one"), table("shop.order_2020"));
     line(table("public.line"));
     assert_eq!(table("public.scratch").kind, TableKind::Unlogged);
+    let always = table("public.scratch").column("a").unwrap();
+    assert!(always.identity && !always.has_default);
     let ticket = table("public.ticket");
     assert_eq!(ticket.sequences, [("id".to_owned(), "shop.shared".to_owned(), 3)]);
     assert_eq!(ticket.foreign_keys[0].on_delete, FkAction::SetNull);
@@ -85,7 +87,9 @@ fn order(table: &Table) {
     let twice = table.column("twice").unwrap();
     assert!(twice.generated && !twice.has_default);
     assert_eq!(table.column("total").unwrap().type_name, "numeric(10,2)");
-    assert!(table.column("id").unwrap().identity);
+    // BY DEFAULT may be updated: a column with a default, no more.
+    let by_default = table.column("id").unwrap();
+    assert!(by_default.has_default && !by_default.identity);
     assert_eq!(table.sequences, [("id".to_owned(), "shop.order_id_seq".to_owned(), 5)]);
     let key = &table.foreign_keys[0];
     assert_eq!(key.references, TableName::new("shop", "customer"));

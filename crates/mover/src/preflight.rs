@@ -8,11 +8,15 @@ use domicile_stores::records::{GuardStatus, Mode};
 pub async fn preflight(service: &Service, from: &Region, to: &Region) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for region in [from, to] {
-        for (what, grant) in region.records.missing_privileges().await.at(region)? {
+        let lacking = region.records.missing_privileges().await.at(region)?;
+        // Without them the look for hazards would only be refused.
+        if lacking.is_empty() {
+            let hazards = region.records.hazards().await.at(region)?;
+            problems.extend(hazards.into_iter().map(|hazard| format!("{}: {hazard}", region.id)));
+        }
+        for (what, grant) in lacking {
             problems.push(format!("{}: no privilege for {what}; run: {grant}", region.id));
         }
-        let hazards = region.records.hazards().await.at(region)?;
-        problems.extend(hazards.into_iter().map(|hazard| format!("{}: {hazard}", region.id)));
         let status = region.records.status(false).await.at(region)?;
         problems.extend(guard_problems(service, region, &status));
         let catalogue = region.records.catalogue().await.at(region)?;

@@ -236,12 +236,16 @@ async fn check_store(all: &mut Findings, area: &str, mapped: &Mapped<'_>, seen: 
     let Some(region) = all.of(area, mapped.open(seen.region).await) else { return };
     let records = &region.records;
     let of_store = |e| failure::of_store(area, &e);
-    for (what, grant) in
-        all.of(area, records.missing_privileges().await.map_err(of_store)).unwrap_or_default()
-    {
+    let lacking = all.of(area, records.missing_privileges().await.map_err(of_store)).unwrap_or_default();
+    // Without them the look for hazards would only be refused.
+    let hazards = match lacking.is_empty() {
+        true => all.of(area, records.hazards().await.map_err(of_store)).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    for (what, grant) in lacking {
         all.wrong(area, "store-denied", format!("no privilege for {what}"), grant);
     }
-    for hazard in all.of(area, records.hazards().await.map_err(of_store)).unwrap_or_default() {
+    for hazard in hazards {
         let (area, code, why) = (area.to_owned(), hazard.code, Some(hazard.why.to_owned()));
         all.0.push(Finding { area, what: hazard.what, fix: Some(hazard.fix), code, works_but: None, why });
     }

@@ -9,6 +9,7 @@ use crate::catch_up;
 use crate::error::{At, Error, Result};
 use crate::objects::Bound;
 use crate::progress::Event;
+use crate::recheck::recheck;
 use crate::record::LeftCode;
 use crate::verify::{self, Verified, soil};
 use crate::{leave, pace, tied};
@@ -47,6 +48,7 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
     // The last catch-up must be short, so the long one comes before the fence.
     let touched = catch_up::until_few(batch, &group).await?;
     soil(&mut verified, touched);
+    recheck(batch, &mut verified, &group).await?;
     let (started, fenced_at) = (Instant::now(), Timestamp::now());
     let fenced = match two_steps(batch, &group).await {
         Ok(fenced) => fenced,

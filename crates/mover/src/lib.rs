@@ -29,6 +29,7 @@ pub mod plan;
 mod preflight;
 mod prints;
 pub mod progress;
+mod recheck;
 mod record;
 mod report;
 mod route;

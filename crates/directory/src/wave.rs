@@ -185,7 +185,7 @@ impl Directory {
             "INSERT INTO directory_wave (id, number, service, plan_hash, source, target, predicate, counts, \
              note, state, ended, asked, created_ms, updated_ms, holder, token, expires_ms) \
              SELECT 'w' || CAST(m.waves + 1 AS TEXT), m.waves + 1, $1, $2, $3, $4, $5, $6, $7, 'open', 0, 0, \
-             {now}, {now}, NULL, 0, 0 FROM directory_meta m \
+             c.now, c.now, NULL, 0, 0 FROM directory_meta m, (SELECT {now} AS now) AS c \
              WHERE NOT EXISTS (SELECT 1 FROM directory_wave WHERE {found})"
         );
         let count = "UPDATE directory_meta SET waves = waves + 1 \

@@ -170,6 +170,10 @@ impl Way {
     }
 
     /// `DELETE` of the rows of `keys`, each found as [`Way::select_keys`] finds it.
+    ///
+    /// INVARIANT: owners are asked at the statement's snapshot and not again for a row that it had to wait for. So
+    /// nobody else may give the row of a batch to another subject in place: another batch deletes it first
+    /// (`push_aside`), and the application can't write it.
     pub(super) fn delete_keys(&self, table: &MappedTable, keys: &str, conditions: &[String]) -> String {
         let own: Vec<_> = table.key.iter().map(|k| quote::column("t0", k)).collect();
         let found: Vec<_> = own.iter().enumerate().map(|(n, k)| format!("{k} AS p{n}")).collect();

@@ -60,10 +60,12 @@ pub struct MoveArgs {
 }
 
 pub(super) const WORKER: &str = "\
-Works on the waves of all services, or of --service, beside any number of other workers, on this machine or
-others: all need the same configuration and keys, and a control store they all reach (PostgreSQL, or one SQLite
-file on one machine). One worker drives a wave, the others take batches that nobody has in hand; when one dies,
-the others go on with what it left. Ctrl-C or SIGTERM stops at the next safe point.
+Works on the waves of all services, or of --service, beside any number of
+other workers, on this machine or others: all need the same configuration
+and keys, and a control store they all reach (PostgreSQL, or one SQLite file
+on one machine). One worker drives a wave, the others take batches that
+nobody has in hand; when one dies, the others go on with what it left.
+Ctrl-C or SIGTERM stops at the next safe point.
 
 Examples:
   domicile worker

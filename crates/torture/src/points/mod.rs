@@ -56,7 +56,7 @@ const fn point(name: &'static str, place: Place, writes: &'static str, needs: Ne
 }
 
 /// All of them, in the order in which a move passes them.
-pub const POINTS: [Point; 43] = [
+pub const POINTS: [Point; 44] = [
     point("list-extend", Place::Source, "a plan's list of subjects", Needs::Move),
     point("wave-open", Place::Control, "a wave", Needs::Move),
     point("turn-take", Place::Control, "whose turn it is to drive a wave", Needs::Move),
@@ -91,6 +91,7 @@ pub const POINTS: [Point; 43] = [
     point("settle", Place::Control, "that a swap which has not landed never will", Needs::LostSwap),
     point("unseal", Place::Source, "sealed -> moving", Needs::FailedSwap),
     point("activate", Place::Target, "arriving -> home", Needs::Move),
+    point("flush", Place::Target, "that home there is on the disk", Needs::Move),
     point("away", Place::Source, "sealed -> away", Needs::Move),
     point("receipts-publish", Place::Receipts, "a wave's file of receipts", Needs::Move),
     point("claim-give-back", Place::Control, "that a worker is done with a batch", Needs::Move),

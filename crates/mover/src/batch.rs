@@ -11,6 +11,7 @@ use crate::prints::Prints;
 use crate::record::{LeftCode, Outcome, Reached, Record};
 use crate::service::{Region, Service};
 use domicile_stores::records::{Key, KeySet, Lease, SubjectId, Transition};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -67,6 +68,8 @@ pub(crate) struct Batch<'a> {
     pub record: Mutex<Record>,
     /// Objects copied so far.
     pub objects: Mutex<Carried>,
+    /// Subjects for which a change was recorded in this run: those whose pause somebody may notice.
+    pub written: Mutex<HashSet<SubjectId>>,
     /// Why the run it belongs to stops, and whether it is still in this worker's hand.
     stop: (Option<&'a Halt>, Option<&'a Hold>),
 }
@@ -103,6 +106,7 @@ impl<'a> Batch<'a> {
             target_incarnation,
             record: Mutex::new(record),
             objects: Mutex::new(objects),
+            written: Mutex::default(),
             stop: (None, None),
         })
     }
@@ -220,13 +224,13 @@ impl<'a> Batch<'a> {
 
 /// Those of the travellers whose subject is in `subjects`.
 pub(crate) fn only(travellers: &[Traveller], subjects: &[SubjectId]) -> Vec<Traveller> {
-    let wanted: std::collections::HashSet<_> = subjects.iter().collect();
+    let wanted: HashSet<_> = subjects.iter().collect();
     travellers.iter().filter(|t| wanted.contains(&t.subject)).cloned().collect()
 }
 
 /// Those of the travellers that are not in `others`.
 pub(crate) fn without(travellers: &[Traveller], others: &[Traveller]) -> Vec<Traveller> {
-    let gone: std::collections::HashSet<_> = others.iter().map(|t| &t.subject).collect();
+    let gone: HashSet<_> = others.iter().map(|t| &t.subject).collect();
     travellers.iter().filter(|t| !gone.contains(&t.subject)).cloned().collect()
 }
 

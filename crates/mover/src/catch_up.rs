@@ -76,6 +76,7 @@ pub(crate) async fn round(
     if changes.is_empty() {
         return Ok(Round::applied(0, KeySet::new()));
     }
+    batch.written.lock().await.extend(changes.iter().map(|c| c.subject.clone()));
     if Bug::ForgetFirst.is_planted() {
         let entries: Vec<i64> = changes.iter().map(|c| c.id).collect();
         batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;

@@ -181,6 +181,37 @@ async fn the_guard_speaks_before_the_foreign_key() {
     assert!(hint.contains("directory"), "{hint}");
 }
 
+/// D2 in statements of many rows, and where another parent than the path's is missing: a stale route gets RS001,
+/// which sends it home, and not 23503. Catches: a guard that fires once the statement's foreign keys are checked.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_speaks_first_in_statements_of_many_rows() {
+    let shop = Shop::standard().await;
+    let (app, mover) = (shop.app().await, shop.raw_mover().await);
+    shop.put(1, "w", "null").await;
+    shop.put(2, "f", "interval '1 hour'").await;
+    mover.batch_execute("delete from users where id = 1").await.unwrap();
+    mover
+        .batch_execute("set role shop_owner; alter table items add column giver bigint references users")
+        .await
+        .unwrap();
+    for sql in [
+        "insert into orders values (100, 1)",
+        "insert into orders values (100, 3), (101, 1)",
+        "insert into orders select n, case n when 150 then 1 else 3 end from generate_series(100, 200) n",
+        "update orders set user_id = 1 where id = 3",
+        "insert into events values (100, 1, '2021-02-02')",
+        "insert into events_2 values (100, 1, '2021-02-02')",
+        // The way to the subject is there, another parent is not.
+        "insert into items values (100, 2, 1, 4711)",
+        "insert into items values (100, 2, 1, 4711), (101, 3, 1, 3)",
+        "update items set giver = 4711 where id = 2",
+    ] {
+        assert_eq!(run(&app, sql).await, "RS001", "{sql}");
+    }
+    // Where the subject may be written, it is the foreign key's to say.
+    assert_eq!(run(&app, "insert into items values (100, 3, 1, 4711)").await, "23503");
+}
+
 /// A6. Catches: BEFORE triggers, which see values that are not final and rows never inserted.
 #[tokio::test(flavor = "multi_thread")]
 async fn values_are_final() {

@@ -17,6 +17,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// How long a worker stays with a wave.
@@ -92,6 +93,7 @@ pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64
         done: 0,
         first: Ok(()),
         told: false,
+        places: Arc::new(Semaphore::new(run.service.limits.batches_in_flight.div_ceil(2))),
     };
     loop {
         let more = if shift.first.is_ok() { shift.fill().await } else { Ok(More::Nothing) };
@@ -137,6 +139,9 @@ struct Shift<'r> {
     first: Result<()>,
     /// It was said that the wave is paused.
     told: bool,
+    /// Places for the long work, copying and comparing: half as many as batches in flight. So others wait for the
+    /// disk under their fences meanwhile, and no fence has more long work beside it than that.
+    places: Arc<Semaphore>,
 }
 
 impl Shift<'_> {
@@ -184,8 +189,9 @@ impl Shift<'_> {
             },
         };
         self.in_hand.insert(id.clone());
+        let places = self.places.clone();
         self.in_flight.push(tokio::spawn(async move {
-            let result = run_batch(&run, &id, hold.as_ref()).await;
+            let result = run_batch(&run, &id, hold.as_ref(), &places).await;
             let token = hold.as_ref().map_or(0, Hold::token);
             if let Some(hold) = hold {
                 hold.give_back().await;
@@ -272,11 +278,11 @@ pub(crate) async fn in_hand(run: &Run, id: &str) -> Result<Hold> {
 
 /// Runs one batch; what has to be tried again, or lost its connection, begins again at [`route::run`] from
 /// the record as the journal has it then.
-async fn run_batch(run: &Run, id: &str, hold: Option<&Hold>) -> Result<()> {
+async fn run_batch(run: &Run, id: &str, hold: Option<&Hold>, places: &Semaphore) -> Result<()> {
     let mut round = 0;
     loop {
         run.check_stop()?;
-        let error = match attempt(run, id, hold).await {
+        let error = match attempt(run, id, hold, places).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -305,7 +311,7 @@ async fn run_batch(run: &Run, id: &str, hold: Option<&Hold>) -> Result<()> {
     }
 }
 
-async fn attempt(run: &Run, id: &str, hold: Option<&Hold>) -> Result<()> {
+async fn attempt(run: &Run, id: &str, hold: Option<&Hold>, places: &Semaphore) -> Result<()> {
     if let Some(hold) = hold {
         // One that overslept between taking the batch in hand and here must not put another one out.
         hold.confirm().await?;
@@ -315,6 +321,6 @@ async fn attempt(run: &Run, id: &str, hold: Option<&Hold>) -> Result<()> {
     if batch.record.lock().await.reached >= Reached::Activated {
         return Ok(());
     }
-    route::run(&batch, run.until).await?;
+    route::run(&batch, run.until, places).await?;
     if run.until == Until::Verified { route::abort(&batch).await } else { Ok(()) }
 }

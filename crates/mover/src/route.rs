@@ -17,6 +17,7 @@ use crate::record::{LeftCode, Outcome, Reached};
 use crate::verify::{Verified, verify};
 use domicile_stores::records::{HomeRow, State, SubjectId};
 use std::collections::BTreeMap;
+use tokio::sync::Semaphore;
 
 /// Where a batch stands.
 enum Stage {
@@ -38,13 +39,14 @@ pub(crate) enum Until {
     Verified,
 }
 
-/// Runs a batch from wherever it stands.
-pub(crate) async fn run(batch: &Batch<'_>, until: Until) -> Result<()> {
+/// Runs a batch from wherever it stands. Who copies or compares takes one of the `places` meanwhile.
+pub(crate) async fn run(batch: &Batch<'_>, until: Until, places: &Semaphore) -> Result<()> {
     let mut stage = begin(batch).await?;
     loop {
         batch.service.observer.event(Event::Stage { batch: batch.id.clone(), stage: stage.name() });
         stage = match stage {
             Stage::Planned(planned) => {
+                let _place = places.acquire().await;
                 batch.check_stop()?;
                 Stage::Copied(copy(batch, planned).await?)
             }
@@ -52,7 +54,10 @@ pub(crate) async fn run(batch: &Batch<'_>, until: Until) -> Result<()> {
                 batch.check_stop()?;
                 Stage::CaughtUp(catch_up(batch, copied).await?)
             }
-            Stage::CaughtUp(caught_up) => Stage::Verified(verify(batch, caught_up).await?),
+            Stage::CaughtUp(caught_up) => {
+                let _place = places.acquire().await;
+                Stage::Verified(verify(batch, caught_up).await?)
+            }
             Stage::Verified(_) if until == Until::Verified => return Ok(()),
             Stage::Verified(verified) if verified.travellers.is_empty() => Stage::Activated,
             Stage::Verified(verified) => {

@@ -98,6 +98,33 @@ async fn marking_is_a_state_of_its_own_and_waits() {
     assert_eq!(shop.changed().await, ["1 public.orders [100]"]);
 }
 
+/// Catches: those whom nobody writes fenced only after the writers of another were waited for, or in one
+/// transaction with it, so that their rows stay locked for as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_written_is_fenced_while_a_writer_is_waited_for() {
+    let shop = Arc::new(Shop::standard().await);
+    let (lease, writer, other) = (shop.lease().await, shop.app().await, shop.app().await);
+    shop.mark(&lease, &[1, 2, 3]).await;
+    let generation = shop.home(3).await.generation;
+    writer.batch_execute("begin; update items set qty = 7 where id = 1").await.unwrap();
+    shop.step1(&lease, &[1, 2, 3], &[State::Moving], State::Fencing).await;
+    let step2 = tokio::spawn({
+        let (shop, lease) = (shop.clone(), lease.clone());
+        async move { shop.step2(&lease, &[1, 2, 3], State::Fencing, State::Fenced).await }
+    });
+    shop.wait_blocked("usename = 'mover'", &|| step2.is_finished()).await;
+    assert_eq!(shop.home(1).await.state, State::Fencing);
+    for subject in [2, 3] {
+        assert_eq!(shop.home(subject).await.state, State::Fenced, "{subject}");
+    }
+    assert_eq!(shop.home(3).await.generation, generation + 1, "older snapshots are shut out of it, too");
+    assert_eq!(run(&other, "insert into orders values (100, 3)").await, "RS001");
+    writer.batch_execute("commit").await.unwrap();
+    let mut fenced = step2.await.unwrap();
+    fenced.sort();
+    assert_eq!(fenced, ids(&[1, 2, 3]));
+}
+
 /// A straggler leaves the batch; the others are fenced by the same call, and the connection's own
 /// limit is as it was. Catches: one transaction for the batch, lock_timeout as the limit.
 #[tokio::test(flavor = "multi_thread")]

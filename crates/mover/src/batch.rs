@@ -208,6 +208,26 @@ impl<'a> Batch<'a> {
         Ok(only(travellers, &changed.at(self.source)?))
     }
 
+    /// The listed standbys of the target have what was done there, and it is the server at which the batch began: before the
+    /// journal says for good that somebody is home there, or that nothing of somebody is.
+    pub async fn target_keeps(&self) -> Result<()> {
+        self.target.records.wait_for_standbys(self.limits().standby_wait).await.at(self.target)?;
+        self.same_server(Side::Target).await
+    }
+
+    /// No standby has taken the region's place since the batch began.
+    pub async fn same_server(&self, side: Side) -> Result<()> {
+        let (region, was) = match side {
+            Side::Source => (self.source, &self.source_incarnation),
+            Side::Target => (self.target, &self.target_incarnation),
+        };
+        if region.records.incarnation().await.at(region)? == *was {
+            return Ok(());
+        }
+        let why = "another server has taken its place in the middle of the batch, which begins again".into();
+        Err(domicile_stores::Error::Unreachable { store: region.records.name(), why }).at(region)
+    }
+
     /// Notes that these subjects left the batch.
     pub async fn note_left(&self, travellers: &[Traveller], code: LeftCode, why: &str) {
         let mut record = self.record.lock().await;

@@ -217,15 +217,10 @@ impl<'a> Batch<'a> {
 
     /// No standby has taken the region's place since the batch began.
     pub async fn same_server(&self, side: Side) -> Result<()> {
-        let (region, was) = match side {
-            Side::Source => (self.source, &self.source_incarnation),
-            Side::Target => (self.target, &self.target_incarnation),
-        };
-        if region.records.incarnation().await.at(region)? == *was {
-            return Ok(());
+        match side {
+            Side::Source => same_server(self.source, &self.source_incarnation).await,
+            Side::Target => same_server(self.target, &self.target_incarnation).await,
         }
-        let why = "another server has taken its place in the middle of the batch, which begins again".into();
-        Err(domicile_stores::Error::Unreachable { store: region.records.name(), why }).at(region)
     }
 
     /// Notes that these subjects left the batch.
@@ -236,6 +231,15 @@ impl<'a> Batch<'a> {
                 Outcome::Left { code, why: why.to_owned() };
         }
     }
+}
+
+/// The region is the server that it was: one that takes its place may have forgotten what was done (ATTACKS A10).
+pub(crate) async fn same_server(region: &Region, was: &str) -> Result<()> {
+    if region.records.incarnation().await.at(region)? == was {
+        return Ok(());
+    }
+    let why = "another server has taken its place in the middle; what was begun begins again".into();
+    Err(domicile_stores::Error::Unreachable { store: region.records.name(), why }).at(region)
 }
 
 /// Those of the travellers whose subject is in `subjects`.

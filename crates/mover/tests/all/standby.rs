@@ -3,6 +3,7 @@
 
 use crate::trouble::{At, planned};
 use crate::world::{Ground, World, with_roles};
+use domicile_mover::progress::{Event, Observer};
 use domicile_mover::wave::{self, Options};
 use domicile_mover::{Error, Service};
 use domicile_stores::Records;
@@ -150,4 +151,37 @@ async fn a_lease_does_not_outlive_the_server_that_gave_it() {
     after.forget(&again, &[]).await.unwrap();
     after.close_batch(&again).await.unwrap();
     after.close_batch(&again).await.unwrap();
+}
+
+/// Stops the standby when a batch is erased.
+struct AtErased(Arc<Cluster>);
+
+impl Observer for AtErased {
+    fn event(&self, event: Event) {
+        if matches!(event, Event::Erased { .. }) {
+            tokio::task::block_in_place(|| self.0.crash());
+        }
+    }
+}
+
+/// A standby that takes over would bring the rows back to where they may not be, and nobody would look again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erase_is_said_only_when_the_standby_has_it() {
+    let (world, _primary, standby) = with_standby().await;
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
+    wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap();
+    drop(service);
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_millis(500)).await;
+    let mut service = Arc::into_inner(service).unwrap();
+    service.observer = Arc::new(AtErased(standby.clone()));
+    let error = wave::erase_wave(&Arc::new(service), "w1").await.unwrap_err();
+    assert!(error.to_string().contains("alpha"), "{error}");
+    let state = world.service().await.directory.wave("w1").await.unwrap().unwrap().state;
+    assert_eq!(state.to_string(), "moved");
+    standby.up();
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
+    let (_, report) = wave::erase_wave(&service, "w1").await.unwrap();
+    assert!(report.receipts.is_some());
+    let rows = standby.sql(&world.database("old"), "SELECT count(*) FROM accounts WHERE country = 'IN'");
+    assert_eq!(rows, "0", "the standby has none of them either");
 }

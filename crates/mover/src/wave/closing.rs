@@ -68,8 +68,9 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
 }
 
 /// A standby that takes the region's place does not bring back what was removed: rows, before anybody says that they
-/// are erased, and the journal, which names subjects. Where this fails, erase has to be asked for again.
-async fn for_good(service: &Service, region: &Region, server: &str) -> Result<()> {
+/// are erased, states of a move that is over, and the journal, which names subjects. Where this fails, the command has
+/// to be given again.
+pub(super) async fn for_good(service: &Service, region: &Region, server: &str) -> Result<()> {
     region.records.wait_for_standbys(service.limits.standby_wait).await.at(region)?;
     same_server(region, server).await
 }

@@ -19,7 +19,7 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
     }
     let pause = home_for_good(batch, &cut).await?;
     // Before the journal says so: a standby that takes the target's place must know that they are home.
-    batch.target.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
+    batch.target_keeps().await?;
     send_away(batch, &cut.moved).await?;
     let carried = batch.objects.lock().await;
     let mut record = batch.record.lock().await;

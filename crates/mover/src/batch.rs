@@ -212,6 +212,21 @@ impl<'a> Batch<'a> {
         Ok(only(travellers, &changed.at(self.source)?))
     }
 
+    /// The listed standbys of the target have what was done there, and it is the server at which the batch began: before the
+    /// journal says for good that somebody is home there, or that nothing of somebody is.
+    pub async fn target_keeps(&self) -> Result<()> {
+        self.target.records.wait_for_standbys(self.limits().standby_wait).await.at(self.target)?;
+        self.same_server(Side::Target).await
+    }
+
+    /// No standby has taken the region's place since the batch began.
+    pub async fn same_server(&self, side: Side) -> Result<()> {
+        match side {
+            Side::Source => same_server(self.source, &self.source_incarnation).await,
+            Side::Target => same_server(self.target, &self.target_incarnation).await,
+        }
+    }
+
     /// Notes that these subjects left the batch.
     pub async fn note_left(&self, travellers: &[Traveller], code: LeftCode, why: &str) {
         let mut record = self.record.lock().await;
@@ -220,6 +235,15 @@ impl<'a> Batch<'a> {
                 Outcome::Left { code, why: why.to_owned() };
         }
     }
+}
+
+/// The region is the server that it was: one that takes its place may have forgotten what was done (ATTACKS A10).
+pub(crate) async fn same_server(region: &Region, was: &str) -> Result<()> {
+    if region.records.incarnation().await.at(region)? == was {
+        return Ok(());
+    }
+    let why = "another server has taken its place in the middle; what was begun begins again".into();
+    Err(domicile_stores::Error::Unreachable { store: region.records.name(), why }).at(region)
 }
 
 /// Those of the travellers whose subject is in `subjects`.

@@ -8,7 +8,6 @@ use crate::batch::{Batch, Side, Traveller, only, plain, without};
 use crate::error::{At, Error, Result};
 use crate::fence::{self, Fenced};
 use crate::pace;
-use crate::service::Region;
 use crate::verify::Verified;
 use domicile_directory::{Settled, Swap};
 use domicile_stores::planted::Bug;
@@ -57,17 +56,8 @@ async fn outlives_a_fail_over(batch: &Batch<'_>) -> Result<()> {
         tokio::join!(source.records.wait_for_standbys(limit), target.records.wait_for_standbys(limit));
     sealed.at(source)?;
     copied.at(target)?;
-    let (here, there) = tokio::join!(source.records.incarnation(), target.records.incarnation());
-    same_server(source, &here.at(source)?, &batch.source_incarnation)?;
-    same_server(target, &there.at(target)?, &batch.target_incarnation)
-}
-
-fn same_server(region: &Region, is: &str, was: &str) -> Result<()> {
-    if is == was {
-        return Ok(());
-    }
-    let why = "another server has taken its place in the middle of the batch, which begins again".into();
-    Err(domicile_stores::Error::Unreachable { store: region.records.name(), why }).at(region)
+    let (here, there) = tokio::join!(batch.same_server(Side::Source), batch.same_server(Side::Target));
+    here.and(there)
 }
 
 /// Swaps, settles what is unknown, and lets those that did not move be written again. Returns

@@ -26,6 +26,9 @@ pub(crate) async fn go_back(
     }
     let subjects = ids(travellers);
     clear_copies(batch, &subjects).await?;
+    // A standby that takes the target's place must not bring a copy back: neither ours, nor one that somebody before us
+    // cleared and did not live to wait for.
+    batch.target_keeps().await?;
     objects::withdraw(batch, &subjects).await?;
     batch.settle_states(Side::Source, travellers, plain(&OPEN, State::Home)).await?;
     said(batch, travellers, code, why).await
@@ -45,10 +48,7 @@ async fn clear_copies(batch: &Batch<'_>, subjects: &[SubjectId]) -> Result<()> {
     let mut writing = target.begin(&batch.target_lease).await.at(batch.target)?;
     writing.clear(&copied).await.at(batch.target)?;
     writing.drop_arriving(&copied).await.at(batch.target)?;
-    writing.commit().await.at(batch.target)?;
-    // Before the journal says that they stay: a standby that takes the target's place must not bring a copy back.
-    target.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
-    Ok(())
+    writing.commit().await.at(batch.target)
 }
 
 async fn said(batch: &Batch<'_>, travellers: &[Traveller], code: LeftCode, why: &str) -> Result<()> {

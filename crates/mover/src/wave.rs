@@ -237,6 +237,7 @@ async fn drive_with_turn(mut run: Run, note: &WaveNote, resumed: bool, turn: &Tu
     if !problems.is_empty() {
         return Err(Error::Preflight(problems));
     }
+    let server = from.records.incarnation().await.at(from)?;
     let note = &with_standbys(service, from, note).await?;
     // `--first` of this run is kept, so that resume does not go on beyond it.
     let kept = serde_json::to_value(note).map_err(json)?;
@@ -258,6 +259,8 @@ async fn drive_with_turn(mut run: Run, note: &WaveNote, resumed: bool, turn: &Tu
     });
     let skipped = members::open_batches(service, from, wave, note).await?;
     move_all(&Arc::new(run)).await?;
+    // Who stayed is home: a standby that takes over must not have them in the middle of a move that is over.
+    closing::for_good(service, from, &server).await?;
     let mut report = WaveReport::gather(service, from, wave, note, started.elapsed()).await?;
     report.skipped = skipped;
     report.rows_before = before.map_or(0, |report| report.size().rows);

@@ -158,8 +158,21 @@ pub struct Size {
 pub struct Lease {
     /// The batch, e.g. `w7/12`.
     pub batch: String,
-    /// Grows by one at each takeover.
+    /// Drawn at each takeover. It does not count: a server that takes the place of another may know an older lease, and
+    /// a number after that one would be given twice.
     pub token: i64,
+}
+
+impl Lease {
+    /// A token that nobody has: of 63 random bits.
+    pub(crate) fn draw(store: &str) -> Result<i64> {
+        let drawn = getrandom::u64().map_err(|e| crate::Error::Failed {
+            store: store.to_owned(),
+            what: "drawing a lease's token".to_owned(),
+            why: e.to_string(),
+        })?;
+        Ok((drawn >> 1) as i64)
+    }
 }
 
 /// One recorded change.
@@ -339,8 +352,9 @@ pub trait Records: Send + Sync {
     async fn members(&self, wave: &str, subjects: &[SubjectId]) -> Result<Vec<SubjectId>>;
     /// How many subjects are in batches of the wave. Reads no record.
     async fn count_members(&self, wave: &str) -> Result<u64>;
-    /// Takes the lease of a batch here: bumps its token, ends the backend of the holder before us
-    /// (recorded pid and start; PostgreSQL), records ours.
+    /// Takes the lease of a batch here: draws its token anew and ends the transactions of the holder before us that are in
+    /// the way (PostgreSQL). It holds at this server alone: one that takes its place knows less (see [`Records::incarnation`]),
+    /// and says that the server is another, as if the connection had broken.
     async fn take_lease(&self, batch: &str) -> Result<Lease>;
     /// Forgets a batch, its members and its lease: after erase and evidence, or after abort.
     async fn close_batch(&self, lease: &Lease) -> Result<()>;

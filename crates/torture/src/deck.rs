@@ -9,14 +9,17 @@ use crate::worker::Verb;
 use domicile_stores::failpoints::When;
 use std::time::Duration;
 
+/// Kills at random times in one shift.
+const KILLS: usize = 8;
+
 /// One shift's trouble.
 #[derive(Debug, Clone)]
 pub enum Card {
     /// A worker with these orders, after one with the others where there is one.
     /// One that stops is replaced by `relief`, and goes on so long after that began, or when it has ended.
     Faults { before: Option<Order>, order: Order, relief: Verb, thaw: Option<Duration> },
-    /// A worker is killed so long after its start.
-    Kill(Duration),
+    /// Workers one after the other, each killed so long after its start; the next one finds what it left.
+    Kills(Vec<Duration>),
     /// A database stops so long after a worker's start, and is gone for so long.
     Crash { place: &'static str, after: Duration, gone: Duration },
 }
@@ -73,7 +76,7 @@ impl Deck {
         let writes = cards.len();
         for n in 0..writes {
             match n % 4 {
-                0 => cards.push(Card::Kill(Duration::from_millis(100 + self.dice.roll(1100)))),
+                0 => cards.push(self.kills(KILLS, 100, 1100)),
                 1 => cards.extend(self.crash()),
                 2 => cards.push(late(&mut self.dice)),
                 _ if n % 8 == 3 => cards.push(loses()),
@@ -105,7 +108,7 @@ impl Deck {
             cards.push(self.card(point, Way::Errs, When::Done, 1));
         }
         for _ in 0..3 {
-            cards.push(Card::Kill(Duration::from_millis(150 + self.dice.roll(700))));
+            cards.push(self.kills(1, 150, 700));
             cards.extend(self.crash());
         }
         for name in ["seal", "copy-commit", "catch-up-commit"] {
@@ -145,6 +148,10 @@ impl Deck {
         let relief = if self.dice.chance(60) { Verb::Help } else { Verb::Move };
         let thaw = self.dice.chance(50).then(|| Duration::from_millis(400 + self.dice.roll(1800)));
         Card::Faults { before, order, relief, thaw }
+    }
+
+    fn kills(&mut self, times: usize, from_ms: u64, more_ms: u64) -> Card {
+        Card::Kills((0..times).map(|_| Duration::from_millis(from_ms + self.dice.roll(more_ms))).collect())
     }
 
     fn crash(&mut self) -> Option<Card> {

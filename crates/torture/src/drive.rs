@@ -179,11 +179,10 @@ impl Drive {
                 }
                 self.in_trouble(order, *relief, *thaw).await?
             }
-            Card::Kill(after) => {
-                let worker = self.start(&Order { turns: 2, ..Order::plain() })?;
-                tokio::time::sleep(*after).await;
-                self.tally().random_kills += u32::from(worker.signal(Signal::KILL));
-                self.ended(worker, SHIFT_MAX).await;
+            Card::Kills(times) => {
+                for after in times {
+                    self.kill(*after).await?;
+                }
                 true
             }
             Card::Crash { place, after, gone } => {
@@ -234,6 +233,15 @@ impl Drive {
         let text = fault.to_string();
         let key = text.rsplit_once(':').map_or(text.as_str(), |(key, _)| key);
         self.tally().struck.get(key).copied().unwrap_or(0)
+    }
+
+    /// A worker is killed wherever it is by then.
+    async fn kill(&self, after: Duration) -> Fallible<()> {
+        let worker = self.start(&Order { turns: 2, ..Order::plain() })?;
+        tokio::time::sleep(after).await;
+        self.tally().random_kills += u32::from(worker.signal(Signal::KILL));
+        self.ended(worker, SHIFT_MAX).await;
+        Ok(())
     }
 
     /// `pg_ctl stop -m immediate`, and up again.

@@ -89,7 +89,7 @@ impl Tally {
         ));
         line(format!("pause, ms: {}", quantiles(&self.pauses_us)));
         line(format!(
-            "killed: {kills} times at a write, {} times at random; {} too slow and killed",
+            "workers killed (SIGKILL): {kills} times at a write, {} at random times under load; {} too slow and killed",
             self.random_kills, self.overdue
         ));
         let crashes: Vec<_> = self.crashes.iter().map(|(place, n)| format!("{place} {n}")).collect();

@@ -53,11 +53,29 @@ pub enum Broken {
     FailOverUnnoticed,
     /// Nobody waits for the target's standbys, neither before the swap nor before the erase.
     TargetNotFlushed,
+    /// Who has taken both leases does not look at the one at the source again: a worker that froze between the two has the
+    /// newest lease at the target alone, and an abort empties the target under the one that came after it.
+    AbortWithoutLease,
+    /// A token is the one before plus one. A fail-over may forget a lease, and then its number is given again: two workers hold
+    /// it, and none is turned away.
+    TokenCounts,
+    /// A lease that the server knows holds also where another server gave it: its holder writes down what that one has forgotten.
+    LeaseOutlivesServer,
+    /// Nobody looks whether the target is still the server that the batch began at: one that has taken its place passes
+    /// the wait for its standbys without the rows.
+    TargetFailOverUnnoticed,
+    /// What the journal says of the target, that somebody is `home` there or that it was emptied of somebody, is written down
+    /// before the target's standbys have it.
+    TargetForgets,
+    /// They are waited for, and nobody looks whether the target is another server by then.
+    KeptByAnother,
+    /// They are waited for only by who emptied the target, not by who finds it empty after that one died.
+    ClearedBefore,
 }
 
 impl Broken {
     /// All, in the order of the table.
-    pub const ALL: [Broken; 24] = [
+    pub const ALL: [Broken; 31] = [
         Broken::FenceAfterLastCatchUp,
         Broken::CutoverBeforeVerify,
         Broken::NoToken,
@@ -82,35 +100,12 @@ impl Broken {
         Broken::CopiedForEver,
         Broken::FailOverUnnoticed,
         Broken::TargetNotFlushed,
-    ];
-}
-
-/// Weaknesses of the code as it is, found by this model. The runs of the table explore the code with each
-/// mended; a run with one of them shows its path. When the code is mended, the entry is a
-/// [`Broken`] from then on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Weakness {
-    /// `give_up` asks nothing of the lease at the source before it empties the target, where its lease may be the
-    /// newest while the batch has another holder at the source, who is about to swap. Mended: it looks first.
-    AbortWithoutLease,
-    /// A lease is a token alone. A fail-over may forget one, and then it is given again: two workers hold the same,
-    /// and none is turned away; and until the swap a worker works on at the server that has taken the place of its own.
-    /// Mended: every statement under a lease looks for the server that gave it, too.
-    LeaseOutlivesServer,
-    /// Nobody looks whether the target is still the server that the batch began at: one that has taken its place passes
-    /// the wait for its standbys without the rows. Mended: looked at as the source is.
-    TargetFailOverUnnoticed,
-    /// What the journal says of the target, that somebody is `home` there or that it was emptied of somebody, a
-    /// fail-over there may forget. Mended: the target's standbys are waited for before it is written down.
-    TargetForgets,
-}
-
-impl Weakness {
-    /// All.
-    pub const ALL: [Weakness; 4] = [
-        Weakness::AbortWithoutLease,
-        Weakness::LeaseOutlivesServer,
-        Weakness::TargetFailOverUnnoticed,
-        Weakness::TargetForgets,
+        Broken::AbortWithoutLease,
+        Broken::TokenCounts,
+        Broken::LeaseOutlivesServer,
+        Broken::TargetFailOverUnnoticed,
+        Broken::TargetForgets,
+        Broken::KeptByAnother,
+        Broken::ClearedBefore,
     ];
 }

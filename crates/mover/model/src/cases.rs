@@ -1,6 +1,6 @@
 //! Which scope shows what is broken, and by which property it is caught.
 
-use crate::broken::{Broken, Weakness};
+use crate::broken::Broken;
 use crate::properties as p;
 use crate::scope::{self, Scope};
 
@@ -40,20 +40,17 @@ pub fn of_broken(broken: Broken) -> (Scope, &'static str) {
         Broken::CopiedForEver => (scope::WORKERS, p::NO_DIFFERENCE),
         Broken::FailOverUnnoticed => (scope::FROZEN, p::NOTHING_LOST),
         Broken::TargetNotFlushed => (scope::NEW_HOME, p::NOTHING_LOST),
+        Broken::AbortWithoutLease => (ABORT_OF_BEN, p::NOTHING_LOST),
+        Broken::TokenCounts => (scope::FROZEN, p::NOTHING_LOST),
+        Broken::LeaseOutlivesServer => (scope::FAIL_OVER, p::STAYS_AT_HOME),
+        Broken::TargetFailOverUnnoticed => (scope::NEW_HOME, p::NOTHING_LOST),
+        Broken::TargetForgets => (scope::NEW_HOME, p::MOVED_IS_SETTLED),
+        Broken::KeptByAnother => (scope::NEW_HOME, p::MOVED_IS_SETTLED),
+        Broken::ClearedBefore => (scope::NEW_HOME, p::TARGET_IS_EMPTY),
     }
 }
 
 /// What else is broken in that run.
 pub fn also(broken: Broken) -> Option<Broken> {
     (broken == Broken::CutoverBeforeVerify).then_some(Broken::CopiedForEver)
-}
-
-/// The same for the code as it is.
-pub fn of_weakness(weakness: Weakness) -> (Scope, &'static str) {
-    match weakness {
-        Weakness::AbortWithoutLease => (ABORT_OF_BEN, p::NOTHING_LOST),
-        Weakness::LeaseOutlivesServer => (scope::FROZEN, p::NOTHING_LOST),
-        Weakness::TargetFailOverUnnoticed => (scope::NEW_HOME, p::NOTHING_LOST),
-        Weakness::TargetForgets => (scope::NEW_HOME, p::MOVED_IS_SETTLED),
-    }
 }

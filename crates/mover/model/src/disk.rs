@@ -99,9 +99,9 @@ pub fn fail_over(state: &State, at: usize) -> Option<State> {
     let written = store.now.written;
     store.now = store.standby.take()?;
     store.disk = None;
+    store.server += 1;
     forgive(&mut next, at, written);
     cut(&mut next, at);
-    next.workers.iter_mut().filter(|w| w.at != At::Idle).for_each(|w| w.stale[at] = true);
     Some(next)
 }
 

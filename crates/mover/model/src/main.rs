@@ -1,11 +1,11 @@
-//! `cargo xtask model`: explores every scope whole, then every broken variant and every weakness of the code
-//! until it is caught, and prints a table. Markdown on stdout.
+//! `cargo xtask model`: explores every scope whole, then every broken variant until
+//! it is caught, and prints a table. Markdown on stdout.
 //!
 //! `--small`: only what `cargo test` explores, too. `--paths`: the path to each catch in words. Names of
-//! scopes, variants or weaknesses: only those.
+//! scopes or variants: only those.
 #![allow(clippy::print_stdout, reason = "a command for people")]
 
-use domicile_model::broken::{Broken, Weakness};
+use domicile_model::broken::Broken;
 use domicile_model::moves::Event;
 use domicile_model::run::{Found, Run};
 use domicile_model::scope::{ALL, SMALL, Scope};
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         println!("model [--small] [--paths] [NAME ...]");
         return ExitCode::from(2);
     }
-    let good = [asked.scopes(), asked.broken(), asked.weaknesses()];
+    let good = [asked.scopes(), asked.broken()];
     if good.into_iter().all(|g| g) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -63,11 +63,6 @@ impl Asked {
     fn broken(&self) -> bool {
         let all = Broken::ALL.into_iter().filter(|b| self.wants(&format!("{b:?}")));
         self.cases("broken", all.map(|b| (format!("{b:?}"), Run::broken(b))).collect())
-    }
-
-    fn weaknesses(&self) -> bool {
-        let all = Weakness::ALL.into_iter().filter(|w| self.wants(&format!("{w:?}")));
-        self.cases("the code as it is", all.map(|w| (format!("{w:?}"), Run::weak(w))).collect())
     }
 
     fn cases(&self, title: &str, cases: Vec<(String, Run)>) -> bool {

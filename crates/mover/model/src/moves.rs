@@ -1,6 +1,6 @@
 //! The model itself: what can happen in a state, and what it does.
 
-use crate::broken::{Broken, Weakness};
+use crate::broken::Broken;
 use crate::disk;
 use crate::scope::Scope;
 use crate::state::{At, Home, NOTE, Phase, SOURCE, State, TARGET, Worker, Write};
@@ -15,8 +15,6 @@ pub struct Model {
     pub broken: Option<Broken>,
     /// What else is broken.
     pub also: Option<Broken>,
-    /// Which weakness of the code is not mended.
-    pub weakness: Option<Weakness>,
     /// Which of [`Event`] a run came across, as bits: a run that never met what it is about proves nothing.
     seen: AtomicU64,
 }
@@ -187,18 +185,13 @@ pub enum Way {
 
 impl Model {
     /// A model to explore.
-    pub fn new(scope: Scope, [broken, also]: [Option<Broken>; 2], weakness: Option<Weakness>) -> Self {
-        Self { scope, broken, also, weakness, seen: AtomicU64::new(0) }
+    pub fn new(scope: Scope, [broken, also]: [Option<Broken>; 2]) -> Self {
+        Self { scope, broken, also, seen: AtomicU64::new(0) }
     }
 
     /// Is it broken here?
     pub(crate) fn is(&self, broken: Broken) -> bool {
         self.broken == Some(broken) || self.also == Some(broken)
-    }
-
-    /// Is the code looked at with this weakness mended?
-    pub(crate) fn mended(&self, weakness: Weakness) -> bool {
-        self.weakness != Some(weakness)
     }
 
     /// May a database fail over in this scope? Else its standbys and what it might forget are no matter.
@@ -223,12 +216,13 @@ impl Model {
     /// never reached, or the property that nobody is stuck fails.
     pub(crate) const TOKENS_MAX: u8 = 9;
 
-    /// A worker reads the journal (`run_batches`, before it takes the lease) and begins.
+    /// A worker reads the journal (`run_batches`, before it takes the lease), looks which servers source and target are
+    /// (`Batch::take`) and begins.
     fn start(&self, state: &State, aborts: bool) -> Option<State> {
         let slot = state.workers.iter().position(|w| w.at == At::Idle)?;
         let mut next = *state;
         let record = state.db(SOURCE).record;
-        if self.is_over(state) || state.db(SOURCE).token >= Self::TOKENS_MAX {
+        if self.is_over(state) || state.given[SOURCE] >= Self::TOKENS_MAX {
             return None;
         }
         if state.workers.iter().any(|w| w.at != At::Idle) {
@@ -241,7 +235,8 @@ impl Model {
             }
         }
         let record = if self.is(Broken::RecordBeforeLease) { record } else { Default::default() };
-        next.workers[slot] = Worker { at: At::TakeSource, aborts, record, ..Worker::default() };
+        let server = [SOURCE, TARGET].map(|at| state.store[at].server);
+        next.workers[slot] = Worker { at: At::TakeSource, aborts, record, server, ..Worker::default() };
         Some(next)
     }
 

@@ -131,7 +131,7 @@ fn left_for_good(model: &Model, state: &State) -> impl Iterator<Item = usize> {
 impl Model {
     /// No worker is left, none can begin, and the batch is not at its end.
     pub(crate) fn is_stuck(&self, state: &State) -> bool {
-        let tried = state.db(SOURCE).token >= Self::TOKENS_MAX;
+        let tried = state.given[SOURCE] >= Self::TOKENS_MAX;
         state.quiet() && state.txns.iter().all(|t| t.phase == Phase::None) && !self.is_over(state) && tried
     }
 }

@@ -1,6 +1,6 @@
 //! Runs a model to its end and says what came out.
 
-use crate::broken::{Broken, Weakness};
+use crate::broken::Broken;
 use crate::moves::{Action, Event, Model};
 use crate::scope::Scope;
 use crate::state::State;
@@ -46,8 +46,6 @@ pub struct Run {
     pub broken: Option<Broken>,
     /// What else is broken.
     pub also: Option<Broken>,
-    /// Which weakness of the code is not mended.
-    pub weakness: Option<Weakness>,
     /// Stop where this property breaks; `None`: where any does. Where none does, all is explored.
     pub until: Option<&'static str>,
     /// One thread finds the shortest path.
@@ -57,20 +55,14 @@ pub struct Run {
 impl Run {
     /// A scope, all of it, with nothing broken.
     pub fn whole(scope: Scope, threads: usize) -> Self {
-        Self { scope, broken: None, also: None, weakness: None, until: None, threads }
+        Self { scope, broken: None, also: None, until: None, threads }
     }
 
     /// A broken variant, until it is caught.
     pub fn broken(broken: Broken) -> Self {
         let (scope, until) = crate::cases::of_broken(broken);
         let also = crate::cases::also(broken);
-        Self { scope, broken: Some(broken), also, weakness: None, until: Some(until), threads: 1 }
-    }
-
-    /// The code as it is, until a weakness shows.
-    pub fn weak(weakness: Weakness) -> Self {
-        let (scope, until) = crate::cases::of_weakness(weakness);
-        Self { scope, broken: None, also: None, weakness: Some(weakness), until: Some(until), threads: 1 }
+        Self { scope, broken: Some(broken), also, until: Some(until), threads: 1 }
     }
 
     /// Explores: breadth first, so that paths are short.
@@ -80,7 +72,7 @@ impl Run {
             Some(property) => HasDiscoveries::AnyOf(BTreeSet::from([property])),
             None => HasDiscoveries::AnyFailures,
         };
-        let checker = Model::new(self.scope, [self.broken, self.also], self.weakness)
+        let checker = Model::new(self.scope, [self.broken, self.also])
             .checker()
             .threads(self.threads)
             .finish_when(finish)

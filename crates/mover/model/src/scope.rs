@@ -148,11 +148,19 @@ pub const FROZEN: Scope = Scope {
 /// A target that fails over.
 pub const NEW_HOME: Scope = Scope {
     name: "new home",
-    about: "the target fails over to a standby that lags unless waited for; a kill; an unanswered swap; erase",
+    about: "the target fails over to a standby that lags unless waited for; a kill; an abort; an unanswered swap; erase",
     batch: BEN,
     erases: true,
     tries: 1,
-    left: Left { writes: 1, crashes: 1, unanswered: 1, timeouts: 1, fail_overs: [0, 1], ..QUIET.left },
+    left: Left {
+        writes: 1,
+        crashes: 1,
+        aborts: 1,
+        unanswered: 1,
+        timeouts: 1,
+        fail_overs: [0, 1],
+        ..QUIET.left
+    },
     ..QUIET
 };
 

@@ -140,8 +140,10 @@ pub struct Db {
     pub rows: Rows,
     /// `domicile.changed`.
     pub changed: u8,
-    /// `domicile.lease`: the batch's token.
+    /// `domicile.lease`: the batch's token; numbered in the order in which they were drawn, see [`State::given`].
     pub token: u8,
+    /// Its `timeline`: which server gave it, see [`Store::server`].
+    pub given_by: u8,
     /// `domicile.batch`: the journal, at the source.
     pub record: Record,
     /// Nobody's: rows that the application wrote here, at a target that may fail over, as bits.
@@ -173,6 +175,8 @@ pub struct Store {
     pub disk: Option<Db>,
     /// A standby that stopped following, where one does.
     pub standby: Option<Db>,
+    /// Which server it is, counted: one that takes its place is another.
+    pub server: u8,
 }
 
 /// The directory: region and count of cancelled swaps by subject, and swaps that were sent without an
@@ -195,12 +199,15 @@ pub enum At {
     Idle,
     TakeSource,
     TakeTarget,
+    LookAtSource,
+    ReadRecord,
     ReadDirectory,
     ReadSource,
     Settle,
     BackToMoving,
     ActivateTarget,
     FlushTarget,
+    ActivateKeeps,
     ActivateSource,
     SaveMoved,
     PutBack,
@@ -228,6 +235,7 @@ pub enum At {
     Swap,
     LeaveClear,
     LeaveDrop,
+    LeaveKeeps,
     LeaveHome,
     LeaveForget,
     Finish,
@@ -260,8 +268,8 @@ pub struct Worker {
     pub begins: bool,
     /// Its snapshot's connection to the source broke; it does not know yet.
     pub cut: bool,
-    /// Source and target failed over since it looked which servers they are (`Records::incarnation`).
-    pub stale: [bool; 2],
+    /// Which servers source and target were when it began (`Records::incarnation`).
+    pub server: [u8; 2],
     /// It gives subjects up before they were marked.
     pub unmarked: bool,
     /// It gives subjects up because the sides differ.
@@ -391,6 +399,8 @@ pub struct State {
     pub txns: [Txn; 2],
     /// What may still happen.
     pub left: Left,
+    /// Nobody's: how many tokens were drawn at source and target; none is drawn twice, whatever a database forgets.
+    pub given: [u8; 2],
     /// Nobody's: the rows as acknowledged to the application.
     pub truth: Rows,
     /// Nobody's: a write was committed at a database that was not its subject's home.
@@ -416,6 +426,7 @@ impl State {
             workers: [Worker::default(); 2],
             txns: [Txn::default(); 2],
             left: scope.left,
+            given: [0, 0],
             truth: rows,
             accepted_elsewhere: false,
             gave_up: false,

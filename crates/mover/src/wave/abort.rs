@@ -1,6 +1,6 @@
 //! Abort: ends a wave before its end.
 
-use super::closing::{close_all, take};
+use super::closing::{close_all, for_good, take};
 use super::{WaveNote, arm, find, set_state, still_in};
 use crate::error::{At, Error, Result};
 use crate::evidence;
@@ -48,6 +48,7 @@ async fn undo(
 ) -> Result<WaveReport> {
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
     let started = Instant::now();
+    let server = from.records.incarnation().await.at(&from)?;
     still_in(service, wave, &[WaveState::Open, WaveState::Aborting]).await?;
     // From here on nobody else takes a batch of it in hand.
     set_state(service, turn, &[WaveState::Open], WaveState::Aborting, None).await?;
@@ -66,6 +67,7 @@ async fn undo(
         close_all(&from, &to, wave).await?;
         from.records.drop_list(&note.planned.list).await.at(&from)?;
     }
+    for_good(service, &from, &server).await?;
     set_state(service, turn, &[WaveState::Aborting], ended, None).await?;
     arm(&from, &to, false).await?;
     Ok(report)

@@ -1,7 +1,7 @@
 //! The end of a wave: its subjects are erased at the old home, its receipts completed, its journal removed.
 
 use super::{Ended, arm, find, set_state};
-use crate::batch::{Batch, json, leases};
+use crate::batch::{Batch, json, leases, same_server};
 use crate::erase::{self, Erased};
 use crate::error::{At, Error, Result};
 use crate::evidence;
@@ -33,6 +33,7 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     let turn = Turn::take(service, wave, Wait::Once, Abort::IsOurs, &halt).await?;
     let started = Instant::now();
     let mut total = Erased::default();
+    let (old, new) = (from.records.incarnation().await.at(&from)?, to.records.incarnation().await.at(&to)?);
     let to_erase = if closing { Vec::new() } else { journal::batches(&from, wave).await? };
     for id in to_erase {
         service.check_stop()?;
@@ -44,6 +45,7 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     }
     let mut report = WaveReport::gather(service, &from, wave, &note, started.elapsed()).await?;
     if !closing {
+        for_good(service, &from, &old).await?;
         // Before the receipts, since they say that it was done.
         scrub(&from).await?;
         report.receipts = evidence::write(service, &from, wave, &note).await?;
@@ -55,12 +57,22 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     // erase is asked for the wave again.
     close_all(&from, &to, wave).await?;
     from.records.drop_list(&note.planned.list).await.at(&from)?;
+    for_good(service, &from, &old).await?;
+    for_good(service, &to, &new).await?;
     // Once more, since the journal named subjects, too.
     report.scrubbed = Some(scrub(&from).await?);
     // While somebody was `away` the triggers of `guard = "wave"` had to stay armed.
     arm(&from, &to, false).await?;
     turn.give_back().await;
     Ok((total, report))
+}
+
+/// A standby that takes the region's place does not bring back what was removed: rows, before anybody says that they
+/// are erased, states of a move that is over, and the journal, which names subjects. Where this fails, the command has
+/// to be given again.
+pub(super) async fn for_good(service: &Service, region: &Region, server: &str) -> Result<()> {
+    region.records.wait_for_standbys(service.limits.standby_wait).await.at(region)?;
+    same_server(region, server).await
 }
 
 /// Scrubs the old home, waiting for readers to make room.

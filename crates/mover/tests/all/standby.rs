@@ -1,10 +1,13 @@
 //! A streaming standby of the source: a cutover waits until it has flushed the seal, and is refused
-//! while it can't.
+//! while it can't; and what becomes of a lease when it takes over.
 
 use crate::trouble::{At, planned};
 use crate::world::{Ground, World, with_roles};
+use domicile_mover::progress::{Event, Observer};
 use domicile_mover::wave::{self, Options};
 use domicile_mover::{Error, Service};
+use domicile_stores::Records;
+use domicile_stores::postgres::Postgres;
 use domicile_stores::records::State;
 use domicile_testbed::postgres::Cluster;
 use std::sync::Arc;
@@ -103,4 +106,82 @@ async fn a_stopped_standby_refuses_the_cutover() {
     let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
     let (erased, _) = wave::erase_wave(&service, "w1").await.unwrap();
     assert_eq!(erased.subjects, 4);
+}
+
+/// The standby takes over; the region as whoever connects from now on finds it.
+async fn fail_over(world: &World, standby: &Cluster, before: &Arc<dyn Records>) -> Postgres {
+    standby.sql("postgres", "SELECT pg_promote()");
+    let url = standby.url("domicile", &world.database("old"));
+    Postgres::open(&url, None, before.layout().clone()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_a_fail_over_forgot_is_not_given_twice() {
+    let (world, primary, standby) = with_standby().await;
+    let before = world.service().await.regions["old"].records.clone();
+    standby.crash();
+    let forgotten = before.take_lease("w1/1").await.unwrap();
+    before.forget(&forgotten, &[]).await.unwrap();
+    // Without a primary to follow it stays as it was.
+    primary.crash();
+    standby.up();
+    let after = fail_over(&world, &standby, &before).await;
+    let given = after.take_lease("w1/1").await.unwrap();
+    let lost = |e: &domicile_stores::Error| matches!(e, domicile_stores::Error::LeaseLost { batch } if batch == "w1/1");
+    assert!(after.forget(&forgotten, &[]).await.is_err_and(|e| lost(&e)), "two workers hold it");
+    assert!(after.begin(&forgotten).await.is_err_and(|e| lost(&e)));
+    after.forget(&given, &[]).await.unwrap();
+    after.begin(&given).await.unwrap().commit().await.unwrap();
+}
+
+/// It says what its holder did at a server that is gone; the one that has taken its place may know less.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_does_not_outlive_the_server_that_gave_it() {
+    let (world, primary, standby) = with_standby().await;
+    let before = world.service().await.regions["old"].records.clone();
+    let lease = before.take_lease("w1/1").await.unwrap();
+    before.wait_for_standbys(Duration::from_secs(60)).await.unwrap();
+    primary.crash();
+    let after = fail_over(&world, &standby, &before).await;
+    // Not lost to anybody: who had it begins again, by itself.
+    assert!(after.forget(&lease, &[]).await.is_err_and(|e| e.is_unreachable()));
+    assert!(after.begin(&lease).await.is_err_and(|e| e.is_unreachable()));
+    assert!(after.close_batch(&lease).await.is_err_and(|e| e.is_unreachable()));
+    let again = after.take_lease("w1/1").await.unwrap();
+    after.forget(&again, &[]).await.unwrap();
+    after.close_batch(&again).await.unwrap();
+    after.close_batch(&again).await.unwrap();
+}
+
+/// Stops the standby when a batch is erased.
+struct AtErased(Arc<Cluster>);
+
+impl Observer for AtErased {
+    fn event(&self, event: Event) {
+        if matches!(event, Event::Erased { .. }) {
+            tokio::task::block_in_place(|| self.0.crash());
+        }
+    }
+}
+
+/// A standby that takes over would bring the rows back to where they may not be, and nobody would look again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erase_is_said_only_when_the_standby_has_it() {
+    let (world, _primary, standby) = with_standby().await;
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
+    wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap();
+    drop(service);
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_millis(500)).await;
+    let mut service = Arc::into_inner(service).unwrap();
+    service.observer = Arc::new(AtErased(standby.clone()));
+    let error = wave::erase_wave(&Arc::new(service), "w1").await.unwrap_err();
+    assert!(error.to_string().contains("alpha"), "{error}");
+    let state = world.service().await.directory.wave("w1").await.unwrap().unwrap().state;
+    assert_eq!(state.to_string(), "moved");
+    standby.up();
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
+    let (_, report) = wave::erase_wave(&service, "w1").await.unwrap();
+    assert!(report.receipts.is_some());
+    let rows = standby.sql(&world.database("old"), "SELECT count(*) FROM accounts WHERE country = 'IN'");
+    assert_eq!(rows, "0", "the standby has none of them either");
 }

@@ -41,7 +41,7 @@ impl Postgres {
         let known = self.erasing().remove(&lease.batch).filter(|e| e.subjects == subjects);
         let mut conn = self.conn().await?;
         let found = self.found(&conn).await?;
-        begin_with_lease(&mut conn, lease, found).await?;
+        begin_with_lease(&mut conn, &self.store_name(), lease, found).await?;
         let ids: Vec<&str> = subjects.iter().map(|(s, _)| s.0.as_str()).collect();
         self.check_away(&conn, &ids, subjects).await?;
         let mut erased = BTreeMap::new();

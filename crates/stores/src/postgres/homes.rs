@@ -6,6 +6,7 @@
 use super::Postgres;
 use super::adoption::root;
 use super::guard::{self, letter, privileges};
+use super::pool::Conn;
 use crate::error::{Error, Result};
 use crate::records::{HomeRow, Lease, State, SubjectFacts, SubjectId, Transition};
 use futures::future::{join, join_all};
@@ -14,10 +15,14 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// A CTE that holds one row if the token is still ours, locked until the transaction ends: a takeover
-/// bumps the token at once and then waits for this lock (see `journal::take_lease`). `$1`: batch, `$2`: token.
+/// A CTE that holds one row if the token is still ours and was given by this server, locked until the transaction ends: a
+/// takeover changes the token at once and then waits for this lock (see `journal::take_lease`). `$1`: batch, `$2`: token.
+///
+/// INVARIANT: a lease does not outlive its server. A standby that takes over may have forgotten what was done under it
+/// (ATTACKS A10): its holder would go on from what is not there. The timeline is read from memory.
 pub(super) const HELD: &str = "held as materialized \
-     (select 1 from domicile.lease l where l.batch = $1 and l.token = $2 for key share)";
+     (select 1 from domicile.lease l where l.batch = $1 and l.token = $2 \
+     and l.timeline = left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) for key share)";
 
 impl Postgres {
     pub(super) async fn subjects(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<SubjectFacts>> {
@@ -96,7 +101,7 @@ impl Postgres {
         let who = texts(subjects);
         let row =
             conn.query_one("changing states", &sql, &to.after(&[&lease.batch, &lease.token, &who])).await?;
-        self.require(lease, row.get(0))?;
+        self.require(lease, row.get(0)).await?;
         Ok(row.get::<_, Vec<String>>(1).into_iter().map(SubjectId).collect())
     }
 
@@ -191,7 +196,7 @@ impl Postgres {
         for (subject, answer) in subjects.iter().zip(answers) {
             match answer {
                 Ok(row) => {
-                    self.require(lease, row.get(0))?;
+                    self.require(lease, row.get(0)).await?;
                     if row.get(1) {
                         changed.push(subject.clone());
                     }
@@ -221,9 +226,9 @@ impl Postgres {
         let mut conn = self.conn().await?;
         conn.begin("BEGIN").await?;
         let row = conn.query_one("opening homes", &sql, &[&lease.batch, &lease.token, &who, &epochs]).await?;
-        if let Err(lost) = self.require(lease, row.get(0)) {
+        if !row.get::<_, bool>(0) {
             conn.rollback().await?;
-            return Err(lost);
+            return self.require(lease, false).await;
         }
         let in_the_way = subjects.len() as i64 - row.get::<_, i64>(1);
         if in_the_way != 0 {
@@ -261,7 +266,7 @@ impl Postgres {
         let row = conn
             .query_one("dropping homes", &sql, &[&lease.batch, &lease.token, &texts(subjects), &state])
             .await?;
-        self.require(lease, row.get(0))?;
+        self.require(lease, row.get(0)).await?;
         Ok(row.get::<_, i64>(1) as u64)
     }
 
@@ -278,7 +283,7 @@ impl Postgres {
             .await?
             .query_one("removing recorded changes", &sql, &[&lease.batch, &lease.token, &entries])
             .await?;
-        self.require(lease, row.get(0))
+        self.require(lease, row.get(0)).await
     }
 
     pub(super) async fn fingerprint(&self) -> Result<BTreeMap<String, String>> {
@@ -290,9 +295,22 @@ impl Postgres {
         Ok(names.iter().zip(&quoted).map(|(n, q)| (n.to_string(), texts[q].clone())).collect())
     }
 
-    /// `LeaseLost` unless the token was held.
-    pub(super) fn require(&self, lease: &Lease, held: bool) -> Result<()> {
-        if held { Ok(()) } else { Err(Error::LeaseLost { batch: lease.batch.clone() }) }
+    /// Unless the token was held: `LeaseLost`, or `Unreachable` where another server gave it.
+    pub(super) async fn require(&self, lease: &Lease, held: bool) -> Result<()> {
+        if held { Ok(()) } else { Err(not_held(&self.conn().await?, &self.store_name(), lease).await) }
+    }
+}
+
+/// Why a lease does not hold. It is looked up only then: as a rule it does.
+pub(super) async fn not_held(conn: &Conn, store: &str, lease: &Lease) -> Error {
+    let sql = "select exists (select from domicile.lease l where l.batch = $1 and l.token = $2)";
+    match conn.query_one("reading the lease", sql, &[&lease.batch, &lease.token]).await {
+        Ok(row) if row.get(0) => Error::Unreachable {
+            store: store.to_owned(),
+            why: "another server has taken its place since the lease was taken; what was begun begins again".to_owned(),
+        },
+        Ok(_) => Error::LeaseLost { batch: lease.batch.clone() },
+        Err(error) => error,
     }
 }
 

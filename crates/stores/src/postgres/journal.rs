@@ -81,7 +81,7 @@ impl Postgres {
             .await?
             .query_one("writing a batch's record", &sql, &[&lease.batch, &lease.token, record])
             .await?;
-        self.require(lease, row.get(0))
+        self.require(lease, row.get(0)).await
     }
 
     pub(super) async fn batch_ids(&self, wave: &str) -> Result<Vec<String>> {
@@ -120,7 +120,7 @@ impl Postgres {
         Ok(row.get::<_, i64>(0).unsigned_abs())
     }
 
-    /// A takeover in two steps, like a fence. The token is not in a key: bumping it waits for nobody
+    /// A takeover in two steps, like a fence. The token is not in a key: changing it waits for nobody
     /// who holds the lease FOR KEY SHARE, and from its commit on every new transaction with the old
     /// token finds nothing. Then `gen`, which is in a key, waits for the transactions that had read
     /// the old token before: one that is alive commits in its grace, the others are ended.
@@ -133,7 +133,7 @@ impl Postgres {
     pub(super) async fn take_lease(&self, batch: &str) -> Result<Lease> {
         let (taker, watcher) = (self.conn().await?, self.conn().await?);
         let pid: i32 = taker.query_one("taking a lease", "select pg_backend_pid()", &[]).await?.get(0);
-        let take = self.bump(&taker, batch);
+        let take = self.replace(&taker, batch);
         tokio::pin!(take);
         let mut look = tokio::time::interval_at(tokio::time::Instant::now() + HOLDER_GRACE, HOLDER_LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -146,29 +146,32 @@ impl Postgres {
     }
 
     /// The two statements of a takeover. The first lease of a batch also counts it for TRUNCATE.
-    async fn bump(&self, taker: &Conn, batch: &str) -> Result<Lease> {
-        let grows = i64::from(!Bug::NoToken.is_planted());
-        let first = "with t as (insert into domicile.lease as l (batch, token) values ($1, 1) \
-               on conflict (batch) do update set token = l.token + $2, taken = clock_timestamp() \
-               returning token, xmax = 0 as new), \
+    async fn replace(&self, taker: &Conn, batch: &str) -> Result<Lease> {
+        let (drawn, changes) = (Lease::draw(&self.store_name())?, !Bug::NoToken.is_planted());
+        let first = "with t as (insert into domicile.lease as l (batch, token, timeline) \
+                 values ($1, $2, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)) \
+               on conflict (batch) do update set token = case when $3 then excluded.token else l.token end, \
+                 timeline = excluded.timeline, taken = clock_timestamp() returning token, xmax = 0 as new), \
              r as (update domicile.region set waves = waves + 1, gen = gen + 1 where exists (select from t where t.new)) \
              select token from t";
         // CRASH: after this the old holder can begin nothing more; whoever takes the lease next repeats both.
-        let token: i64 = taker.query_one("taking a lease", first, &[&batch, &grows]).await?.get(0);
+        let token: i64 = taker.query_one("taking a lease", first, &[&batch, &drawn, &changes]).await?.get(0);
         let second = "update domicile.lease set gen = gen + 1 where batch = $1";
         taker.execute("waiting for the holder of a lease", second, &[&batch]).await?;
         Ok(Lease { batch: batch.to_owned(), token })
     }
 
     pub(super) async fn close_batch(&self, lease: &Lease) -> Result<()> {
-        let sql = "with held as (delete from domicile.lease l where l.batch = $1 and l.token = $2 returning 1), \
+        let sql = format!(
+            "with {HELD}, l as (delete from domicile.lease l where l.batch = $1 and exists (select from held)), \
              m as (delete from domicile.member m using held where m.batch = $1), \
              b as (delete from domicile.batch b using held where b.batch = $1), \
              r as (update domicile.region set waves = waves - 1 where exists (select from held)) \
-             select exists (select from held) or not exists (select from domicile.lease l where l.batch = $1)";
+             select exists (select from held) or not exists (select from domicile.lease l where l.batch = $1)"
+        );
         // CRASH: closed or not; a batch that is gone already counts as closed.
-        let row = self.conn().await?.query_one("closing a batch", sql, &[&lease.batch, &lease.token]).await?;
-        self.require(lease, row.get(0))
+        let row = self.conn().await?.query_one("closing a batch", &sql, &[&lease.batch, &lease.token]).await?;
+        self.require(lease, row.get(0)).await
     }
 }
 

@@ -3,11 +3,12 @@
 //! READ COMMITTED, foreign keys on, deferrable constraints deferred. Nothing here needs more than the
 //! documented GRANTs; the replica-role fast path is left out.
 
+use super::homes::{HELD, not_held};
 use super::paths::{self, Found, Way};
 use super::pool::Conn;
 use super::snapshot::{Call, Transaction, count, params, texts};
 use super::{Postgres, erase, quote, upsert};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::records::{Key, KeySet, Lease, RowStream, SubjectId, Writing};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -23,29 +24,29 @@ impl Postgres {
     pub(super) async fn open_writing(&self, lease: &Lease) -> Result<Transaction> {
         let mut conn = self.conn().await?;
         let found = self.found(&conn).await?;
-        begin_with_lease(&mut conn, lease, found).await?;
+        begin_with_lease(&mut conn, &self.store_name(), lease, found).await?;
         Ok(Transaction { conn, layout: self.layout.clone(), found, batch: lease.batch.clone() })
     }
 }
 
 /// Begins a write transaction and reads the lease's token in it, in one round trip.
 ///
-/// INVARIANT: whoever takes the lease over bumps the token, then waits for this transaction's end (or
-/// ends its backend); whoever begins after the bump finds another token and writes nothing.
-pub(super) async fn begin_with_lease(conn: &mut Conn, lease: &Lease, found: Found) -> Result<()> {
-    let sql = "SELECT 1 FROM domicile.lease WHERE batch = $1 AND token = $2 FOR KEY SHARE";
-    conn.prepared("reading the lease", sql).await?;
+/// INVARIANT: whoever takes the lease over changes the token, then waits for this transaction's end (or
+/// ends its backend); whoever begins after the change finds another token and writes nothing.
+pub(super) async fn begin_with_lease(conn: &mut Conn, store: &str, lease: &Lease, found: Found) -> Result<()> {
+    let sql = format!("WITH {HELD} SELECT FROM held");
+    conn.prepared("reading the lease", &sql).await?;
     conn.mark_in_transaction();
     let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL DEFERRED";
     let begin = format!("{begin}{}", found.settings());
     let begun = conn.batch("beginning a transaction", &begin);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&lease.batch, &lease.token];
-    let token = conn.query_opt("reading the lease", sql, &params);
+    let token = conn.query_opt("reading the lease", &sql, &params);
     let (begun, token) = future::join(begun, token).await;
     begun?;
     match token? {
         Some(_) => Ok(()),
-        None => Err(Error::LeaseLost { batch: lease.batch.clone() }),
+        None => Err(not_held(conn, store, lease).await),
     }
 }
 

@@ -155,15 +155,16 @@ impl Sqlite {
     /// token it has is worth nothing.
     pub(super) async fn take_lease(&self, batch: &str) -> Result<Lease> {
         let batch = batch.to_owned();
-        // CRASH: the token is ours or unchanged; a token nobody knows of is bumped by the next taker.
+        let drawn = Lease::draw(self.cell.name())?;
+        // CRASH: the token is ours or unchanged; a token nobody knows of is replaced by the next taker.
         self.write("take a lease", None, move |conn| {
             let token = conn
                 .prepare_cached(
-                    "INSERT INTO domicile_lease(batch, token, pid, started) VALUES (?1, 1, ?2, datetime('now'))
-                     ON CONFLICT (batch) DO UPDATE SET token = token + ?3, pid = excluded.pid, started = excluded.started
+                    "INSERT INTO domicile_lease(batch, token, pid, started) VALUES (?1, ?4, ?2, datetime('now'))
+                     ON CONFLICT (batch) DO UPDATE SET token = iif(?3, excluded.token, token), pid = excluded.pid, started = excluded.started
                      RETURNING token",
                 )?
-                .query_row((&batch, std::process::id(), !Bug::NoToken.is_planted()), |r| r.get(0))?;
+                .query_row((&batch, std::process::id(), !Bug::NoToken.is_planted(), drawn), |r| r.get(0))?;
             Ok(Lease { batch, token })
         })
         .await

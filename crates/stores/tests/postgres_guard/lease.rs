@@ -1,12 +1,18 @@
 //! Finding 6: tokens. A worker that was replaced changes nothing any more.
 
 use crate::shop::{Shop, code, ids, run, to_state};
-use domicile_stores::records::{BatchRow, State};
+use domicile_stores::records::{BatchRow, Lease, State};
 use domicile_stores::{Error, Records};
 use std::time::Duration;
 
 /// What [`Records::begin`] does at the start of every transaction of the mover.
-const HOLD: &str = "begin; select 1 from domicile.lease where batch = 'w1/1' and token = 1 for share";
+fn hold(lease: &Lease) -> String {
+    format!("begin; {}", read(lease))
+}
+
+fn read(Lease { batch, token }: &Lease) -> String {
+    format!("select 1 from domicile.lease where batch = '{batch}' and token = {token} for share")
+}
 
 /// F1, F2. Catches: a takeover that does not wait for, or does not end, a frozen holder.
 #[tokio::test(flavor = "multi_thread")]
@@ -17,20 +23,18 @@ async fn a_frozen_holder_loses() {
     // Several pooled connections of the worker, frozen at different points.
     let (mid, read_only, begun, elsewhere) =
         (shop.raw_mover().await, shop.raw_mover().await, shop.raw_mover().await, shop.raw_mover().await);
-    mid.batch_execute(&format!("{HOLD}; update items set qty = 500 where id = 1")).await.unwrap();
+    mid.batch_execute(&format!("{}; update items set qty = 500 where id = 1", hold(&old))).await.unwrap();
     // The weaker lock, which single statements of the mover take: only the takeover's second step waits for it.
-    read_only.batch_execute(&HOLD.replace("for share", "for key share")).await.unwrap();
+    read_only.batch_execute(&hold(&old).replace("for share", "for key share")).await.unwrap();
     begun.batch_execute("begin").await.unwrap();
-    elsewhere.batch_execute(&HOLD.replace("w1/1", "w1/2")).await.unwrap();
+    elsewhere.batch_execute(&hold(&other)).await.unwrap();
     let new = shop.records.take_lease("w1/1").await.unwrap();
-    assert_eq!(new.token, old.token + 1);
+    assert_ne!(new.token, old.token);
     assert_ne!(run(&read_only, "commit").await, "ok");
     // The new worker activates, the application writes, the old one wakes.
     assert_eq!(run(&shop.app().await, "update items set qty = 7 where id = 1").await, "ok");
     assert_ne!(run(&mid, "commit").await, "ok");
-    let token = begun
-        .query_opt("select 1 from domicile.lease where batch = 'w1/1' and token = 1 for share", &[])
-        .await;
+    let token = begun.query_opt(&read(&old), &[]).await;
     assert!(token.unwrap().is_none(), "the old token is gone");
     assert_eq!(run(&elsewhere, "commit").await, "ok", "another batch's holder goes on");
     let qty: i32 =
@@ -43,9 +47,9 @@ async fn a_frozen_holder_loses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_takeover_ends_nobody_who_is_not_in_its_way() {
     let shop = Shop::standard().await;
-    shop.lease().await;
+    let lease = shop.lease().await;
     let idle = shop.raw_mover().await;
-    idle.batch_execute(&format!("{HOLD}; commit")).await.unwrap();
+    idle.batch_execute(&format!("{}; commit", hold(&lease))).await.unwrap();
     shop.records.take_lease("w1/1").await.unwrap();
     assert_eq!(run(&idle, "select 1").await, "ok");
 }

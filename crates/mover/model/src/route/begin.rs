@@ -1,7 +1,7 @@
 //! `Batch::take`, `route::begin`, `route::give_up`.
 
 use super::Taken;
-use crate::broken::{Broken, Weakness};
+use crate::broken::Broken;
 use crate::disk::{Commit, skipped};
 use crate::moves::{Event, Model, Way};
 use crate::state::{At, Home, Reached, Round, SOURCE, State, TARGET, Worker, each, only};
@@ -10,17 +10,20 @@ impl Model {
     /// `take_lease` at the source.
     pub(super) fn take_source(&self, s: &mut State, w: &mut Worker) -> Taken {
         w.token[SOURCE] = self.take_lease(s, SOURCE);
-        w.stale[SOURCE] = false;
         w.at = At::TakeTarget;
         Some(())
     }
 
+    /// A token is drawn, so that none is given twice.
     fn take_lease(&self, s: &mut State, at: usize) -> u8 {
-        s.store[at].commit(Commit::Durable, |db| db.token += 1);
-        s.db(at).token
+        s.given[at] += 1;
+        let token = if self.is(Broken::TokenCounts) { s.db(at).token + 1 } else { s.given[at] };
+        let server = s.store[at].server;
+        s.store[at].commit(Commit::Durable, |db| (db.token, db.given_by) = (token, server));
+        token
     }
 
-    /// `take_lease` at the target, and the record. The lease's second statement waits for transactions that had read
+    /// `take_lease` at the target. The lease's second statement waits for transactions that had read
     /// the old token, and ends them: `copy` and `round` hold one open there.
     pub(super) fn take_target(&self, s: &mut State, w: &mut Worker, other: usize) -> Taken {
         w.token[TARGET] = self.take_lease(s, TARGET);
@@ -29,11 +32,18 @@ impl Model {
             self.saw(Event::HolderEnded);
             s.workers[other] = Worker::default();
         }
-        w.stale[TARGET] = false;
-        if !self.mended(Weakness::LeaseOutlivesServer) {
-            // `Batch::take` looks which server the source is after it has taken both leases.
-            w.stale[SOURCE] = false;
-        }
+        w.at = if self.is(Broken::AbortWithoutLease) { At::ReadRecord } else { At::LookAtSource };
+        Some(())
+    }
+
+    /// `batch::leases`, at its end: is the lease at the source still the newest? Who finds another one is turned away.
+    pub(super) fn look_at_source(&self, w: &mut Worker) -> Taken {
+        w.at = At::ReadRecord;
+        Some(())
+    }
+
+    /// `journal::record`.
+    pub(super) fn read_record(&self, s: &mut State, w: &mut Worker) -> Taken {
         w.at = At::ReadDirectory;
         if !self.is(Broken::RecordBeforeLease) {
             w.record = s.db(SOURCE).record;

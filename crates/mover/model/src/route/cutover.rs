@@ -1,7 +1,7 @@
 //! `cutover` and `activate`: the seal, the swap, what settles it, and the new home.
 
-use super::Taken;
-use crate::broken::{Broken, Weakness};
+use super::{Taken, is_another};
+use crate::broken::Broken;
 use crate::directory::Settled;
 use crate::disk::{Commit, skipped};
 use crate::moves::{Event, Model, Way};
@@ -71,8 +71,8 @@ impl Model {
         } else if !ready {
             return None;
         }
-        let unlike = (w.stale[SOURCE] && !self.is(Broken::FailOverUnnoticed))
-            || (w.stale[TARGET] && self.mended(Weakness::TargetFailOverUnnoticed));
+        let unlike = (is_another(s, w, SOURCE) && !self.is(Broken::FailOverUnnoticed))
+            || (is_another(s, w, TARGET) && !self.is(Broken::TargetFailOverUnnoticed));
         if way != Way::TimesOut && !unlike {
             w.at = At::Swap;
             return Some(());
@@ -183,16 +183,22 @@ impl Model {
     pub(super) fn flush_target(&self, s: &mut State, w: &mut Worker) -> Taken {
         s.store[TARGET].commit(Commit::Durable, |_| {});
         let forgotten = each(w.moved).any(|who| s.db(TARGET).home[who] == Home::Arriving);
-        w.at = if forgotten { At::ActivateTarget } else { At::ActivateSource };
+        w.at = match forgotten {
+            true => At::ActivateTarget,
+            false if self.waits_to_keep() => At::ActivateKeeps,
+            false => At::ActivateSource,
+        };
+        Some(())
+    }
+
+    /// The target's standbys have it before anybody says so.
+    pub(super) fn activate_keeps(&self, s: &State, w: &mut Worker) -> Taken {
+        w.at = if self.target_keeps(s, w)? { At::ActivateSource } else { At::Idle };
         Some(())
     }
 
     /// `send_away`.
     pub(super) fn activate_source(&self, s: &mut State, w: &mut Worker) -> Taken {
-        if !self.target_keeps(s, w)? {
-            w.at = At::Idle;
-            return Some(());
-        }
         s.store[SOURCE].commit(Commit::Durable, |db| {
             for who in each(w.moved) {
                 if db.home[who] == Home::Sealed {

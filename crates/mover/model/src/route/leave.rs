@@ -21,7 +21,11 @@ impl Model {
         if copied != 0 {
             s.store[TARGET].commit(Commit::Durable, |db| db.rows.remove(db.rows.of(copied)));
         }
-        self.leave_drop(s, w)
+        self.leave_drop(s, w)?;
+        if copied == 0 && self.is(Broken::ClearedBefore) {
+            w.at = At::LeaveHome;
+        }
+        Some(())
     }
 
     /// The target's `arriving`.
@@ -33,7 +37,13 @@ impl Model {
                 }
             }
         });
-        w.at = At::LeaveHome;
+        w.at = if self.waits_to_keep() { At::LeaveKeeps } else { At::LeaveHome };
+        Some(())
+    }
+
+    /// The target's standbys have it before the journal says that they stay, also where an earlier worker emptied it.
+    pub(super) fn leave_keeps(&self, s: &State, w: &mut Worker) -> Taken {
+        w.at = if self.target_keeps(s, w)? { At::LeaveHome } else { At::Idle };
         Some(())
     }
 
@@ -57,10 +67,6 @@ impl Model {
 
     /// `forget_changes`, then the outcome is saved: one step, since a late entry is harmless.
     pub(super) fn leave_forget(&self, s: &mut State, w: &mut Worker) -> Taken {
-        if !self.target_keeps(s, w)? {
-            w.at = At::Idle;
-            return Some(());
-        }
         s.store[SOURCE].commit(Commit::Durable, |db| db.changed &= !entries(w.leaving));
         w.record.left |= w.leaving;
         self.save(s, w);

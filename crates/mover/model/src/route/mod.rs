@@ -14,10 +14,10 @@ mod fence;
 mod leave;
 mod verify;
 
-use crate::broken::{Broken, Weakness};
+use crate::broken::Broken;
 use crate::disk::Commit;
 use crate::moves::{Event, Model, Way};
-use crate::state::{At, Round, SOURCE, State, Subjects, TARGET, Worker, each, only};
+use crate::state::{At, Home, Round, SOURCE, State, Subjects, TARGET, Worker, each, only};
 
 /// A step: `None` where it can't be taken in this way.
 type Taken = Option<()>;
@@ -80,12 +80,15 @@ impl Model {
             At::Idle => return None,
             At::TakeSource => self.take_source(s, w),
             At::TakeTarget => self.take_target(s, w, 1 - slot),
+            At::LookAtSource => self.look_at_source(w),
+            At::ReadRecord => self.read_record(s, w),
             At::ReadDirectory => self.read_directory(s, w),
             At::ReadSource => self.read_source(s, w),
             At::Settle => self.settle(s, w),
             At::BackToMoving => self.back_to_moving(s, w),
             At::ActivateTarget => self.activate_target(s, w, way),
             At::FlushTarget => self.flush_target(s, w),
+            At::ActivateKeeps => self.activate_keeps(s, w),
             At::ActivateSource => self.activate_source(s, w),
             At::SaveMoved => self.save_moved(s, w),
             At::PutBack => self.put_back(s, w, way),
@@ -113,6 +116,7 @@ impl Model {
             At::Swap => self.swap(s, w, way),
             At::LeaveClear => self.leave_clear(s, w),
             At::LeaveDrop => self.leave_drop(s, w),
+            At::LeaveKeeps => self.leave_keeps(s, w),
             At::LeaveHome => self.leave_home(s, w),
             At::LeaveForget => self.leave_forget(s, w),
             At::Finish => self.finish(s, w),
@@ -127,7 +131,7 @@ impl Model {
     }
 
     /// Every transaction that the mover writes with has read its lease's token first (`HELD`,
-    /// `begin_with_lease`); who finds another one gets `LeaseLost`, which no retry mends.
+    /// `begin_with_lease`), and that it was given by the server that answers. Else it is an error, and it begins again.
     fn turned_away(&self, state: &State, w: &Worker) -> bool {
         let Some(at) = self.checks_token(state, w) else { return false };
         !self.holds(state, w, at)
@@ -136,10 +140,16 @@ impl Model {
     /// Whose token a step reads. A write transaction at the target read it when it began.
     fn checks_token(&self, state: &State, w: &Worker) -> Option<usize> {
         match w.at {
-            At::Idle | At::TakeSource | At::TakeTarget | At::ReadDirectory | At::ReadSource => None,
+            At::Idle | At::TakeSource | At::TakeTarget | At::ReadRecord => None,
+            At::ReadDirectory | At::ReadSource => None,
             At::Settle | At::Swap | At::Check | At::CopyWrite | At::RoundWrite | At::Standbys => None,
-            At::FlushTarget | At::EraseStandbys | At::EraseCheck => None,
-            At::PutBack if w.aborts && !self.mended(Weakness::AbortWithoutLease) => None,
+            At::FlushTarget | At::ActivateKeeps | At::LeaveKeeps => None,
+            At::EraseStandbys | At::EraseCheck => None,
+            // `give_up` asks for no lease before it empties the target, and not even there where nothing is to be emptied.
+            At::PutBack if w.aborts => None,
+            At::LeaveClear if !self.is(Broken::CopiedForEver) => {
+                each(w.leaving).any(|who| state.db(TARGET).home[who] == Home::Arriving).then_some(TARGET)
+            }
             At::RoundRead => (state.db(SOURCE).changed & w.entries_wanted() != 0).then_some(TARGET),
             at => Some(place(at)),
         }
@@ -150,7 +160,8 @@ impl Model {
         if self.broken == Some(Broken::NoToken) {
             return true;
         }
-        w.token[at] == state.db(at).token && !(w.stale[at] && self.mended(Weakness::LeaseOutlivesServer))
+        let (db, server) = (state.db(at), state.store[at].server);
+        w.token[at] == db.token && (db.given_by == server || self.is(Broken::LeaseOutlivesServer))
     }
 
     /// `Batch::save`: the record as the worker has it.
@@ -182,13 +193,16 @@ impl Model {
         out
     }
 
-    /// The target's standbys have what is about to be written down of it. The code does not wait for them here
-    /// ([`Weakness::TargetForgets`]). `None`: they have not; `Some(false)`: the target is another server by now.
+    /// Is there something to wait for before the journal says what was done at the target?
+    fn waits_to_keep(&self) -> bool {
+        self.fails_over(TARGET) && !self.is(Broken::TargetForgets)
+    }
+
+    /// `Batch::target_keeps`: the target's standbys have all, and it is the server that the batch began at. `None`: they have
+    /// not yet; `Some(false)`: another server has taken its place.
     fn target_keeps(&self, s: &State, w: &Worker) -> Option<bool> {
-        if !self.fails_over(TARGET) || !self.mended(Weakness::TargetForgets) {
-            return Some(true);
-        }
-        s.store[TARGET].standbys_have_all().then_some(!w.stale[TARGET])
+        let same = !is_another(s, w, TARGET) || self.is(Broken::KeptByAnother);
+        s.store[TARGET].standbys_have_all().then_some(same)
     }
 
     /// `batch.reached(Activated)`.
@@ -198,6 +212,11 @@ impl Model {
         w.at = At::Idle;
         Some(())
     }
+}
+
+/// Another server has taken the place of the one at which the worker began (`batch::same_server`).
+fn is_another(s: &State, w: &Worker, at: usize) -> bool {
+    w.server[at] != s.store[at].server
 }
 
 /// The database that a step writes to.

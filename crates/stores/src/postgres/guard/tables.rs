@@ -59,7 +59,7 @@ pub(super) fn create(layout: &Layout) -> Vec<String> {
         ("member", &format!("batch text, subject {subject}, primary key (batch, subject)"), ""),
         (
             "lease",
-            "batch text primary key, token bigint not null, gen bigint not null default 0, \
+            "batch text primary key, token bigint not null, timeline text not null, gen bigint not null default 0, \
              taken timestamptz not null default clock_timestamp()",
             "",
         ),

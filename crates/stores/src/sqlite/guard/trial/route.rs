@@ -212,7 +212,7 @@ async fn a_lease_taken_over_changes_nothing() {
     let db = open(&place).await;
     let old = db.take_lease("w1/1").await.unwrap();
     let new = db.take_lease("w1/1").await.unwrap();
-    assert_eq!(new.token, old.token + 1);
+    assert_ne!(new.token, old.token);
     let lost =
         |r: Result<()>| assert!(matches!(&r, Err(Error::LeaseLost { batch }) if batch == "w1/1"), "{r:?}");
     lost(db.change_state(&old, &ids(&[1]), to(&[State::Home], State::Marking)).await.map(drop));

@@ -14,7 +14,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     if !help {
         need_postgres(true)?;
         // What can't be installed costs its row, which says so in words.
-        for (row, need) in [("pgcopydb", pgcopydb as fn() -> Result<(), String>), ("objects", copiers), ("wan", line)]
+        for (row, need) in
+            [("pgcopydb", pgcopydb as fn() -> Result<(), String>), ("objects", copiers), ("wan", line)]
         {
             if wants(args, row)
                 && let Err(why) = need()

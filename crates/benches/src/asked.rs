@@ -19,16 +19,16 @@ const fn row(name: &'static str, seconds: u64, seconds_quick: u64) -> Row {
 
 /// All rows, in the order they run. `build` runs only when it is named.
 pub const ROWS: [Row; 11] = [
-    row("whole", 90, 10),
-    row("pgcopydb", 90, 10),
-    row("pause", 220, 20),
-    row("hot", 30, 10),
+    row("whole", 80, 10),
+    row("pgcopydb", 80, 15),
+    row("pause", 200, 25),
+    row("hot", 25, 10),
     row("guard", 180, 20),
-    row("objects", 330, 15),
-    row("memory", 120, 25),
-    row("linear", 200, 20),
-    row("classes", 60, 5),
-    row("wan", 170, 40),
+    row("objects", 280, 20),
+    row("memory", 100, 25),
+    row("linear", 150, 20),
+    row("classes", 60, 10),
+    row("wan", 320, 240),
     row("build", 600, 600),
 ];
 
@@ -45,7 +45,7 @@ cargo xtask bench [move] [options]   Markdown on stdout, what it is doing on std
   --quick             smaller and fewer runs: shows that it works, not what it costs
   --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, build
                       (comma between); all but build where it is absent
-  --runs N            runs of everything but memory, linear and classes (5)
+  --runs N            runs of everything but memory, linear and classes (5; of wan at most 3)
   --subjects N        subjects of the whole move, 60 rows each (5000)
   --big-rows N        rows of a large subject in the pause rows (100000)
   --seconds N         seconds of a pgbench run (4)

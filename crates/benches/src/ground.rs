@@ -111,7 +111,12 @@ impl Ground {
 
     /// A site of two databases of that name, without guard yet.
     pub fn site_of(&self, name: &str) -> Fallible<Site> {
-        Site::create(self.old.url("domicile", name), self.new_url("domicile", name), name)
+        let mut new = self.new_url("domicile", name);
+        if self.through.is_some() {
+            // The peers go without TLS, too.
+            new.push_str("?sslmode=disable&allow_plaintext=true");
+        }
+        Site::create(self.old.url("domicile", name), new, name)
     }
 
     /// The new home's database as the mover and its peers reach it.

@@ -51,8 +51,8 @@ async fn main() -> ExitCode {
         }
         // Started by rows, so that what they measure is a process's own.
         ["mover", site] => memory::mover(site).await,
-        ["class-matrix", size] => classes::matrix_process(size),
-        ["class-places", size] => classes::places_process(size),
+        ["class-matrix", classes, _] => classes::matrix_process(classes),
+        ["class-places", classes, subjects] => classes::places_process(classes, subjects),
         // Started in a network namespace by the wide-area row.
         ["line", delay_us, loss_ppm] => line::run(delay_us, loss_ppm),
         _ => bench(&args).await,

@@ -113,6 +113,12 @@ impl Far {
         Ok(())
     }
 
+    /// What sockets use that ask for none.
+    pub fn default_congestion_control() -> String {
+        let name = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
+        name.unwrap_or_default().trim().to_owned()
+    }
+
     /// Congestion controls that the kernel has.
     pub fn congestion_controls() -> Vec<String> {
         let list = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control");

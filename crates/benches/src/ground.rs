@@ -44,6 +44,9 @@ pub fn rows(subjects: u64, each: u64) -> String {
     )
 }
 
+/// Off loopback the mover insists on TLS otherwise.
+const PLAINTEXT: &str = "?sslmode=disable&allow_plaintext=true";
+
 /// Two clusters: where the subjects are and where they go.
 pub struct Ground {
     /// The old home's.
@@ -100,21 +103,23 @@ impl Ground {
         }
     }
 
-    /// A pair of databases like the template's, with guard and homes, ready to be planned.
+    /// A pair of databases like the template's, with guard and homes, ready to be planned. What makes it
+    /// ready takes no detour.
     pub async fn site(&self, template: &str) -> Fallible<Site> {
         let name = self.copy(&[&self.old, &self.new], template);
         let site = self.site_of(&name)?;
         site.adopt().await?;
         self.settle();
-        Ok(site)
+        // The peers go without TLS, too.
+        let slow = self.through.as_ref().map(|_| self.new_url("domicile", &name) + PLAINTEXT);
+        Ok(site.reached_by(slow))
     }
 
     /// A site of two databases of that name, without guard yet.
     pub fn site_of(&self, name: &str) -> Fallible<Site> {
-        let mut new = self.new_url("domicile", name);
+        let mut new = self.new.url("domicile", name);
         if self.through.is_some() {
-            // The peers go without TLS, too.
-            new.push_str("?sslmode=disable&allow_plaintext=true");
+            new.push_str(PLAINTEXT);
         }
         Site::create(self.old.url("domicile", name), new, name)
     }

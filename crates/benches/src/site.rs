@@ -68,6 +68,14 @@ impl Site {
         self
     }
 
+    /// The same with another URL of the new home from now on.
+    pub fn reached_by(mut self, new: Option<String>) -> Self {
+        if let Some(new) = new {
+            self.urls[1] = new;
+        }
+        self
+    }
+
     /// Opens one region's object store.
     pub async fn store(&self, region: usize) -> Fallible<Objects> {
         let environment = |name: &str| self.environment.get(name).cloned();

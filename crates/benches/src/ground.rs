@@ -2,6 +2,7 @@
 
 use crate::site::Site;
 use crate::{Fallible, profile};
+use domicile_testbed::far::Far;
 use domicile_testbed::postgres::Cluster;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -43,12 +44,17 @@ pub fn rows(subjects: u64, each: u64) -> String {
     )
 }
 
+/// Off loopback the mover insists on TLS otherwise.
+const PLAINTEXT: &str = "?sslmode=disable&allow_plaintext=true";
+
 /// Two clusters: where the subjects are and where they go.
 pub struct Ground {
     /// The old home's.
     pub old: Cluster,
     /// The new home's.
     pub new: Cluster,
+    /// The address that the mover reaches the new home by, where that is not its own.
+    through: Option<String>,
     number: AtomicU32,
 }
 
@@ -57,11 +63,20 @@ impl Ground {
     pub fn start(profile: bool) -> Fallible<Self> {
         let mut settings = SETTINGS.to_vec();
         settings.extend(profile.then_some(profile::SETTINGS).into_iter().flatten());
-        let (old, new) = (Cluster::start_with(&settings), Cluster::start_with(&settings));
+        Self::of(Cluster::start_with(&settings), Cluster::start_with(&settings), None)
+    }
+
+    /// The new home's cluster far away, reached by the mover on the slow way.
+    pub fn start_far(far: &Far) -> Fallible<Self> {
+        let new = Cluster::start_far(far, &SETTINGS);
+        Self::of(Cluster::start_with(&SETTINGS), new, Some(far.slow.clone()))
+    }
+
+    fn of(old: Cluster, new: Cluster, through: Option<String>) -> Fallible<Self> {
         for cluster in [&old, &new] {
             cluster.sql("postgres", "CREATE ROLE domicile LOGIN; CREATE ROLE owner NOLOGIN; GRANT owner TO domicile; CREATE ROLE app LOGIN");
         }
-        Ok(Self { old, new, number: AtomicU32::new(0) })
+        Ok(Self { old, new, through, number: AtomicU32::new(0) })
     }
 
     /// Makes a database on both clusters, empty of subjects on the new one, to copy others from.
@@ -80,13 +95,41 @@ impl Ground {
         }
     }
 
-    /// A pair of databases like the template's, with guard and homes, ready to be planned.
+    /// The same, unless an earlier row made it.
+    pub fn template_once(&self, name: &str, schema: &str, rows: &str) {
+        let asked = format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'");
+        if self.old.sql("postgres", &asked) == "0" {
+            self.template(name, schema, rows);
+        }
+    }
+
+    /// A pair of databases like the template's, with guard and homes, ready to be planned. What makes it
+    /// ready takes no detour.
     pub async fn site(&self, template: &str) -> Fallible<Site> {
         let name = self.copy(&[&self.old, &self.new], template);
-        let site = Site::create(self.old.url("domicile", &name), self.new.url("domicile", &name), &name)?;
+        let site = self.site_of(&name)?;
         site.adopt().await?;
         self.settle();
-        Ok(site)
+        // The peers go without TLS, too.
+        let slow = self.through.as_ref().map(|_| self.new_url("domicile", &name) + PLAINTEXT);
+        Ok(site.reached_by(slow))
+    }
+
+    /// A site of two databases of that name, without guard yet.
+    pub fn site_of(&self, name: &str) -> Fallible<Site> {
+        let mut new = self.new.url("domicile", name);
+        if self.through.is_some() {
+            new.push_str(PLAINTEXT);
+        }
+        Site::create(self.old.url("domicile", name), new, name)
+    }
+
+    /// The new home's database as the mover and its peers reach it.
+    pub fn new_url(&self, role: &str, name: &str) -> String {
+        match &self.through {
+            Some(host) => self.new.url_by(host, role, name),
+            None => self.new.url(role, name),
+        }
     }
 
     /// A copy of the template on these clusters; its name.

@@ -2,6 +2,7 @@
 
 use crate::figures::{spread, three};
 use crate::ground::Ground;
+use crate::verdicts::{Target, Verdicts};
 use crate::{Asked, Fallible};
 use std::fs;
 use std::path::Path;
@@ -44,7 +45,7 @@ const SCRIPTS: [(&str, &str); 3] = [
 ];
 
 /// Measures and prints.
-pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
+pub async fn run(ground: &Ground, asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
     ground.template("guard", SCHEMA, ROWS);
     let guarded = ground.site("guard").await?;
     let plain = ground.copy(&[&ground.old], "guard");
@@ -62,7 +63,10 @@ pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
         for base in bases {
             once(base, 1)?;
         }
-        pairs(asked, &format!("{what}, transactions/s"), bases, |base| once(base, asked.seconds))?;
+        let ratios =
+            pairs(asked, &format!("{what}, transactions/s"), bases, |base| once(base, asked.seconds))?;
+        let least = if what == "TPC-B-like" { 0.9 } else { 0.8 };
+        verdicts.add(&format!("guard: {what}, with / without"), Target::AtLeast(least), &ratios);
     }
     for (what, insert) in [
         (
@@ -80,8 +84,9 @@ pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
             ),
         ),
     ] {
-        let what = format!("bulk insert of {} rows in one statement, {what}, seconds", asked.bulk);
-        pairs(asked, &what, bases, |base| bulk(ground, base, &insert))?;
+        let words = format!("bulk insert of {} rows in one statement, {what}, seconds", asked.bulk);
+        let ratios = pairs(asked, &words, bases, |base| bulk(ground, base, &insert))?;
+        verdicts.add(&format!("guard: bulk insert, {what}, with / without"), Target::AtMost(2.0), &ratios);
     }
     for base in bases {
         ground.drop(base);
@@ -89,8 +94,13 @@ pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
     Ok(())
 }
 
-/// Runs both databases in turns and prints a line.
-fn pairs(asked: &Asked, what: &str, bases: [&str; 2], once: impl Fn(&str) -> Fallible<f64>) -> Fallible<()> {
+/// Runs both databases in turns and prints a line; the ratios.
+fn pairs(
+    asked: &Asked,
+    what: &str,
+    bases: [&str; 2],
+    once: impl Fn(&str) -> Fallible<f64>,
+) -> Fallible<Vec<f64>> {
     let mut values = [Vec::new(), Vec::new()];
     for run in 0..asked.runs {
         eprintln!("bench: {what}, pair {}", run + 1);
@@ -107,7 +117,7 @@ fn pairs(asked: &Asked, what: &str, bases: [&str; 2], once: impl Fn(&str) -> Fal
         three(&values[1], digits),
         three(&ratios, 3)
     );
-    Ok(())
+    Ok(ratios)
 }
 
 fn pgbench(ground: &Ground, base: &str, script: &Path, seconds: u64) -> Fallible<f64> {

@@ -1,125 +1,61 @@
-//! `cargo xtask bench move`: the whole move against the raw COPY pipe, the pause under load, the guard's
-//! cost and the mover's memory, each measured against its counterpart in the same run on real servers.
+//! `cargo xtask bench`: what DESIGN section 11 gives numbers for, each measured against its counterpart in
+//! the same run on real servers.
 //!
 //! Prints Markdown; docs/benchmarks.md keeps what was measured.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
+mod asked;
+mod classes;
 mod figures;
 mod ground;
 mod guard;
+mod hot;
+mod line;
+mod linear;
 mod machine;
 mod memory;
+mod objects;
 mod pause;
+mod peers;
+mod pgcopydb;
+mod plot;
 mod profile;
+mod rebuild;
 mod site;
 mod stages;
+mod verdicts;
+mod wan;
 mod whole;
+mod writer;
 
+use asked::{Asked, HELP};
+use ground::Ground;
 use std::process::ExitCode;
+use std::time::Duration;
+use verdicts::Verdicts;
 
 /// What went wrong, in words.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const HELP: &str = "\
-cargo xtask bench move [options]     Markdown on stdout, what it is doing on stderr
-
-  --quick             smaller and fewer runs: shows that it works, not what it costs
-  --only LIST         of whole,pause,guard,memory (comma between)
-  --runs N            runs of everything but memory (5)
-  --subjects N        subjects of the whole move, 60 rows each (5000)
-  --big-rows N        rows of a large subject in the pause rows (100000)
-  --seconds N         seconds of a pgbench run (4)
-  --bulk N            rows of the bulk insert (500000)
-  --rows N            rows of the memory row (1000000; the full claim: 5000000)
-  --object-gib N      GiB of the one object of the memory row (2)
-  --profile           where the time of the whole move goes, by process and statement, on stderr
-";
-
-/// What to measure and how much of it.
-#[derive(Debug, Clone)]
-struct Asked {
-    only: Vec<String>,
-    runs: usize,
-    subjects: u64,
-    big_rows: u64,
-    seconds: u64,
-    bulk: u64,
-    rows: u64,
-    object_gib: u64,
-    profile: bool,
-}
-
-impl Asked {
-    fn parse(args: &[String]) -> Fallible<Self> {
-        let [quick, profile] = ["--quick", "--profile"].map(|flag| args.iter().any(|a| a == flag));
-        let mut asked = if quick {
-            Self {
-                only: vec![],
-                runs: 2,
-                subjects: 500,
-                big_rows: 5_000,
-                seconds: 1,
-                bulk: 20_000,
-                rows: 60_000,
-                object_gib: 1,
-                profile,
-            }
-        } else {
-            Self {
-                only: vec![],
-                runs: 5,
-                subjects: 5_000,
-                big_rows: 100_000,
-                seconds: 4,
-                bulk: 500_000,
-                rows: 1_000_000,
-                object_gib: 2,
-                profile,
-            }
-        };
-        let mut rest = args.iter().filter(|a| !["--quick", "--profile"].contains(&a.as_str()));
-        while let Some(name) = rest.next() {
-            let value = rest.next().ok_or_else(|| format!("{name} needs a value\n\n{HELP}"))?;
-            let number = || {
-                value
-                    .parse::<u64>()
-                    .ok()
-                    .filter(|n| *n > 0)
-                    .ok_or(format!("{name}: {value} is not a number above 0"))
-            };
-            match name.as_str() {
-                "--only" => asked.only = value.split(',').map(str::to_owned).collect(),
-                "--runs" => asked.runs = number()? as usize,
-                "--subjects" => asked.subjects = number()?,
-                "--big-rows" => asked.big_rows = number()?,
-                "--seconds" => asked.seconds = number()?,
-                "--bulk" => asked.bulk = number()?,
-                "--rows" => asked.rows = number()?,
-                "--object-gib" => asked.object_gib = number()?,
-                other => return Err(format!("no option {other}\n\n{HELP}").into()),
-            }
-        }
-        if let Some(wrong) =
-            asked.only.iter().find(|o| !["whole", "pause", "guard", "memory"].contains(&o.as_str()))
-        {
-            return Err(format!("--only {wrong}: whole, pause, guard or memory").into());
-        }
-        Ok(asked)
-    }
-
-    fn wants(&self, what: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|o| o == what)
-    }
-}
+/// The longest a row may take, as many times what it should.
+const PATIENCE: u32 = 6;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = match args.first().map(String::as_str) {
-        Some("move") => bench(&args[1..]).await,
-        // Started by the memory rows, so that the mover's memory is its own process's.
-        Some("mover") if args.len() == 2 => memory::mover(&args[1]).await,
-        _ => Err(HELP.into()),
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["--help" | "-h" | "help", ..] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        // Started by rows, so that what they measure is a process's own.
+        ["mover", site] => memory::mover(site).await,
+        ["class-matrix", classes, _] => classes::matrix_process(classes),
+        ["class-places", classes, subjects] => classes::places_process(classes, subjects),
+        // Started in a network namespace by the wide-area row.
+        ["line", delay_us, loss_ppm] => line::run(delay_us, loss_ppm),
+        _ => bench(&args).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -132,20 +68,41 @@ async fn main() -> ExitCode {
 
 async fn bench(args: &[String]) -> Fallible<()> {
     let asked = Asked::parse(args)?;
-    let ground = ground::Ground::start(asked.profile)?;
+    eprintln!("bench: {}", asked.duration());
+    let ground = Ground::start(asked.profile)?;
     println!("{}", machine::described(&ground));
-    if asked.wants("whole") {
-        whole::run(&ground, &asked).await?;
+    let mut verdicts = Verdicts::default();
+    let mut failed = Vec::new();
+    for row in asked.rows() {
+        eprintln!("bench: {}: begins", row.name);
+        let began = std::time::Instant::now();
+        let bound = Duration::from_secs(row.seconds) * PATIENCE;
+        let ran = tokio::time::timeout(bound, measure(row.name, &ground, &asked, &mut verdicts)).await;
+        // One row that can't be measured costs no other.
+        if let Err(why) = ran.unwrap_or_else(|_| Err(format!("not done after {bound:?}").into())) {
+            eprintln!("bench: {}: {why}", row.name);
+            verdicts.missing(row.name, &why.to_string());
+            failed.push(row.name);
+        }
+        eprintln!("bench: {}: {:.0} s", row.name, began.elapsed().as_secs_f64());
     }
-    if asked.wants("pause") {
-        pause::run(&ground, &asked).await?;
+    println!("{}\n{}", machine::load("at the end"), verdicts.told());
+    if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", failed.join(", ")).into()) }
+}
+
+async fn measure(row: &str, ground: &Ground, asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
+    match row {
+        "whole" => whole::run(ground, asked, verdicts).await,
+        "pgcopydb" => pgcopydb::run(ground, asked, verdicts).await,
+        "pause" => pause::run(ground, asked, verdicts).await,
+        "hot" => hot::run(ground, asked, verdicts).await,
+        "guard" => guard::run(ground, asked, verdicts).await,
+        "objects" => objects::run(ground, asked, verdicts).await,
+        "memory" => memory::run(ground, asked, verdicts).await,
+        "linear" => linear::run(ground, asked, verdicts).await,
+        "classes" => classes::run(asked, verdicts),
+        "wan" => wan::run(asked, verdicts).await,
+        "build" => rebuild::run(verdicts).await,
+        other => Err(format!("no row {other}").into()),
     }
-    if asked.wants("guard") {
-        guard::run(&ground, &asked).await?;
-    }
-    if asked.wants("memory") {
-        memory::run(&ground, &asked).await?;
-    }
-    println!("{}", machine::load("at the end"));
-    Ok(())
 }

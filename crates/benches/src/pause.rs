@@ -2,144 +2,174 @@
 //! it, from the first refused to the first accepted write.
 
 use crate::figures::{quantile, three};
-use crate::ground::{Ground, SCHEMA, rows};
-use crate::site::{moved, planned};
+use crate::ground::{Ground, PHOTOS, SCHEMA, rows};
+use crate::objects::noise;
+use crate::site::{Site, moved, planned};
 use crate::stages::Stages;
+use crate::verdicts::{Target, Verdicts};
+use crate::writer::{RETRY, Seen, THINK, Writer};
 use crate::{Asked, Fallible};
 use domicile_stores::records::SubjectId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio_postgres::{Client, NoTls, Statement};
+use std::time::Duration;
 
 /// Connections that write.
 const WRITERS: u64 = 8;
-/// Between two writes of one connection: an application has other things to do.
-const THINK: Duration = Duration::from_millis(2);
-/// Between a refusal and the next try.
-const RETRY: Duration = Duration::from_millis(1);
 /// Before the wave, to have what a write takes without one.
 const BEFORE: Duration = Duration::from_secs(1);
+/// Objects that the bytes of a subject with objects are cut into.
+const OBJECTS: u64 = 8;
 
-/// What the writers saw.
-#[derive(Default)]
-struct Seen {
-    /// First refusal of a subject that has not been accepted since, and whether each home refused it.
-    refused: HashMap<u64, (Instant, [bool; 2])>,
-    /// Milliseconds from there to an acceptance at the new home, where both homes had refused it (a
-    /// writer that only did not know of a move is no pause).
-    pauses: Vec<f64>,
-    /// The same where it was accepted at the old home (marking, or a fence given up).
-    marks: Vec<f64>,
-    /// Milliseconds of accepted first tries before the wave.
-    writes: Vec<f64>,
+/// Subjects of one kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// The template's name.
+    pub name: &'static str,
+    /// How many move.
+    pub subjects: u64,
+    /// Rows of each.
+    pub each: u64,
+    /// Bytes of objects of each.
+    pub object_bytes: u64,
 }
 
-/// Measures both sizes and prints.
-pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
+impl Shape {
+    fn words(self) -> String {
+        let objects = match self.object_bytes >> 20 {
+            0 => String::new(),
+            mib => format!(" and {OBJECTS} objects of {} MiB", mib / OBJECTS),
+        };
+        format!("{} subjects of {} rows{objects}", self.subjects, self.each)
+    }
+
+    fn template(self, ground: &Ground) {
+        let (schema, photos) = match self.object_bytes {
+            0 => (SCHEMA.to_owned(), String::new()),
+            _ => (
+                format!("{SCHEMA}{PHOTOS}"),
+                format!(
+                    "INSERT INTO photos SELECT (s - 1) * {OBJECTS} + o, s, s || '/' || o FROM generate_series(1, {}) s, generate_series(1, {OBJECTS}) o;",
+                    self.subjects
+                ),
+            ),
+        };
+        ground.template_once(self.name, &schema, &(rows(self.subjects, self.each) + &photos));
+    }
+
+    /// Puts the objects into the old home's folder: links to one file, so that they cost their room once.
+    fn fill(self, site: &Site, noise: &Path) -> Fallible<()> {
+        if self.object_bytes == 0 {
+            return Ok(());
+        }
+        for subject in 1..=self.subjects {
+            let folder = site.dir().join(format!("old-objects/{subject}"));
+            fs::create_dir_all(&folder)?;
+            for object in 1..=OBJECTS {
+                fs::hard_link(noise, folder.join(object.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one run saw: the mover's pauses in ms, the writers' observations, where the time went.
+pub struct Run {
+    /// Of every subject, ascending.
+    pub pauses: Vec<f64>,
+    /// The writers'.
+    pub seen: Seen,
+    stages: String,
+}
+
+/// Measures all shapes and prints.
+pub async fn run(ground: &Ground, asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
     println!(
         "\n## Pause under load\n\n{WRITERS} connections update rows of random subjects of the move, {} ms apart, and try again \
-         every {} ms when refused. Milliseconds; each cell is min / median / max over {} runs.",
+         every {} ms when refused. Milliseconds; each cell is min / median / max over {} runs. Objects are between two folders.",
         THINK.as_millis(),
         RETRY.as_millis(),
         asked.runs
     );
-    size(ground, asked, "many", asked.subjects.min(1_000), 10).await?;
-    size(ground, asked, "big", 4, asked.big_rows).await
+    let object_bytes = if asked.quick { 64 << 20 } else { 2 << 30 };
+    let plain = Shape { name: "many", subjects: asked.subjects.min(1_000), each: 10, object_bytes: 0 };
+    for shape in [
+        plain,
+        Shape { name: "big", subjects: 4, each: asked.big_rows, ..plain },
+        Shape { name: "films", subjects: 1, each: 10, object_bytes },
+    ] {
+        size(ground, asked, shape, verdicts).await?;
+    }
+    Ok(())
 }
 
-async fn size(ground: &Ground, asked: &Asked, name: &str, subjects: u64, each: u64) -> Fallible<()> {
-    ground.template(name, SCHEMA, &rows(subjects, each));
-    let mut cells: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+async fn size(ground: &Ground, asked: &Asked, shape: Shape, verdicts: &mut Verdicts) -> Fallible<()> {
+    let mut cells: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
     let (mut hit, mut profile) = (0, String::new());
     for run in 0..asked.runs {
-        eprintln!("bench: pause, subjects of {each} rows, run {}", run + 1);
-        let (pauses, seen, told) = one(ground, name, subjects, each).await?;
-        let sorted = |mut v: Vec<f64>| {
-            v.sort_by(f64::total_cmp);
-            v
-        };
-        let (writes, apps, marks) = (sorted(seen.writes), sorted(seen.pauses), sorted(seen.marks));
-        let kinds = [("mover", &pauses), ("writers", &apps), ("marking", &marks)];
+        eprintln!("bench: pause, {}, run {}", shape.words(), run + 1);
+        let Run { pauses, seen, stages } = one(ground, shape).await?;
+        let writes = sorted(seen.writes);
+        let kinds =
+            [("mover", pauses.clone()), ("writers", sorted(seen.pauses)), ("marking", sorted(seen.marks))];
+        hit += kinds[1].1.len();
         for (kind, values) in kinds {
             for (share, at) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
                 // A run in which nobody was refused has nothing to say of writers.
                 if !values.is_empty() {
-                    cells.entry(word(kind, share)).or_default().push(quantile(values, at));
+                    cells.entry((kind, share)).or_default().push(quantile(&values, at));
                 }
             }
         }
-        cells.entry("write").or_default().push(quantile(&writes, 0.5));
-        cells.entry("ratio").or_default().push(quantile(&pauses, 0.5) / quantile(&writes, 0.5));
-        hit += apps.len();
-        profile = told;
+        cells.entry(("write", "")).or_default().push(quantile(&writes, 0.5));
+        cells.entry(("ratio", "")).or_default().push(quantile(&pauses, 0.5) / quantile(&writes, 0.5));
+        profile = stages;
     }
-    let cell = |name: &str| cells.get(name).map_or("none".to_owned(), |v| three(v, 1));
+    let cell = |kind, share| cells.get(&(kind, share)).map_or("none".to_owned(), |v| three(v, 1));
+    let line = |kind| ["p50", "p99", "max"].map(|share| cell(kind, share)).join(" | ");
     println!(
-        "\n### {subjects} subjects of {each} rows\n\n| | p50 | p99 | max |\n|---|---|---|---|\n\
-         | pause, by the mover (every subject) | {} | {} | {} |\n\
-         | pause, by writers that were refused and then accepted at the new home ({hit} in all runs) | {} | {} | {} |\n\
-         | refused while marked, accepted at the old home | {} | {} | {} |\n\n\
+        "\n### {}\n\n| | p50 | p99 | max |\n|---|---|---|---|\n\
+         | pause, by the mover (every subject) | {} |\n\
+         | pause, by writers that were refused and then accepted at the new home ({hit} in all runs) | {} |\n\
+         | refused while marked, accepted at the old home | {} |\n\n\
          A write before the wave (p50): {} ms. **Pause p50 by the mover / that: {}**\n\nLast run:\n\n{profile}",
-        cell("mover p50"),
-        cell("mover p99"),
-        cell("mover max"),
-        cell("writers p50"),
-        cell("writers p99"),
-        cell("writers max"),
-        cell("marking p50"),
-        cell("marking p99"),
-        cell("marking max"),
-        cell("write"),
-        cell("ratio")
+        shape.words(),
+        line("mover"),
+        line("writers"),
+        line("marking"),
+        cell("write", ""),
+        cell("ratio", "")
     );
+    for (share, most) in [("p50", 10.0), ("p99", 40.0)] {
+        let what = format!("pause, {}, {share} by the mover, ms", shape.words());
+        verdicts.add(&what, Target::AtMost(most), cells.get(&("mover", share)).map_or(&[], Vec::as_slice));
+    }
     Ok(())
 }
 
-fn word(kind: &str, share: &str) -> &'static str {
-    const WORDS: [&str; 9] = [
-        "mover p50",
-        "mover p99",
-        "mover max",
-        "writers p50",
-        "writers p99",
-        "writers max",
-        "marking p50",
-        "marking p99",
-        "marking max",
-    ];
-    WORDS
-        .into_iter()
-        .find(|w| w.strip_prefix(kind).is_some_and(|rest| rest.trim_start() == share))
-        .unwrap_or("")
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
 }
 
-async fn one(ground: &Ground, name: &str, subjects: u64, each: u64) -> Fallible<(Vec<f64>, Seen, String)> {
-    let site = ground.site(name).await?;
+/// Moves everybody of a shape under writers.
+pub async fn one(ground: &Ground, shape: Shape) -> Fallible<Run> {
+    shape.template(ground);
+    let site = ground.site(shape.name).await?;
+    let noise_file = site.dir().join("noise");
+    fs::write(&noise_file, noise((shape.object_bytes / OBJECTS) as usize))?;
+    shape.fill(&site, &noise_file)?;
     let stages = Arc::new(Stages::default());
     let service = site.service(stages.clone()).await?;
     let plan = planned(&service).await?;
-    let items = each - 1 - 10.min((each - 1) / 3).max(1);
-    let (seen, stop, wave) = (
-        Arc::new(Mutex::new(Seen::default())),
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let homes: Arc<Vec<AtomicUsize>> = Arc::new((0..=subjects).map(|_| AtomicUsize::new(0)).collect());
-    let mut writers = Vec::new();
-    for number in 0..WRITERS {
-        let urls = [ground.old.url("app", &site.database), ground.new.url("app", &site.database)];
-        let writer = Writer::connect(urls, number, subjects, items, homes.clone(), seen.clone()).await?;
-        writers.push(tokio::spawn(writer.run(stop.clone(), wave.clone())));
-    }
+    let writers = Writers::start(ground, &site, shape).await?;
     tokio::time::sleep(BEFORE).await;
-    wave.store(true, Ordering::Relaxed);
+    writers.wave.store(true, Ordering::Relaxed);
     let report = moved(&service, &plan).await;
-    stop.store(true, Ordering::Relaxed);
-    for writer in writers {
-        writer.await??;
-    }
+    let seen = writers.stop().await?;
     let report = report?;
     let home =
         service.directory.home("main", &SubjectId("1".into())).await?.ok_or("subject 1 has no home")?;
@@ -149,96 +179,38 @@ async fn one(ground: &Ground, name: &str, subjects: u64, each: u64) -> Fallible<
     drop(service);
     ground.drop(&site.database);
     let pauses = report.pauses_us.iter().map(|us| *us as f64 / 1000.0).collect();
-    let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok((pauses, seen, stages.told()))
+    Ok(Run { pauses, seen, stages: stages.told() })
 }
 
-struct Writer {
-    clients: [(Client, Statement); 2],
-    /// Where each subject was last accepted, known to all writers.
-    homes: Arc<Vec<AtomicUsize>>,
-    subjects: u64,
-    items: u64,
-    dice: u64,
+/// The writers of one run.
+struct Writers {
+    tasks: Vec<tokio::task::JoinHandle<Fallible<()>>>,
     seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    wave: Arc<AtomicBool>,
 }
 
-impl Writer {
-    async fn connect(
-        urls: [String; 2],
-        number: u64,
-        subjects: u64,
-        items: u64,
-        homes: Arc<Vec<AtomicUsize>>,
-        seen: Arc<Mutex<Seen>>,
-    ) -> Fallible<Self> {
-        let mut clients = Vec::new();
-        for url in urls {
-            let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
-            tokio::spawn(connection);
-            let statement = client.prepare("UPDATE items SET version = version + 1 WHERE id = $1").await?;
-            clients.push((client, statement));
+impl Writers {
+    async fn start(ground: &Ground, site: &Site, shape: Shape) -> Fallible<Self> {
+        let items = shape.each - 1 - 10.min((shape.each - 1) / 3).max(1);
+        let mut all =
+            Self { tasks: vec![], seen: Arc::default(), stop: Arc::default(), wave: Arc::default() };
+        let homes: Arc<Vec<AtomicUsize>> =
+            Arc::new((0..=shape.subjects).map(|_| AtomicUsize::new(0)).collect());
+        for number in 0..WRITERS {
+            let urls = [ground.old.url("app", &site.database), ground.new.url("app", &site.database)];
+            let writer =
+                Writer::connect(urls, number, shape.subjects, items, homes.clone(), all.seen.clone()).await?;
+            all.tasks.push(tokio::spawn(writer.run(all.stop.clone(), all.wave.clone())));
         }
-        let clients = clients.try_into().map_err(|_| "two regions")?;
-        Ok(Self { clients, homes, subjects, items, dice: 7 + number * 1_000_003, seen })
+        Ok(all)
     }
 
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.dice >> 33) % sides
-    }
-
-    async fn run(mut self, stop: Arc<AtomicBool>, wave: Arc<AtomicBool>) -> Fallible<()> {
-        while !stop.load(Ordering::Relaxed) {
-            let subject = 1 + self.roll(self.subjects);
-            let item = (subject - 1) * self.items + 1 + self.roll(self.items);
-            self.write(subject, item as i64, &wave).await?;
-            tokio::time::sleep(THINK).await;
+    async fn stop(self) -> Fallible<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await??;
         }
-        Ok(())
-    }
-
-    /// Writes until it is accepted, at the home it last knew first.
-    async fn write(&mut self, subject: u64, item: i64, wave: &AtomicBool) -> Fallible<()> {
-        let began = Instant::now();
-        let mut at = self.homes[subject as usize].load(Ordering::Relaxed);
-        for round in 0..20_000 {
-            let (client, statement) = &self.clients[at];
-            match client.execute(statement, &[&item]).await {
-                Ok(1) => {
-                    self.homes[subject as usize].store(at, Ordering::Relaxed);
-                    self.accepted(subject, at, began, round == 0 && !wave.load(Ordering::Relaxed));
-                    return Ok(());
-                }
-                // The row is not at the new home yet.
-                Ok(_) => {}
-                Err(e) if e.code().is_some_and(|c| ["RS001", "40001", "40P01"].contains(&c.code())) => {
-                    let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    seen.refused.entry(subject).or_insert_with(|| (Instant::now(), [false; 2])).1[at] = true;
-                }
-                Err(e) => return Err(format!("a writer: {e}").into()),
-            }
-            at = 1 - at;
-            // One try at each home a round: an application asks the directory instead.
-            if round % 2 == 1 {
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-        Err(format!("a writer was refused for {:?}", began.elapsed()).into())
-    }
-
-    fn accepted(&self, subject: u64, at: usize, began: Instant, quiet: bool) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if quiet {
-            seen.writes.push(began.elapsed().as_secs_f64() * 1000.0);
-        }
-        if let Some((since, by)) = seen.refused.remove(&subject) {
-            let pause = since.elapsed().as_secs_f64() * 1000.0;
-            match (at, by) {
-                (0, _) => seen.marks.push(pause),
-                (_, [true, true]) => seen.pauses.push(pause),
-                _ => {}
-            }
-        }
+        Ok(std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }

@@ -37,6 +37,10 @@ pub struct Site {
     /// The databases' name.
     pub database: String,
     dir: PathBuf,
+    /// The regions' object stores.
+    objects: [String; 2],
+    /// What object stores would find in the environment.
+    environment: BTreeMap<String, String>,
     /// Removes the folder with the last clone; the process that made it holds it.
     #[serde(skip)]
     _folder: Option<Arc<tempfile::TempDir>>,
@@ -53,7 +57,29 @@ impl Site {
             fs::write(dir.join(format!("{region}.key")), SigningKey::generate(region)?.to_text().as_bytes())?;
         }
         let _folder = Some(Arc::new(folder));
-        Ok(Self { urls: [old, new], database: database.to_owned(), dir, _folder })
+        let objects = REGIONS.map(|region| format!("file:{region}-objects"));
+        let environment = BTreeMap::new();
+        Ok(Self { urls: [old, new], database: database.to_owned(), dir, objects, environment, _folder })
+    }
+
+    /// The same with other object stores than two folders, and the credentials for them.
+    pub fn with_objects(mut self, objects: [String; 2], environment: BTreeMap<String, String>) -> Self {
+        (self.objects, self.environment) = (objects, environment);
+        self
+    }
+
+    /// The same with another URL of the new home from now on.
+    pub fn reached_by(mut self, new: Option<String>) -> Self {
+        if let Some(new) = new {
+            self.urls[1] = new;
+        }
+        self
+    }
+
+    /// Opens one region's object store.
+    pub async fn store(&self, region: usize) -> Fallible<Objects> {
+        let environment = |name: &str| self.environment.get(name).cloned();
+        Ok(Objects::open_with(&self.objects[region], &self.dir, &environment).await?)
     }
 
     /// The folder of keys, control store, objects and receipts.
@@ -66,7 +92,8 @@ impl Site {
         let layout = self.layout().await?;
         let mut regions = BTreeMap::new();
         let mut keys = BTreeMap::new();
-        for ((id, country), url) in [("old", "DE"), ("new", "IN")].into_iter().zip(&self.urls) {
+        let places = REGIONS.into_iter().zip(["DE", "IN"]).zip(&self.urls).enumerate();
+        for (index, ((id, country), url)) in places {
             let records: Arc<dyn Records> = Arc::new(Postgres::open(url, None, layout.clone()).await?);
             let country: domicile_policy::Country = country.parse()?;
             let place = domicile_policy::Region {
@@ -76,7 +103,7 @@ impl Site {
                 opens: None,
                 site: id.into(),
             };
-            let objects = Some(Arc::new(Objects::open(&format!("file:{id}-objects"), &self.dir).await?));
+            let objects = Some(Arc::new(self.store(index).await?));
             regions.insert(id.to_owned(), Arc::new(Region { id: id.into(), place, records, objects }));
             let key = SigningKey::from_text(&fs::read_to_string(self.dir.join(format!("{id}.key")))?)?;
             keys.insert(id.to_owned(), key);

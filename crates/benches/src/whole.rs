@@ -5,12 +5,13 @@ use crate::ground::{Ground, SCHEMA, rows};
 use crate::profile::{self, Spent};
 use crate::site::{moved, planned};
 use crate::stages::Stages;
+use crate::verdicts::{Target, Verdicts};
 use crate::{Asked, Fallible};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows of one subject.
-const EACH: u64 = 60;
+pub const EACH: u64 = 60;
 
 /// What moves, as the pipe selects it; the mover finds it by itself.
 const PIPES: [(&str, &str); 3] = [
@@ -22,9 +23,14 @@ const PIPES: [(&str, &str); 3] = [
     ),
 ];
 
+/// The database that is moved, under the name `whole`; made once.
+pub fn template(ground: &Ground, asked: &Asked) {
+    ground.template_once("whole", SCHEMA, &rows(asked.subjects, EACH));
+}
+
 /// Measures and prints.
-pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
-    ground.template("whole", SCHEMA, &rows(asked.subjects, EACH));
+pub async fn run(ground: &Ground, asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
+    template(ground, asked);
     let (mut moves, mut pipes) = (Vec::new(), Vec::new());
     let (mut stages_told, mut processors) = (String::new(), String::new());
     for run in 0..asked.runs {
@@ -67,14 +73,22 @@ pub async fn run(ground: &Ground, asked: &Asked) -> Fallible<()> {
         three(&pipes, 0),
         three(&ratios, 3)
     );
+    verdicts.add("whole move of many subjects / psql pipe, rows/s", Target::AtLeast(0.8), &ratios);
     Ok(())
 }
 
-/// Rows a second of the pipe, a table after the other.
+/// Rows a second of the pipe.
 fn pipe(ground: &Ground, asked: &Asked) -> Fallible<f64> {
     let name = ground.copy(&[&ground.old, &ground.new], "whole");
     ground.settle();
-    let (from, to) = (ground.old.url("postgres", &name), ground.new.url("postgres", &name));
+    let seconds = pipe_seconds(ground, &name, asked.subjects * EACH)?;
+    ground.drop(&name);
+    Ok((asked.subjects * EACH) as f64 / seconds)
+}
+
+/// Seconds that the pipe takes for all rows of those who move, a table after the other.
+pub fn pipe_seconds(ground: &Ground, name: &str, rows: u64) -> Fallible<f64> {
+    let (from, to) = (ground.old.url("postgres", name), ground.new_url("postgres", name));
     let began = Instant::now();
     for (table, select) in PIPES {
         let script = "psql -X -q -v ON_ERROR_STOP=1 -d \"$1\" -c \"COPY ($2) TO STDOUT\" | psql -X -q -v ON_ERROR_STOP=1 -d \"$3\" -c \"COPY $4 FROM STDIN\"";
@@ -84,10 +98,9 @@ fn pipe(ground: &Ground, asked: &Asked) -> Fallible<f64> {
     }
     let elapsed = began.elapsed().as_secs_f64();
     let counts = "SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM orders) + (SELECT count(*) FROM items)";
-    let arrived: u64 = ground.new.sql(&name, counts).parse()?;
-    ground.drop(&name);
-    if arrived != asked.subjects * EACH {
-        return Err(format!("the pipe brought {arrived} rows, not {}", asked.subjects * EACH).into());
+    let arrived: u64 = ground.new.sql(name, counts).parse()?;
+    if arrived != rows {
+        return Err(format!("the pipe brought {arrived} rows, not {rows}").into());
     }
-    Ok(arrived as f64 / elapsed)
+    Ok(elapsed)
 }

@@ -5,6 +5,7 @@
 //! pipe closes and a small shell stops the server and removes its folder.
 
 pub mod disk;
+pub mod far;
 pub mod postgres;
 pub mod proxy;
 pub mod seaweed;

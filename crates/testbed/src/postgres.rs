@@ -1,5 +1,6 @@
 //! A PostgreSQL cluster of its own.
 
+use crate::far::Far;
 use crate::{Watchdog, folder, free_port, run, unprivileged};
 use std::fs;
 use std::io::Write;
@@ -23,8 +24,11 @@ const MISSING: &str =
 /// A running cluster; stopped and removed when dropped or when the process ends.
 #[derive(Debug)]
 pub struct Cluster {
-    /// TCP port on 127.0.0.1.
+    /// TCP port on [`Cluster::host`].
     pub port: u16,
+    host: String,
+    /// The network namespace it runs in, if not the machine's.
+    namespace: Option<String>,
     bin: PathBuf,
     /// The folder of `psql` and the like, which a server of another version may lack.
     clients: PathBuf,
@@ -61,7 +65,29 @@ impl Cluster {
         Self::start_from(bin, settings)
     }
 
+    /// The same in a place far away; its own address is the fast one.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_far(far: &Far, settings: &[&str]) -> Self {
+        let mut cluster =
+            Self::made(bin_dir().expect(MISSING), &[settings, &["listen_addresses='*'"]].concat());
+        let hba = cluster.dir.join("data/pg_hba.conf");
+        let rules = fs::read_to_string(&hba).expect("pg_hba.conf");
+        fs::write(hba, rules + "host all all 10.0.0.0/8 trust\n").expect("pg_hba.conf");
+        (cluster.host, cluster.namespace) = (far.fast.clone(), Some(far.name().to_owned()));
+        cluster.up();
+        cluster
+    }
+
     fn start_from(bin: PathBuf, settings: &[&str]) -> Self {
+        let cluster = Self::made(bin, settings);
+        cluster.up();
+        cluster
+    }
+
+    /// A cluster that was not started yet.
+    fn made(bin: PathBuf, settings: &[&str]) -> Self {
         let dir = folder("pg");
         let data = dir.join("data");
         run(unprivileged(&bin.join("initdb")).current_dir("/").arg("-D").arg(&data).args([
@@ -85,9 +111,7 @@ impl Cluster {
             conf.push('\n');
         }
         fs::write(data.join("postgresql.conf"), conf).expect("postgresql.conf");
-        let cluster = Self::in_folder(port, bin, dir);
-        cluster.up();
-        cluster
+        Self::in_folder(port, bin, dir)
     }
 
     fn in_folder(port: u16, bin: PathBuf, dir: PathBuf) -> Self {
@@ -96,7 +120,8 @@ impl Cluster {
             dir.display()
         );
         let clients = bin_dir().expect(MISSING);
-        Self { port, bin, clients, dir, _watchdog: Watchdog::new(&stop) }
+        let host = "127.0.0.1".to_owned();
+        Self { port, host, namespace: None, bin, clients, dir, _watchdog: Watchdog::new(&stop) }
     }
 
     /// A streaming standby of this cluster, with `name` as its `application_name`.
@@ -173,7 +198,12 @@ impl Cluster {
 
     /// The URL of a database for a role.
     pub fn url(&self, role: &str, database: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+        self.url_by(&self.host, role, database)
+    }
+
+    /// The same by another of its addresses.
+    pub fn url_by(&self, host: &str, role: &str, database: &str) -> String {
+        format!("postgres://{role}@{host}:{}/{database}", self.port)
     }
 
     /// Runs SQL through psql as superuser and returns what it printed (unaligned, tuples only).
@@ -216,11 +246,13 @@ impl Cluster {
     }
 
     fn ctl(&self, args: &[&str]) {
-        run(unprivileged(&self.bin.join("pg_ctl"))
-            .current_dir("/")
-            .arg("-D")
-            .arg(self.dir.join("data"))
-            .args(args));
+        let mut command = unprivileged(&self.bin.join("pg_ctl"));
+        if let Some(namespace) = &self.namespace {
+            let mut within = Command::new("ip");
+            within.args(["netns", "exec", namespace]).arg(command.get_program()).args(command.get_args());
+            command = within;
+        }
+        run(command.current_dir("/").arg("-D").arg(self.dir.join("data")).args(args));
     }
 }
 

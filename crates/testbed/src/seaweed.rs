@@ -105,6 +105,14 @@ impl Seaweed {
         assert!(asked.contains("Enabled"), "versions of bucket {name}: {told}{asked}");
     }
 
+    /// Removes a bucket with what is in it, and gives the room back at once.
+    ///
+    /// # Panics
+    /// Where the server's shell can't be started.
+    pub fn drop_bucket(&self, name: &str) {
+        self.shell(&format!("s3.bucket.delete -name {name}"));
+    }
+
     /// Puts an object into a bucket without versions.
     ///
     /// # Panics

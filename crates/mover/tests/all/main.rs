@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod asked;
+mod back;
 mod both;
 mod crash;
 mod full;

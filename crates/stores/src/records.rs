@@ -333,6 +333,8 @@ pub trait Records: Send + Sync {
     /// The ids of a wave's batches in order of their numbers. There is no call that returns all records of a
     /// wave: they grow with its subjects, and the mover's memory must not.
     async fn batch_ids(&self, wave: &str) -> Result<Vec<String>>;
+    /// The ids of all batches that the journal or a lease here knows, of whatever wave, in any order.
+    async fn known_batches(&self) -> Result<Vec<String>>;
     /// One batch with its record; `None` where the journal has none of that id.
     async fn batch(&self, batch: &str) -> Result<Option<BatchRow>>;
     /// Those of these subjects that are in a batch of the wave, in any order. Reads no record.

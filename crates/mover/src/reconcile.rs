@@ -1,0 +1,173 @@
+//! Reconcile: a region's database was restored from a backup, and rows of subjects came back that live elsewhere by
+//! now, or do no longer live at all. They are shut first, all of them, then counted, and erased where that is asked
+//! for.
+//!
+//! The directory decides: it was not restored. `judge` says what each row is, `shut` and `erased` do something about it.
+
+mod erased;
+mod judge;
+mod shut;
+
+use crate::erase::Erased;
+use crate::error::{At, Error, Result};
+use crate::service::{Region, Service};
+use domicile_datamap::layout::TableIx;
+use domicile_stores::records::{HomeRow, Lease, Mode, State, SubjectFacts, SubjectId};
+use judge::{Judge, Verdict};
+use std::collections::BTreeMap;
+
+/// Subjects looked at, shut and erased together.
+const PAGE: u32 = 500;
+
+/// What the names of its batches begin with: such a batch is of no wave.
+const BATCH: &str = "reconcile-";
+
+/// What was found at a region; counts of subjects where nothing else is said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reconciled {
+    /// With rows here.
+    pub looked_at: u64,
+    /// Live elsewhere by the directory, and no wave explains their rows here. Shut, but for `still_written`.
+    pub came_back: u64,
+    /// Rows of those by table, those that were erased included.
+    pub rows: BTreeMap<TableIx, u64>,
+    /// Of `came_back`: their writers did not end, they are not shut.
+    pub still_written: u64,
+    /// Of `came_back`, where erasing was asked for: their home does not know them, or could not be asked. What is here
+    /// may be the only copy.
+    pub kept: u64,
+    /// What was erased.
+    pub erased: Erased,
+    /// In a wave that is under way.
+    pub in_wave: u64,
+    /// Old copies that `domicile erase` or `guard disown` will remove.
+    pub waiting: u64,
+    /// Live here, and the backup had them in the middle of a wave that has ended since: they are at home again.
+    pub put_back: u64,
+    /// Live here by the directory, and are not here, or only as a copy that was not theirs to use. They were deleted, or
+    /// came after the backup and are lost with it.
+    pub lost: u64,
+    /// Live here, and their rows are of an earlier stay: they moved away and came back after the backup.
+    pub stale: u64,
+    /// Live here by the directory, and the guard does not know them.
+    pub unguarded: u64,
+    /// The directory knows no home of theirs.
+    pub unknown: u64,
+    /// Batches of waves that are over, removed from the journal and the leases.
+    pub batches: u64,
+}
+
+impl Reconciled {
+    /// Nothing is left to do or to know.
+    pub fn is_clean(&self) -> bool {
+        let open = self.came_back - self.erased.subjects.min(self.came_back);
+        open + self.lost + self.stale + self.unguarded + self.unknown == 0
+    }
+}
+
+/// Was this row of the guard shut by [`run`]?
+pub(crate) fn shut_it(row: &HomeRow) -> bool {
+    row.state == State::Away && row.batch.as_deref().is_some_and(|batch| batch.starts_with(BATCH))
+}
+
+/// Looks at every subject with rows at the region. Those that live elsewhere and that no wave explains are shut, and
+/// with `erase` erased where their home knows them. Safe to stop and to repeat.
+///
+/// # Errors
+/// `NoGuard` where the guard is absent or refuses nothing; `Region` and `Directory` as everywhere.
+pub async fn run(service: &Service, region: &str, erase: bool) -> Result<Reconciled> {
+    let here = service.region(region)?;
+    let mode = here.records.status(false).await.at(here)?.mode;
+    if !matches!(mode, Some(Mode::Enforce | Mode::Wave)) {
+        return Err(Error::NoGuard { region: region.to_owned(), installed: mode.is_some() });
+    }
+    // With `guard = "wave"` nothing is refused before the triggers are armed.
+    here.records.arm(true).await.at(here)?;
+    // Before the subjects are looked at: who comes meanwhile is not taken for lost.
+    let homes_here = service.directory.counts(&service.name).await?.get(region).copied().unwrap_or(0);
+    let judge = Judge::of(service, here).await?;
+    let mut found = Reconciled::default();
+    let mut pages = Pages::of(service, &judge, here);
+    while let Some(page) = pages.next().await? {
+        found.put_back += shut::page(service, here, page).await?;
+    }
+    // Before anything is said or erased: a standby that takes this one's place must know that they are shut.
+    here.records.wait_for_standbys(service.limits.standby_wait).await.at(here)?;
+    let mut present = 0;
+    let mut pages = Pages::of(service, &judge, here);
+    while let Some(page) = pages.next().await? {
+        present += count(&page, &mut found);
+        erased::page(service, here, &page, erase, &mut found).await?;
+    }
+    found.lost += homes_here.saturating_sub(present + found.lost + deleted(here, present, &found).await?);
+    found.batches = shut::close_ended(&judge, here).await?;
+    here.records.arm(false).await.at(here)?;
+    Ok(found)
+}
+
+/// Subjects that the guard has at home here and that have no row any more: they were deleted, and are not lost.
+async fn deleted(here: &Region, present: u64, found: &Reconciled) -> Result<u64> {
+    let states = here.records.status(false).await.at(here)?.subjects;
+    let away = |state: &State| matches!(state, State::Away | State::Arriving);
+    let guarded: u64 = states.iter().filter(|(state, _)| !away(state)).map(|(_, n)| n).sum();
+    let with_rows = present - found.unguarded.min(present) + found.still_written;
+    Ok(guarded.saturating_sub(with_rows))
+}
+
+/// One subject with rows here, what the guard says of it, and the verdict.
+struct Seen {
+    subject: SubjectId,
+    row: Option<HomeRow>,
+    verdict: Verdict,
+}
+
+/// Counts what needs nothing done; returns how many of the page live here by the directory and are here.
+fn count(page: &[Seen], found: &mut Reconciled) -> u64 {
+    let mut present = 0;
+    for seen in page {
+        found.looked_at += 1;
+        let (counter, is_here) = match &seen.verdict {
+            Verdict::AtHome | Verdict::PutBack { .. } => (None, true),
+            Verdict::InWave { lives_here } => (Some(&mut found.in_wave), *lives_here),
+            Verdict::Waiting => (Some(&mut found.waiting), false),
+            Verdict::Lost => (Some(&mut found.lost), false),
+            Verdict::Stale => (Some(&mut found.stale), true),
+            Verdict::Unguarded => (Some(&mut found.unguarded), true),
+            Verdict::Unknown => (Some(&mut found.unknown), false),
+            Verdict::CameBack { .. } => (Some(&mut found.came_back), false),
+        };
+        present += u64::from(is_here);
+        if let Some(counter) = counter {
+            *counter += 1;
+        }
+    }
+    present
+}
+
+/// A walk over all subjects with rows here. It holds one page of them.
+struct Pages<'a> {
+    service: &'a Service,
+    judge: &'a Judge,
+    here: &'a Region,
+    after: Option<SubjectId>,
+}
+
+impl<'a> Pages<'a> {
+    fn of(service: &'a Service, judge: &'a Judge, here: &'a Region) -> Self {
+        Self { service, judge, here, after: None }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Seen>>> {
+        self.service.check_stop()?;
+        let facts = self.here.records.subjects(self.after.as_ref(), PAGE).await.at(self.here)?;
+        let Some(last) = facts.last() else { return Ok(None) };
+        self.after = Some(last.subject.clone());
+        let subjects: Vec<SubjectId> = facts.into_iter().map(|f: SubjectFacts| f.subject).collect();
+        self.judge.page(self.service, self.here, subjects).await.map(Some)
+    }
+}
+
+/// Takes the lease of a batch here: an old wave's that has the subjects in its hands, or one of our own.
+async fn lease(here: &Region, batch: &str) -> Result<Lease> {
+    here.records.take_lease(batch).await.at(here)
+}

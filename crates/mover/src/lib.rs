@@ -6,6 +6,7 @@
 //! loop. A [`wave`] is the batches that one command moves together.
 
 mod activate;
+pub mod armed;
 mod batch;
 mod batches;
 mod brought;

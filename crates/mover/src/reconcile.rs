@@ -8,6 +8,7 @@ mod erased;
 mod judge;
 mod shut;
 
+use crate::armed;
 use crate::erase::Erased;
 use crate::error::{At, Error, Result};
 use crate::service::{Region, Service};
@@ -82,7 +83,8 @@ pub async fn run(service: &Service, region: &str, erase: bool) -> Result<Reconci
         return Err(Error::NoGuard { region: region.to_owned(), installed: mode.is_some() });
     }
     // With `guard = "wave"` nothing is refused before the triggers are armed.
-    here.records.arm(true).await.at(here)?;
+    let (name, wave_only) = (format!("{BATCH}{region}"), mode == Some(Mode::Wave));
+    armed::arm(here, &name, wave_only).await?;
     // Before the subjects are looked at: who comes meanwhile is not taken for lost.
     let homes_here = service.directory.counts(&service.name).await?.get(region).copied().unwrap_or(0);
     let judge = Judge::of(service, here).await?;
@@ -93,25 +95,17 @@ pub async fn run(service: &Service, region: &str, erase: bool) -> Result<Reconci
     }
     // Before anything is said or erased: a standby that takes this one's place must know that they are shut.
     here.records.wait_for_standbys(service.limits.standby_wait).await.at(here)?;
-    let mut present = 0;
+    let mut met = Met::default();
     let mut pages = Pages::of(service, &judge, here);
     while let Some(page) = pages.next().await? {
-        present += count(&page, &mut found);
+        met.count(&page, &mut found);
         erased::page(service, here, &page, erase, &mut found).await?;
     }
-    found.lost += homes_here.saturating_sub(present + found.lost + deleted(here, present, &found).await?);
+    let absent = homes_here.saturating_sub(met.live_here + met.deleted(here).await?);
+    found.lost = found.lost.max(absent);
     found.batches = shut::close_ended(&judge, here).await?;
-    here.records.arm(false).await.at(here)?;
+    armed::disarm(here, &name, wave_only).await?;
     Ok(found)
-}
-
-/// Subjects that the guard has at home here and that have no row any more: they were deleted, and are not lost.
-async fn deleted(here: &Region, present: u64, found: &Reconciled) -> Result<u64> {
-    let states = here.records.status(false).await.at(here)?.subjects;
-    let away = |state: &State| matches!(state, State::Away | State::Arriving);
-    let guarded: u64 = states.iter().filter(|(state, _)| !away(state)).map(|(_, n)| n).sum();
-    let with_rows = present - found.unguarded.min(present) + found.still_written;
-    Ok(guarded.saturating_sub(with_rows))
 }
 
 /// One subject with rows here, what the guard says of it, and the verdict.
@@ -121,27 +115,48 @@ struct Seen {
     verdict: Verdict,
 }
 
-/// Counts what needs nothing done; returns how many of the page live here by the directory and are here.
-fn count(page: &[Seen], found: &mut Reconciled) -> u64 {
-    let mut present = 0;
-    for seen in page {
-        found.looked_at += 1;
-        let (counter, is_here) = match &seen.verdict {
-            Verdict::AtHome | Verdict::PutBack { .. } => (None, true),
-            Verdict::InWave { lives_here } => (Some(&mut found.in_wave), *lives_here),
-            Verdict::Waiting => (Some(&mut found.waiting), false),
-            Verdict::Lost => (Some(&mut found.lost), false),
-            Verdict::Stale => (Some(&mut found.stale), true),
-            Verdict::Unguarded => (Some(&mut found.unguarded), true),
-            Verdict::Unknown => (Some(&mut found.unknown), false),
-            Verdict::CameBack { .. } => (Some(&mut found.came_back), false),
-        };
-        present += u64::from(is_here);
-        if let Some(counter) = counter {
-            *counter += 1;
+/// Whom the walk met.
+#[derive(Default)]
+struct Met {
+    /// Live here by the directory, and are here.
+    live_here: u64,
+    /// Have a row of the guard that is neither `away` nor `arriving`.
+    guarded: u64,
+}
+
+impl Met {
+    fn count(&mut self, page: &[Seen], found: &mut Reconciled) {
+        for seen in page {
+            found.looked_at += 1;
+            self.guarded += u64::from(seen.row.as_ref().is_some_and(|row| !is_shut(row.state)));
+            let counter = match &seen.verdict {
+                Verdict::AtHome | Verdict::PutBack { .. } => None,
+                Verdict::InWave { .. } => Some(&mut found.in_wave),
+                Verdict::Waiting => Some(&mut found.waiting),
+                Verdict::Lost => Some(&mut found.lost),
+                Verdict::Stale => Some(&mut found.stale),
+                Verdict::Unguarded => Some(&mut found.unguarded),
+                Verdict::Unknown => Some(&mut found.unknown),
+                Verdict::CameBack { .. } => Some(&mut found.came_back),
+            };
+            self.live_here += u64::from(seen.verdict.lives_here());
+            if let Some(counter) = counter {
+                *counter += 1;
+            }
         }
     }
-    present
+
+    /// Subjects that the guard has at home here and that have no row any more: the application deleted them, and they
+    /// are not lost.
+    async fn deleted(&self, here: &Region) -> Result<u64> {
+        let states = here.records.status(false).await.at(here)?.subjects;
+        let guarded: u64 = states.iter().filter(|(state, _)| !is_shut(**state)).map(|(_, n)| n).sum();
+        Ok(guarded.saturating_sub(self.guarded))
+    }
+}
+
+fn is_shut(state: State) -> bool {
+    matches!(state, State::Away | State::Arriving)
 }
 
 /// A walk over all subjects with rows here. It holds one page of them.

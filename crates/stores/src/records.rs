@@ -162,6 +162,10 @@ pub struct Lease {
     pub token: i64,
 }
 
+/// What the batch of a lease ends with that keeps the triggers of `guard = "wave"` armed: taken before they are armed,
+/// so that another wave's end can't disarm them before the first subject is marked.
+pub const ARMED: &str = "/armed";
+
 /// One recorded change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -296,7 +300,8 @@ pub trait Records: Send + Sync {
     async fn status(&self, deep: bool) -> Result<GuardStatus>;
     /// Removes everything Domicile installed. Refused while a subject is in any state but `home`.
     async fn remove(&self) -> Result<()>;
-    /// Arms (or disarms) the triggers of `guard = "wave"`. No effect in other modes.
+    /// Arms (or disarms) the triggers of `guard = "wave"`. No effect in other modes. They stay armed while anybody is
+    /// under way or away here, and while there is a lease whose batch ends with [`ARMED`].
     async fn arm(&self, armed: bool) -> Result<()>;
     /// Subjects as this database prints its root's keys, in their order: `007` of an integer key is `7`.
     /// Everything that names a subject by its text, the directory's hash above all, needs this spelling.

@@ -5,7 +5,7 @@ use crate::error::{At, Result};
 use crate::record::{Outcome, Record};
 use crate::service::{Region, Service};
 use crate::wave::WaveNote;
-use domicile_directory::{Home, WaveFilter, WaveState};
+use domicile_directory::{Home, Wave, WaveFilter, WaveState};
 use domicile_stores::records::{HomeRow, State, SubjectId};
 use std::collections::{BTreeMap, HashSet};
 
@@ -30,6 +30,17 @@ pub(super) enum Verdict {
     Waiting,
     /// Lives in `home`, since that epoch, and nothing explains its rows here. In that batch's hands, if in any.
     CameBack { home: String, epoch: u64, batch: Option<String> },
+}
+
+impl Verdict {
+    /// Lives here by the directory, and is here.
+    pub(super) fn lives_here(&self) -> bool {
+        match self {
+            Verdict::AtHome | Verdict::PutBack { .. } | Verdict::Stale | Verdict::Unguarded => true,
+            Verdict::InWave { lives_here } => *lives_here,
+            Verdict::Lost | Verdict::Unknown | Verdict::Waiting | Verdict::CameBack { .. } => false,
+        }
+    }
 }
 
 /// The waves as they were when the command began. A wave opened since is none that it knows, and is left alone.
@@ -65,7 +76,7 @@ impl Judge {
         let open = open.map(|w| w.id.clone()).collect();
         let over = all.iter().filter(|w| w.state.is_final() && w.source == here.id);
         let notes = over.filter_map(|w| serde_json::from_value::<WaveNote>(w.note.clone()).ok());
-        let lists = notes.map(|note| note.planned.list).collect();
+        let lists = notes.map(|note| note.planned.list).filter(|list| !in_use(&all, list)).collect();
         Ok(Self { waves: all.into_iter().map(|w| (w.id, w.state)).collect(), open, lists })
     }
 
@@ -149,6 +160,12 @@ impl Judge {
             (_, false) => Verdict::CameBack { home: home.region, epoch: home.epoch, batch },
         }
     }
+}
+
+/// A plan may be moved again after its first wave was aborted.
+fn in_use(waves: &[Wave], list: &str) -> bool {
+    let of = |w: &Wave| serde_json::from_value::<WaveNote>(w.note.clone()).is_ok_and(|n| n.planned.list == list);
+    waves.iter().any(|w| !w.state.is_final() && of(w))
 }
 
 /// Of a subject that lives here by the directory.

@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod outage;
 mod pen;
+mod restored;
 mod sides;
 mod standby;
 mod trouble;

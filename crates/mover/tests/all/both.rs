@@ -100,7 +100,7 @@ async fn an_end_leaves_the_other_waves_triggers_armed(engine: Engine) {
     let world = Arc::new(World::on(Ground { regions, wave_only: true, ..Ground::plain(engine) }, 4).await);
     let old = world.app("old").await;
     assert_eq!(old.exec("UPDATE accounts SET country = 'FR' WHERE id > 2 AND id < 1000").await, Ok(2));
-    let mut first = plan::stored(&world.service().await, &ask()).await.unwrap();
+    let mut first = plan::stored(world.service().await.as_ref(), &ask()).await.unwrap();
     let mut second = first.clone();
     second.moves = first.moves.split_off(1);
     let (there, handle) = (world.clone(), tokio::runtime::Handle::current());

@@ -69,7 +69,7 @@ async fn restored(world: &World, backup: &Path) {
 }
 
 async fn look(world: &World, erase: bool) -> Reconciled {
-    reconcile::run(&world.service().await, "old", erase).await.unwrap()
+    reconcile::run(world.service().await.as_ref(), "old", erase).await.unwrap()
 }
 
 async fn refuses(world: &World, ids: std::ops::RangeInclusive<i64>) {
@@ -182,7 +182,7 @@ async fn what_is_lost_is_said(engine: Engine) {
     let (empty, full) = (world.back_up("new"), world.back_up("old"));
     restored(&world, &full).await;
     world.restore("new", &empty);
-    let lost = reconcile::run(&world.service().await, "new", false).await.unwrap();
+    let lost = reconcile::run(world.service().await.as_ref(), "new", false).await.unwrap();
     assert_eq!((lost.lost, lost.came_back, lost.is_clean()), (3, 0, false), "{lost:?}");
     assert_eq!(world.dump("new").await["accounts"].len(), 0, "nothing is made up");
     let found = look(&world, true).await;
@@ -210,7 +210,7 @@ async fn a_wave_under_way_is_left_alone(engine: Engine) {
         let (there, handle) = (there.clone(), handle.clone());
         let looks = async move {
             for region in ["old", "new"] {
-                let found = reconcile::run(&there.service().await, region, true).await.unwrap();
+                let found = reconcile::run(there.service().await.as_ref(), region, true).await.unwrap();
                 assert_eq!((found.in_wave, found.came_back, found.lost), (3, 0, 0), "{region}: {found:?}");
             }
         };

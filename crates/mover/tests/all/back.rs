@@ -300,3 +300,57 @@ async fn another_country_in_the_middle_on_sqlite() {
 async fn another_country_in_the_middle_on_postgres() {
     another_country_in_the_middle(Engine::Postgres).await;
 }
+
+/// Somebody signs up at each region in the middle of a wave: at home there afterwards, and no erase takes them.
+async fn created_in_the_middle(engine: Engine) {
+    for stage in STAGES {
+        let world = Arc::new(World::new(engine, 2).await);
+        let (there, handle) = (world.clone(), tokio::runtime::Handle::current());
+        let service = service_that(&world, stage, move || {
+            let (there, handle) = (there.clone(), handle.clone());
+            let both = async move {
+                sign_up(&there, "old", 1003, "DE").await;
+                sign_up(&there, "new", 3, "IN").await;
+            };
+            tokio::task::block_in_place(move || handle.block_on(both));
+        })
+        .await;
+        let plan = planned(&service).await;
+        let report = wave::run_plan(&service, &plan, &Options::default()).await.unwrap().reports.remove(0);
+        assert_eq!(report.subjects, 2, "{stage}: {:?}", report.left);
+        wave::erase_wave(&service, &report.wave).await.unwrap();
+        for (region, id, all) in [("old", 1003, ["1001", "1002", "1003"]), ("new", 3, ["1", "2", "3"])] {
+            let app = world.app(region).await;
+            assert_eq!(app.texts("SELECT CAST(id AS TEXT) FROM accounts ORDER BY id").await, all, "{stage}");
+            wrote(&app, &format!("UPDATE accounts SET version = 1 WHERE id = {id}")).await;
+        }
+    }
+}
+
+/// The claim in the directory, then the row with its door in one transaction.
+async fn sign_up(world: &World, region: &str, id: i64, country: &str) {
+    let service = world.service().await;
+    service.directory.register("main", region, &[SubjectId(id.to_string())]).await.unwrap();
+    let app = world.app(region).await;
+    app.exec("BEGIN").await.unwrap();
+    match world.engine {
+        Engine::Sqlite => {
+            app.exec(&format!("INSERT INTO domicile_signup(subject, epoch) VALUES ({id}, 1)")).await.unwrap();
+        }
+        Engine::Postgres => {
+            app.exec(&format!("SELECT domicile.sign_up({id}, 1)")).await.unwrap();
+        }
+    }
+    wrote(&app, &format!("INSERT INTO accounts VALUES ({id}, '{country}', 'a{id}@example', 0)")).await;
+    app.exec("COMMIT").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn created_in_the_middle_on_sqlite() {
+    created_in_the_middle(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn created_in_the_middle_on_postgres() {
+    created_in_the_middle(Engine::Postgres).await;
+}

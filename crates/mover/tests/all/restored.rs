@@ -1,7 +1,7 @@
 //! A region's database is restored from a backup that was made before an erase: what came back is found, shut first, and
 //! erased again; who lives there is not touched.
 
-use crate::trouble::planned;
+use crate::trouble::{At, planned};
 use crate::world::{App, Engine, World};
 use domicile_mover::reconcile::{self, Reconciled};
 use domicile_mover::wave::{self, Options};
@@ -242,4 +242,63 @@ async fn without_a_guard_nothing_is_done() {
     let refused = reconcile::run(&service, "old", true).await.unwrap_err();
     assert!(matches!(refused, Error::NoGuard { installed: false, .. }), "{refused}");
     assert_eq!(world.dump("old").await["accounts"].len(), 5);
+}
+
+/// The backup is of the middle of a wave that was aborted afterwards: who lives here is at home again, and no rest of the
+/// wave is left. Nothing of it came back.
+async fn an_aborted_waves_middle_is_ended(engine: Engine) {
+    let world = Arc::new(World::new(engine, 3).await);
+    let made: Arc<std::sync::Mutex<Option<PathBuf>>> = Arc::default();
+    let mut service = Arc::into_inner(world.service().await).unwrap();
+    let (there, file, stop) = (world.clone(), made.clone(), service.stop.clone());
+    service.observer = Arc::new(At::new("catch up", move || {
+        tokio::task::block_in_place(|| *file.lock().unwrap() = Some(there.back_up("old")));
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    }));
+    let service = Arc::new(service);
+    let plan = planned(&service).await;
+    wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
+    drop(service);
+    let service = world.service().await;
+    wave::abort(&service, "w1").await.unwrap();
+    drop(service);
+    world.restore("old", &made.lock().unwrap().take().unwrap());
+    assert_ne!(kept(&world), "3 0 0 0 0 0", "the wave came back");
+    let found = look(&world, false).await;
+    assert_eq!((found.put_back, found.came_back, found.lost, found.is_clean()), (3, 0, 0, true), "{found:?}");
+    assert_eq!(kept(&world), "3 0 0 0 0 0");
+    let old = world.app("old").await;
+    assert_eq!(old.exec("UPDATE accounts SET version = 1 WHERE id < 1000").await, Ok(3));
+    assert_eq!(kept(&world), "3 0 0 0 0 0", "nothing is recorded any more");
+    let service = world.service().await;
+    move_all(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_waves_middle_is_ended_on_sqlite() {
+    an_aborted_waves_middle_is_ended(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_waves_middle_is_ended_on_postgres() {
+    an_aborted_waves_middle_is_ended(Engine::Postgres).await;
+}
+
+/// Who left and came back after the backup lives here; the rows are of the earlier stay. Said, and left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_stay_is_said() {
+    let world = World::new(Engine::Sqlite, 3).await;
+    let backup = world.back_up("old");
+    let service = world.service().await;
+    move_all(&service).await;
+    let new = world.app("new").await;
+    assert_eq!(new.exec("UPDATE accounts SET country = 'DE' WHERE id = 1").await, Ok(1));
+    move_all(&service).await;
+    drop((service, new));
+    world.restore("old", &backup);
+    let found = look(&world, true).await;
+    assert_eq!((found.stale, found.came_back, found.erased.subjects, found.lost), (1, 2, 2, 0), "{found:?}");
+    assert!(!found.is_clean());
+    let left = world.app("old").await.texts("SELECT CAST(id AS TEXT) FROM accounts ORDER BY id").await;
+    assert_eq!(left, ["1", "1001", "1002"]);
 }

@@ -67,13 +67,11 @@ pub enum Error {
         /// What is in the way.
         why: String,
     },
-    /// The guard at a region is absent, or only observes: nothing there can be shut.
-    #[error("region {region}: the guard {}", if *.installed { "only observes" } else { "is not installed" })]
+    /// The guard at a region is absent: nothing there can be shut.
+    #[error("region {region}: the guard is not installed")]
     NoGuard {
         /// The region.
         region: String,
-        /// Whether it is there at all.
-        installed: bool,
     },
     /// The configuration names something that isn't there.
     #[error("{0}")]

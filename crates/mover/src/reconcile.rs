@@ -54,6 +54,8 @@ pub struct Reconciled {
     pub unguarded: u64,
     /// The directory knows no home of theirs.
     pub unknown: u64,
+    /// The guard only observes, since the backup is older than its `enforce`: what is shut is not refused yet.
+    pub observing: bool,
     /// Batches of waves that are over, removed from the journal and the leases.
     pub batches: u64,
 }
@@ -62,7 +64,8 @@ impl Reconciled {
     /// Nothing is left to do or to know.
     pub fn is_clean(&self) -> bool {
         let open = self.came_back - self.erased.subjects.min(self.came_back);
-        open + self.lost + self.stale + self.unguarded + self.unknown == 0
+        let unsettled = open + self.lost + self.stale + self.unguarded + self.unknown;
+        unsettled == 0 && !self.observing
     }
 }
 
@@ -75,20 +78,18 @@ pub(crate) fn shut_it(row: &HomeRow) -> bool {
 /// with `erase` erased where their home knows them. Safe to stop and to repeat.
 ///
 /// # Errors
-/// `NoGuard` where the guard is absent or refuses nothing; `Region` and `Directory` as everywhere.
+/// `NoGuard` where the guard is absent; `Region` and `Directory` as everywhere.
 pub async fn run(service: &Service, region: &str, erase: bool) -> Result<Reconciled> {
     let here = service.region(region)?;
     let mode = here.records.status(false).await.at(here)?.mode;
-    if !matches!(mode, Some(Mode::Enforce | Mode::Wave)) {
-        return Err(Error::NoGuard { region: region.to_owned(), installed: mode.is_some() });
-    }
+    let Some(mode) = mode else { return Err(Error::NoGuard { region: region.to_owned() }) };
     // With `guard = "wave"` nothing is refused before the triggers are armed.
-    let (name, wave_only) = (format!("{BATCH}{region}"), mode == Some(Mode::Wave));
+    let (name, wave_only) = (format!("{BATCH}{region}"), mode == Mode::Wave);
     armed::arm(here, &name, wave_only).await?;
     // Before the subjects are looked at: who comes meanwhile is not taken for lost.
     let homes_here = service.directory.counts(&service.name).await?.get(region).copied().unwrap_or(0);
     let judge = Judge::of(service, here).await?;
-    let mut found = Reconciled::default();
+    let mut found = Reconciled { observing: mode == Mode::Observe, ..Reconciled::default() };
     let mut pages = Pages::of(service, &judge, here);
     while let Some(page) = pages.next().await? {
         found.put_back += shut::page(service, here, page).await?;

@@ -6,6 +6,7 @@ use crate::world::{App, Engine, World};
 use domicile_mover::reconcile::{self, Reconciled};
 use domicile_mover::wave::{self, Options};
 use domicile_mover::{Error, Service};
+use domicile_stores::records::{Mode, SubjectId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -233,15 +234,42 @@ async fn a_wave_under_way_is_left_alone_on_postgres() {
     a_wave_under_way_is_left_alone(Engine::Postgres).await;
 }
 
-/// The backup is older than the guard: nothing can be shut, and that is said first.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_guard_nothing_is_done() {
-    let world = World::new(Engine::Sqlite, 3).await;
+/// The backup is older than the guard: that is said, and nothing done. Once it is installed again, those who live
+/// elsewhere are shut although the guard only observes, which makes way for its `enforce`.
+async fn an_older_backup_than_the_guard(engine: Engine) {
+    let world = World::new(engine, 3).await;
     let service = world.service().await;
-    service.regions["old"].records.remove().await.unwrap();
+    let wave = move_all(&service).await;
+    wave::erase_wave(&service, &wave).await.unwrap();
+    let (region, old) = (&service.regions["old"], world.app("old").await);
+    region.records.remove().await.unwrap();
+    for row in ["accounts VALUES (1, 'IN', 'a1@example', 0)", "orders VALUES (10, 1, 0)"] {
+        old.exec(&format!("INSERT INTO {row}")).await.unwrap();
+    }
     let refused = reconcile::run(&service, "old", true).await.unwrap_err();
-    assert!(matches!(refused, Error::NoGuard { installed: false, .. }), "{refused}");
-    assert_eq!(world.dump("old").await["accounts"].len(), 5);
+    assert!(matches!(refused, Error::NoGuard { .. }), "{refused}");
+
+    region.records.install(&world.spec(&service, region)).await.unwrap();
+    let stays: Vec<_> = [1001, 1002].map(|id| (SubjectId(id.to_string()), 1)).into();
+    region.records.adopt(&stays).await.unwrap();
+    assert!(region.records.set_mode(Mode::Enforce).await.is_err(), "one has no home there");
+    let found = look(&world, false).await;
+    assert_eq!((found.came_back, found.observing, found.is_clean()), (1, true, false), "{found:?}");
+    region.records.set_mode(Mode::Enforce).await.unwrap();
+    assert!(old.exec("UPDATE accounts SET version = 1 WHERE id = 1").await.unwrap_err().contains("RS001"));
+    let erased = look(&world, true).await;
+    assert_eq!((erased.erased.subjects, erased.erased.rows, erased.is_clean()), (1, 2, true), "{erased:?}");
+    assert_eq!(kept(&world), "0 0 0 0 0 0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_than_the_guard_on_sqlite() {
+    an_older_backup_than_the_guard(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_than_the_guard_on_postgres() {
+    an_older_backup_than_the_guard(Engine::Postgres).await;
 }
 
 /// The backup is of the middle of a wave that was aborted afterwards: who lives here is at home again, and no rest of the

@@ -212,24 +212,24 @@ impl World {
         }
     }
 
+    /// How the guard is installed at a region.
+    pub fn spec(&self, service: &Service, region: &Region) -> GuardSpec {
+        let policies = &service.rules.policies;
+        let categories = service.layout.categories();
+        let admission = policies.admission(&region.place, &categories, &service.rules.mechanisms);
+        let admission =
+            admission.into_iter().map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
+        GuardSpec {
+            region: region.id.clone(),
+            service: SERVICE.into(),
+            wave_only: self.ground.wave_only,
+            admission: admission.collect(),
+        }
+    }
+
     async fn adopt(&self, service: &Service) {
         for region in service.regions.values() {
-            let admission = service.rules.policies.admission(
-                &region.place,
-                &service.layout.categories(),
-                &service.rules.mechanisms,
-            );
-            let admission = admission.into_iter().map(|a| Admission {
-                country: a.spelling,
-                allowed: a.allowed,
-                rule: a.rule,
-            });
-            let spec = GuardSpec {
-                region: region.id.clone(),
-                service: SERVICE.into(),
-                wave_only: self.ground.wave_only,
-                admission: admission.collect(),
-            };
+            let spec = self.spec(service, region);
             region.records.install(&spec).await.unwrap();
             loop {
                 let found = region.records.unhomed(None, 1000).await.unwrap();

@@ -32,7 +32,7 @@ pub(super) async fn run(app: &App, config: &Config, of: &Service, id: &str, eras
 
 fn failed(id: &str, error: &Error) -> Box<Failure> {
     match error {
-        Error::NoGuard { installed, .. } => no_guard(id, *installed),
+        Error::NoGuard { .. } => no_guard(id),
         Error::Stopped => Failure::new(
             "stopped",
             "stopped on request",
@@ -44,19 +44,19 @@ fn failed(id: &str, error: &Error) -> Box<Failure> {
     }
 }
 
-/// The backup is older than the guard, or than its `enforce`.
-fn no_guard(id: &str, installed: bool) -> Box<Failure> {
-    let (code, what) = match installed {
-        false => ("guard-absent", format!("{id}: the guard is not installed")),
-        true => ("guard-observes", format!("{id}: the guard only observes")),
-    };
-    let why = "a backup from before it was in force brings a database in which nothing can be shut: keep the \
-               application away from it until then";
-    let fix = format!(
-        "domicile guard install --region {id}\ndomicile guard backfill --region {id}   # who lives elsewhere is left without a home here\n\
-         domicile guard enforce --region {id}    # refused while there are any; then ask again whether it is the right backup"
-    );
-    Failure::new(code, what, why, fix).exit(crate::screen::Exit::No)
+/// The backup is older than the guard.
+fn no_guard(id: &str) -> Box<Failure> {
+    let why = "the backup is older than it, and in such a database nothing can be shut: keep the application away";
+    let fix = format!("{}\ndomicile guard enforce --region {id}", before_enforce(id));
+    Failure::new("guard-absent", format!("{id}: the guard is not installed"), why, fix).exit(crate::screen::Exit::No)
+}
+
+/// The steps up to `enforce`, which is refused while somebody has no row in the guard.
+fn before_enforce(id: &str) -> String {
+    format!(
+        "domicile guard install --region {id}\ndomicile guard backfill --region {id}     # for those who live there\n\
+         domicile region reconcile {id}           # for those who live elsewhere"
+    )
 }
 
 fn said(id: &str, found: &Reconciled, layout: &Layout, erase: bool, flag: &str) -> String {
@@ -65,6 +65,11 @@ fn said(id: &str, found: &Reconciled, layout: &Layout, erase: bool, flag: &str) 
         text.push_str(&came_back(id, found, layout, erase, flag));
     } else {
         text.push_str("nothing came back of anybody who lives elsewhere\n");
+    }
+    if found.observing {
+        let waits = "The guard only observes: the backup is older than its `enforce`. What is shut is not refused yet: keep \
+                     the application away until then, and look again.";
+        text.push_str(&format!("{}\n  domicile guard enforce --region {id}\n", paper::wrapped("", waits)));
     }
     for (n, meaning) in notes(id, found) {
         if n > 0 {
@@ -130,7 +135,7 @@ fn as_json(id: &str, found: &Reconciled, layout: &Layout) -> Value {
         "region": id, "looked_at": found.looked_at, "came_back": found.came_back, "rows": rows,
         "still_written": found.still_written, "kept": found.kept, "lost": found.lost, "stale": found.stale,
         "unguarded": found.unguarded, "unknown": found.unknown, "in_wave": found.in_wave, "waiting": found.waiting,
-        "put_back": found.put_back, "batches_closed": found.batches,
+        "put_back": found.put_back, "observing": found.observing, "batches_closed": found.batches,
         "erased": {
             "subjects": found.erased.subjects, "rows": found.erased.rows, "objects": found.erased.objects,
         },

@@ -22,7 +22,9 @@ pub(super) async fn page(
         let Verdict::CameBack { home, .. } = &seen.verdict else { continue };
         all.push(seen.subject.clone());
         match seen.row.as_ref().filter(|row| row.state == State::Away) {
-            Some(row) => by_home.entry(home).or_default().push(Shut { seen, epoch: row.epoch, batch: &row.batch }),
+            Some(row) => {
+                by_home.entry(home).or_default().push(Shut { seen, epoch: row.epoch, batch: &row.batch })
+            }
             None => found.still_written += 1,
         }
     }

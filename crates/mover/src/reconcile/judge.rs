@@ -114,7 +114,8 @@ impl Judge {
     ) -> Result<Vec<Seen>> {
         // The guard first: who is cut over between the two reads is then at most taken for one in a wave.
         let rows = here.records.homes(&subjects).await.at(here)?;
-        let mut rows: BTreeMap<SubjectId, HomeRow> = rows.into_iter().map(|r| (r.subject.clone(), r)).collect();
+        let mut rows: BTreeMap<SubjectId, HomeRow> =
+            rows.into_iter().map(|r| (r.subject.clone(), r)).collect();
         let mut members = HashSet::new();
         for wave in &self.open {
             members.extend(here.records.members(wave, &subjects).await.at(here)?);
@@ -153,7 +154,9 @@ impl Judge {
         match (row, lives_here) {
             (None, true) => Verdict::Unguarded,
             (Some(row), true) => at_home(row, &home),
-            (Some(row), false) if row.state == State::Away && hand == Some(Hand::Disowned) => Verdict::Waiting,
+            (Some(row), false) if row.state == State::Away && hand == Some(Hand::Disowned) => {
+                Verdict::Waiting
+            }
             (Some(row), false) if row.state == State::Away && hand == Some(Hand::Moved) && later => {
                 Verdict::Waiting
             }
@@ -164,7 +167,8 @@ impl Judge {
 
 /// A plan may be moved again after its first wave was aborted.
 fn in_use(waves: &[Wave], list: &str) -> bool {
-    let of = |w: &Wave| serde_json::from_value::<WaveNote>(w.note.clone()).is_ok_and(|n| n.planned.list == list);
+    let of =
+        |w: &Wave| serde_json::from_value::<WaveNote>(w.note.clone()).is_ok_and(|n| n.planned.list == list);
     waves.iter().any(|w| !w.state.is_final() && of(w))
 }
 
@@ -194,7 +198,8 @@ impl Journal {
             let read = here.records.batch(batch).await.at(here)?;
             let record = read.map(|b| serde_json::from_value::<Record>(b.record)).transpose();
             let notes = record.map_err(crate::batch::json)?.unwrap_or_default().subjects;
-            let moved = notes.into_iter().filter(|(_, n)| n.outcome == Outcome::Moved && n.erased_at.is_none());
+            let moved =
+                notes.into_iter().filter(|(_, n)| n.outcome == Outcome::Moved && n.erased_at.is_none());
             (self.batch, self.moved) = (batch.clone(), moved.map(|(subject, _)| subject).collect());
         }
         Ok(self.moved.contains(&row.subject))

@@ -16,8 +16,7 @@ const WRITERS: Duration = Duration::from_secs(1);
 const TRIES: u32 = 3;
 
 /// States in which a wave's batch leaves a subject that has not moved.
-const UNDER_WAY: [State; 5] =
-    [State::Marking, State::Moving, State::Fencing, State::Fenced, State::Sealed];
+const UNDER_WAY: [State; 5] = [State::Marking, State::Moving, State::Fencing, State::Fenced, State::Sealed];
 
 /// Subjects with the epoch that the directory gives them elsewhere.
 type Whom = Vec<(SubjectId, u64)>;
@@ -82,7 +81,8 @@ async fn put_back(here: &Region, back: BTreeMap<String, Vec<SubjectId>>) -> Resu
     for (batch, subjects) in back {
         let lease = lease(here, &batch).await?;
         // CRASH: at home or as before; the same command goes on from either.
-        let home = here.records.change_state(&lease, &subjects, plain(&UNDER_WAY, State::Home)).await.at(here)?;
+        let home =
+            here.records.change_state(&lease, &subjects, plain(&UNDER_WAY, State::Home)).await.at(here)?;
         put_back += home.len() as u64;
     }
     Ok(put_back)

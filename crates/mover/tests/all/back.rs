@@ -193,7 +193,10 @@ async fn two_waves_at_once(engine: Engine) {
         let sql = "SELECT id || ' ' || version FROM accounts WHERE id < 1000";
         for row in world.app(region).await.texts(sql).await {
             let (id, version) = row.split_once(' ').unwrap();
-            found.entry(id.parse().unwrap()).or_default().push(((*region).to_owned(), version.parse().unwrap()));
+            found
+                .entry(id.parse().unwrap())
+                .or_default()
+                .push(((*region).to_owned(), version.parse().unwrap()));
         }
     }
     for (id, last) in (1..=6).zip(acknowledged) {

@@ -127,7 +127,9 @@ async fn an_end_leaves_the_other_waves_triggers_armed(engine: Engine) {
 
 async fn armed(world: &World, region: &str) -> String {
     match world.engine {
-        Engine::Sqlite => world.app(region).await.texts("SELECT CAST(waves AS TEXT) FROM domicile_region").await.remove(0),
+        Engine::Sqlite => {
+            world.app(region).await.texts("SELECT CAST(waves AS TEXT) FROM domicile_region").await.remove(0)
+        }
         Engine::Postgres => {
             let sql = "SELECT armed::int FROM domicile.region";
             world.cluster(region).sql(&world.database(region), sql).trim().to_owned()

@@ -23,7 +23,10 @@ async fn traces(app: &App, engine: Engine) -> Vec<String> {
         all.extend(app.texts(sql).await);
     }
     if !home.is_empty() {
-        all.extend(app.texts("SELECT 'home ' || subject FROM domicile_home WHERE CAST(subject AS INTEGER) < 1000").await);
+        all.extend(
+            app.texts("SELECT 'home ' || subject FROM domicile_home WHERE CAST(subject AS INTEGER) < 1000")
+                .await,
+        );
     }
     all
 }

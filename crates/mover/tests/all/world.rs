@@ -217,8 +217,11 @@ impl World {
         let policies = &service.rules.policies;
         let categories = service.layout.categories();
         let admission = policies.admission(&region.place, &categories, &service.rules.mechanisms);
-        let admission =
-            admission.into_iter().map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
+        let admission = admission.into_iter().map(|a| Admission {
+            country: a.spelling,
+            allowed: a.allowed,
+            rule: a.rule,
+        });
         GuardSpec {
             region: region.id.clone(),
             service: SERVICE.into(),
@@ -336,7 +339,9 @@ impl World {
                 cluster.sql("postgres", &format!("CREATE DATABASE {name} OWNER owner"));
                 let url = self.url(region, "postgres");
                 domicile_testbed::run(
-                    std::process::Command::new("pg_restore").args(["--exit-on-error", "-d", &url]).arg(backup),
+                    std::process::Command::new("pg_restore")
+                        .args(["--exit-on-error", "-d", &url])
+                        .arg(backup),
                 );
             }
             Engine::Sqlite => {

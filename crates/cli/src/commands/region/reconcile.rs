@@ -46,9 +46,11 @@ fn failed(id: &str, error: &Error) -> Box<Failure> {
 
 /// The backup is older than the guard.
 fn no_guard(id: &str) -> Box<Failure> {
-    let why = "the backup is older than it, and in such a database nothing can be shut: keep the application away";
+    let why =
+        "the backup is older than it, and in such a database nothing can be shut: keep the application away";
     let fix = format!("{}\ndomicile guard enforce --region {id}", before_enforce(id));
-    Failure::new("guard-absent", format!("{id}: the guard is not installed"), why, fix).exit(crate::screen::Exit::No)
+    Failure::new("guard-absent", format!("{id}: the guard is not installed"), why, fix)
+        .exit(crate::screen::Exit::No)
 }
 
 /// The steps up to `enforce`, which is refused while somebody has no row in the guard.
@@ -103,14 +105,16 @@ fn came_back(id: &str, found: &Reconciled, layout: &Layout, erase: bool, flag: &
 
 /// Counts that are not zero, each with what it means.
 fn notes(id: &str, found: &Reconciled) -> [(u64, String); 9] {
-    let wait = "not shut: their writers did not end. Keep the application away, and run the same command again";
+    let wait =
+        "not shut: their writers did not end. Keep the application away, and run the same command again";
     let kept = "kept: their home does not know them, or can't be reached. What is here may be the only copy: bring \
                 their home back first";
     let lost = format!(
         "live at {id} by the directory and are not in it: they moved in after the backup, and are lost with it, or were \
          deleted. An older copy may wait for its erase at another region: look at `domicile status` before any erase"
     );
-    let stale = format!("live at {id}, with rows of an earlier stay: they left and came back after the backup");
+    let stale =
+        format!("live at {id}, with rows of an earlier stay: they left and came back after the backup");
     let unknown = "have rows and no home in the directory: domicile verify".to_owned();
     [
         (found.still_written, wait.to_owned()),

@@ -7,14 +7,14 @@ use crate::batch::{Batch, Traveller};
 use crate::error::{At, Error, Result};
 use crate::progress::Event;
 use crate::record::{Outcome, Reached};
-use crate::{objects, pace};
-use domicile_stores::records::{State, SubjectId};
+use crate::{objects, outside, reconcile};
+use domicile_stores::records::{HomeRow, State, SubjectId};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Tries of one transaction against writers whose rows refer to those that go, some 20 s in all: it gives
 /// way to them and never waits.
-const GIVING_WAY_MAX: u32 = 40;
+pub(crate) const GIVING_WAY_MAX: u32 = 40;
 
 /// What one batch's erase removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,11 +36,12 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
     }
     check_grace(batch, now).await?;
     // CRASH: homes already dropped were read back empty before; they only have to be written down.
-    let (moved, done) = still_away(batch, moved).await?;
-    note(batch, &done, 0, 0).await?;
+    let Old { away: moved, gone, back, coming } = old_copies(batch, moved).await?;
+    note(batch, &gone, 0, 0).await?;
+    note(batch, &back, 0, 0).await?;
+    note_back(batch, &back).await;
     if moved.is_empty() {
-        batch.reached(Reached::Erased).await?;
-        return Ok(Erased::default());
+        return all_gone(batch, coming, Erased::default()).await;
     }
     // Before a fail-over could forget the move, the old copy must not be gone.
     batch.source.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.source)?;
@@ -48,14 +49,33 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
     batch.target.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.target)?;
     let objects = erase_objects(batch, &moved).await?;
     let rows = erase_rows(batch, &moved).await?;
-    read_back(batch, &moved).await?;
     let subjects: Vec<_> = moved.iter().map(|t| t.subject.clone()).collect();
+    outside::read_back(batch.source, &subjects).await?;
     // CRASH: rows are gone and the guard's rows stand: the next try finds nothing to erase and comes here.
     batch.source.records.drop_homes(&batch.source_lease, &subjects, State::Away).await.at(batch.source)?;
     note(batch, &moved, rows, objects).await?;
-    batch.reached(Reached::Erased).await?;
     batch.service.observer.event(Event::Erased { rows, objects });
-    Ok(Erased { subjects: moved.len() as u64, rows, objects })
+    all_gone(batch, coming, Erased { subjects: moved.len() as u64, rows, objects }).await
+}
+
+/// Writes down that the old home holds nothing of the batch any more, unless some are on their way back to it.
+async fn all_gone(batch: &Batch<'_>, coming: u64, erased: Erased) -> Result<Erased> {
+    if coming == 0 {
+        batch.reached(Reached::Erased).await?;
+        return Ok(erased);
+    }
+    batch.save().await?;
+    let why = format!(
+        "another wave brings {coming} of its subjects back at this moment; when that one has ended, erase this again"
+    );
+    Err(Error::Wave { wave: batch.wave.clone(), why })
+}
+
+async fn note_back(batch: &Batch<'_>, back: &[Traveller]) {
+    let mut record = batch.record.lock().await;
+    for t in back {
+        record.subjects.entry(t.subject.clone()).or_default().came_back = true;
+    }
 }
 
 async fn moved(batch: &Batch<'_>) -> Vec<Traveller> {
@@ -64,12 +84,36 @@ async fn moved(batch: &Batch<'_>) -> Vec<Traveller> {
     moved.map(|(s, n)| Traveller { subject: s.clone(), epoch: n.epoch, attempt: 0 }).collect()
 }
 
-/// Splits the moved subjects into those the guard still has as `away` and those already dropped.
-async fn still_away(batch: &Batch<'_>, moved: Vec<Traveller>) -> Result<(Vec<Traveller>, Vec<Traveller>)> {
+/// What became of the moved subjects' old copies.
+#[derive(Default)]
+struct Old {
+    /// As this batch left them.
+    away: Vec<Traveller>,
+    /// Erased already: their rows of the guard are gone.
+    gone: Vec<Traveller>,
+    /// The subject came back before: its old copy was cleared for the one that came with it, and what stands here
+    /// now is its home, or what a later wave left.
+    back: Vec<Traveller>,
+    /// On their way back at this moment, the old copy cleared or not yet.
+    coming: u64,
+}
+
+async fn old_copies(batch: &Batch<'_>, moved: Vec<Traveller>) -> Result<Old> {
     let subjects: Vec<_> = moved.iter().map(|t| t.subject.clone()).collect();
     let homes = batch.source.records.homes(&subjects).await.at(batch.source)?;
-    let known: BTreeSet<SubjectId> = homes.into_iter().map(|row| row.subject).collect();
-    Ok(moved.into_iter().partition(|t| known.contains(&t.subject)))
+    let known: BTreeMap<SubjectId, HomeRow> = homes.into_iter().map(|r| (r.subject.clone(), r)).collect();
+    let mut old = Old::default();
+    for t in moved {
+        match known.get(&t.subject) {
+            None => old.gone.push(t),
+            Some(row) if row.state == State::Arriving => old.coming += 1,
+            Some(row) if row.epoch == t.epoch + 1 => old.away.push(t),
+            Some(row) if row.epoch > t.epoch + 1 && !reconcile::shut_it(row) => old.back.push(t),
+            // A restored backup brought it: the transaction that erases refuses it, and says so.
+            Some(_) => old.away.push(t),
+        }
+    }
+    Ok(old)
 }
 
 /// Finding 9: an UPDATE through a stale route finds no row and commits happily, and no trigger can
@@ -109,35 +153,9 @@ async fn erase_objects(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
 
 async fn erase_rows(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
     let subjects: Vec<(SubjectId, u64)> = moved.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();
-    let (mut total, mut round) = (0, 0);
-    loop {
-        pace::back_off(round).await;
-        // CRASH: what a transaction erased stays erased; the next one goes on.
-        let (lease, limit) = (&batch.source_lease, batch.limits().erase_rows);
-        let erased = match batch.source.records.erase_some(lease, &subjects, limit).await {
-            Err(error) if error.is_again() && round < GIVING_WAY_MAX => {
-                round += 1;
-                continue;
-            }
-            other => other.at(batch.source)?,
-        };
-        round = 0;
-        let rows: u64 = erased.values().sum();
-        if rows == 0 {
-            return Ok(total);
-        }
-        total += rows;
-    }
-}
-
-async fn read_back(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
-    let subjects: Vec<SubjectId> = moved.iter().map(|t| t.subject.clone()).collect();
-    let left = batch.source.records.measure(&subjects).await.at(batch.source)?;
-    let rows: u64 = left.values().map(|size| size.rows).sum();
-    if rows > 0 {
-        return Err(Error::Differs(format!("{} still shows {rows} row(s) after the erase", batch.source.id)));
-    }
-    Ok(())
+    let limit = batch.limits().erase_rows;
+    let erased = outside::erase_rows(batch.source, &batch.source_lease, &subjects, limit).await?;
+    Ok(erased.values().sum())
 }
 
 async fn note(batch: &Batch<'_>, moved: &[Traveller], rows: u64, objects: u64) -> Result<()> {

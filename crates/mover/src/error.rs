@@ -67,6 +67,12 @@ pub enum Error {
         /// What is in the way.
         why: String,
     },
+    /// The guard at a region is absent: nothing there can be shut.
+    #[error("region {region}: the guard is not installed")]
+    NoGuard {
+        /// The region.
+        region: String,
+    },
     /// The configuration names something that isn't there.
     #[error("{0}")]
     Setting(String),

@@ -113,6 +113,7 @@ struct Seen {
     waiting: bool,
     unmeasured: u64,
     rechecked: u64,
+    came_back: u64,
 }
 
 impl Seen {
@@ -127,6 +128,7 @@ impl Seen {
         self.waiting |= note.erased_at.is_none();
         self.unmeasured += u64::from(note.pause_us.is_none());
         self.rechecked += note.rechecked;
+        self.came_back += u64::from(note.came_back);
     }
 }
 
@@ -305,6 +307,12 @@ fn not_proven(seen: &Seen) -> Vec<String> {
         all.push(format!(
             "how long {} subject(s) could not be written: their worker was replaced under the fence",
             seen.unmeasured
+        ));
+    }
+    if seen.came_back > 0 {
+        all.push(format!(
+            "that the old home holds nothing of {} subject(s): they had moved back there before the erase, and their old copy was replaced then",
+            seen.came_back
         ));
     }
     if seen.rechecked > 0 {

@@ -6,6 +6,7 @@
 //! loop. A [`wave`] is the batches that one command moves together.
 
 mod activate;
+pub mod armed;
 mod batch;
 mod batches;
 mod brought;
@@ -24,12 +25,14 @@ mod leave;
 mod limits;
 mod members;
 mod objects;
+pub mod outside;
 mod pace;
 pub mod plan;
 mod preflight;
 mod prints;
 pub mod progress;
 mod recheck;
+pub mod reconcile;
 mod record;
 mod report;
 mod route;

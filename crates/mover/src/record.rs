@@ -57,8 +57,11 @@ pub struct SubjectNote {
     pub pause_us: Option<u64>,
     /// When the new home became writable.
     pub activated_at: Option<Timestamp>,
-    /// When the old home was read back empty.
+    /// When the old home was read back empty of this move's copy.
     pub erased_at: Option<Timestamp>,
+    /// It had come back to the old home by then, where its old copy was replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub came_back: bool,
     /// Rows erased at the old home.
     pub erased_rows: u64,
     /// Objects (all their listed versions) erased at the old home.

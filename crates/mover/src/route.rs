@@ -16,7 +16,7 @@ use crate::progress::Event;
 use crate::record::{LeftCode, Outcome, Reached};
 use crate::verify::{Verified, verify};
 use domicile_stores::records::{HomeRow, State, SubjectId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::Semaphore;
 
 /// Where a batch stands.
@@ -142,8 +142,10 @@ async fn stand(batch: &Batch<'_>) -> Result<Standing> {
     let open: Vec<SubjectId> =
         record.subjects.iter().filter(|(_, n)| n.outcome == Outcome::Open).map(|(s, _)| s.clone()).collect();
     let homes = batch.service.directory.homes(&batch.service.name, &open).await?;
-    let states = batch.source.records.homes(&open).await.at(batch.source)?;
-    let states: BTreeMap<_, _> = states.into_iter().map(|row| (row.subject, row.state)).collect();
+    let rows = batch.source.records.homes(&open).await.at(batch.source)?;
+    let mut ours = in_hand(batch, &rows);
+    let states: BTreeMap<_, _> = rows.into_iter().map(|row| (row.subject, row.state)).collect();
+    ours.extend(in_hand(batch, &batch.target.records.homes(&open).await.at(batch.target)?));
     let mut standing = Standing { moved: Vec::new(), sealed: Vec::new(), open: Vec::new() };
     let mut lost = Vec::new();
     for (subject, home) in open.into_iter().zip(homes) {
@@ -153,7 +155,7 @@ async fn stand(batch: &Batch<'_>) -> Result<Standing> {
         };
         let mut t = Traveller { subject, epoch: home.epoch, attempt: home.attempt };
         let state = states.get(&t.subject);
-        if home.region == batch.target.id {
+        if home.region == batch.target.id && ours.contains(&t.subject) {
             t.epoch -= 1;
             standing.moved.push(t);
         } else if home.region != batch.source.id {
@@ -168,6 +170,13 @@ async fn stand(batch: &Batch<'_>) -> Result<Standing> {
     }
     batch.note_left(&lost, LeftCode::Gone, "it is not at home at the source any more").await;
     Ok(standing)
+}
+
+/// Those of the subjects that this batch has in its hands. A move to the same target that another wave made is that
+/// wave's to finish, to erase and to put on its receipt.
+fn in_hand(batch: &Batch<'_>, rows: &[HomeRow]) -> BTreeSet<SubjectId> {
+    let ours = rows.iter().filter(|row| row.batch.as_ref() == Some(&batch.id));
+    ours.map(|row| row.subject.clone()).collect()
 }
 
 /// Finishes what the directory has decided: `home` there, `away` here.

@@ -7,6 +7,7 @@ mod rehearsal;
 pub use abort::abort;
 pub use closing::erase_wave;
 
+use crate::armed;
 use crate::batch::json;
 use crate::batches::{self, Ended as EndedBatches, Run, Stays};
 use crate::error::{At, Error, Result};
@@ -242,7 +243,7 @@ async fn drive_with_turn(mut run: Run, note: &WaveNote, resumed: bool, turn: &Tu
     // `--first` of this run is kept, so that resume does not go on beyond it.
     let kept = serde_json::to_value(note).map_err(json)?;
     set_state(service, turn, &[WaveState::Open], WaveState::Open, Some(&kept)).await?;
-    arm(from, to, true).await?;
+    arm(service, wave, from, to).await?;
     run.prints = Arc::new(Prints::of_a_whole_guard(from, to).await?);
     let before = match resumed {
         true => Some(WaveReport::gather(service, from, wave, note, started.elapsed()).await?),
@@ -273,7 +274,7 @@ async fn drive_with_turn(mut run: Run, note: &WaveNote, resumed: bool, turn: &Tu
     } else {
         set_state(service, turn, &[WaveState::Open], WaveState::Moved, None).await?;
     }
-    arm(from, to, false).await?;
+    disarm(service, wave, from, to).await?;
     Ok(report)
 }
 
@@ -334,7 +335,13 @@ pub(crate) async fn still_in(service: &Service, wave: &str, states: &[WaveState]
 }
 
 /// `guard = "wave"`: triggers are armed for as long as a wave is open.
-async fn arm(from: &Region, to: &Region, armed: bool) -> Result<()> {
-    from.records.arm(armed).await.at(from)?;
-    to.records.arm(armed).await.at(to)
+async fn arm(service: &Service, wave: &str, from: &Region, to: &Region) -> Result<()> {
+    armed::arm(from, wave, service.guard_wave_only).await?;
+    armed::arm(to, wave, service.guard_wave_only).await
+}
+
+/// The wave no longer needs them; others may.
+async fn disarm(service: &Service, wave: &str, from: &Region, to: &Region) -> Result<()> {
+    armed::disarm(from, wave, service.guard_wave_only).await?;
+    armed::disarm(to, wave, service.guard_wave_only).await
 }

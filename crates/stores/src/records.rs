@@ -175,6 +175,10 @@ impl Lease {
     }
 }
 
+/// What the batch of a lease ends with that keeps the triggers of `guard = "wave"` armed: taken before they are armed,
+/// so that another wave's end can't disarm them before the first subject is marked.
+pub const ARMED: &str = "/armed";
+
 /// One recorded change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -309,7 +313,8 @@ pub trait Records: Send + Sync {
     async fn status(&self, deep: bool) -> Result<GuardStatus>;
     /// Removes everything Domicile installed. Refused while a subject is in any state but `home`.
     async fn remove(&self) -> Result<()>;
-    /// Arms (or disarms) the triggers of `guard = "wave"`. No effect in other modes.
+    /// Arms (or disarms) the triggers of `guard = "wave"`. No effect in other modes. They stay armed while anybody is
+    /// under way or away here, and while there is a lease whose batch ends with [`ARMED`].
     async fn arm(&self, armed: bool) -> Result<()>;
     /// Subjects as this database prints its root's keys, in their order: `007` of an integer key is `7`.
     /// Everything that names a subject by its text, the directory's hash above all, needs this spelling.
@@ -346,6 +351,8 @@ pub trait Records: Send + Sync {
     /// The ids of a wave's batches in order of their numbers. There is no call that returns all records of a
     /// wave: they grow with its subjects, and the mover's memory must not.
     async fn batch_ids(&self, wave: &str) -> Result<Vec<String>>;
+    /// The ids of all batches that the journal or a lease here knows, of whatever wave, in any order.
+    async fn known_batches(&self) -> Result<Vec<String>>;
     /// One batch with its record; `None` where the journal has none of that id.
     async fn batch(&self, batch: &str) -> Result<Option<BatchRow>>;
     /// Those of these subjects that are in a batch of the wave, in any order. Reads no record.

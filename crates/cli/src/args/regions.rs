@@ -110,7 +110,26 @@ pub enum RegionCommand {
         #[arg(long, value_name = "ID")]
         from: Option<String>,
     },
+    /// After a backup was restored: shut what came back of subjects who live elsewhere, and with --erase remove it
+    #[command(after_help = RECONCILE)]
+    Reconcile {
+        /// The region whose database was restored
+        id: String,
+        /// Also remove their rows and objects there, for good
+        #[arg(long)]
+        erase: bool,
+    },
 }
+
+const RECONCILE: &str = "\
+A backup that is older than an erase brings moved subjects back, and their old copies take writes again. The
+directory knows where everybody lives. Run this first, before the application is let in:
+  domicile region reconcile beijing           shuts every such copy (writes get RS001), counts rows by table
+  domicile region reconcile beijing --erase   then removes them; can't be undone
+Subjects in a wave that is under way are left alone. Who moved in after the backup is missing: counted, never
+made up. Nobody is named, and no receipt is written; --json is the record to keep.
+
+Exit code 3 while something that came back is not erased, or somebody is missing; 0 when all is well.";
 
 /// `domicile receipt ...`.
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,4 @@
-//! `region prepare` and `region sync-reference`: a new region's schema, and the shared tables.
+//! `region prepare`, `region sync-reference`: a new region's schema, and the shared tables; `region reconcile`.
 
 use crate::app::App;
 use crate::args::RegionCommand;
@@ -11,6 +11,8 @@ use crate::screen::{Answer, Exit};
 use domicile_stores::Records;
 use serde_json::json;
 
+mod reconcile;
+
 /// Runs a region command.
 pub async fn run(app: &App, command: RegionCommand) -> Result<Answer> {
     let config = app.config()?;
@@ -20,6 +22,7 @@ pub async fn run(app: &App, command: RegionCommand) -> Result<Answer> {
         RegionCommand::SyncReference { id, from } => {
             sync(app, &config, service, id.as_deref(), from.as_deref()).await
         }
+        RegionCommand::Reconcile { id, erase } => reconcile::run(app, &config, service, &id, erase).await,
     }
 }
 

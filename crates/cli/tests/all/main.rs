@@ -14,6 +14,7 @@ mod next_steps;
 mod numbers;
 mod odd_ids;
 mod receipts;
+mod restored;
 mod servers;
 mod services;
 mod shop;

@@ -1,7 +1,7 @@
 //! Abort: ends a wave before its end.
 
 use super::closing::{close_all, for_good, take};
-use super::{WaveNote, arm, find, set_state, still_in};
+use super::{WaveNote, disarm, find, set_state, still_in};
 use crate::error::{At, Error, Result};
 use crate::evidence;
 use crate::halt::Halt;
@@ -69,6 +69,6 @@ async fn undo(
     }
     for_good(service, &from, &server).await?;
     set_state(service, turn, &[WaveState::Aborting], ended, None).await?;
-    arm(&from, &to, false).await?;
+    disarm(service, wave, &from, &to).await?;
     Ok(report)
 }

@@ -1,6 +1,6 @@
 //! The end of a wave: its subjects are erased at the old home, its receipts completed, its journal removed.
 
-use super::{Ended, arm, find, set_state};
+use super::{Ended, disarm, find, set_state};
 use crate::batch::{Batch, json, leases, same_server};
 use crate::erase::{self, Erased};
 use crate::error::{At, Error, Result};
@@ -62,7 +62,7 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     // Once more, since the journal named subjects, too.
     report.scrubbed = Some(scrub(&from).await?);
     // While somebody was `away` the triggers of `guard = "wave"` had to stay armed.
-    arm(&from, &to, false).await?;
+    disarm(service, wave, &from, &to).await?;
     turn.give_back().await;
     Ok((total, report))
 }

@@ -1,7 +1,7 @@
 //! A rehearsal: copied, compared and dropped again; nobody is fenced.
 
 use super::closing::{close, take};
-use super::{WaveNote, arm};
+use super::{WaveNote, arm, disarm};
 use crate::batches::{self, Ended, Run, Stays};
 use crate::error::{Error, Result};
 use crate::journal;
@@ -21,7 +21,7 @@ pub(super) async fn rehearse(service: &Arc<Service>, note: WaveNote) -> Result<W
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
     let started = Instant::now();
     not_under_way(service, &note).await?;
-    arm(&from, &to, true).await?;
+    arm(service, &wave, &from, &to).await?;
     let prints = Arc::new(Prints::of_a_whole_guard(&from, &to).await?);
     members::open_batches(service, &from, &wave, &note).await?;
     let run = Arc::new(Run {
@@ -40,7 +40,7 @@ pub(super) async fn rehearse(service: &Arc<Service>, note: WaveNote) -> Result<W
         route::abort(&take(service, &from, &to, &wave, &id).await?).await?;
         close(&from, &to, &id).await?;
     }
-    arm(&from, &to, false).await?;
+    disarm(service, &wave, &from, &to).await?;
     ran.map(|_| report)
 }
 

@@ -189,6 +189,7 @@ pass! {
     drop_list(list: &str) -> ();
     open_batches(batches: &[BatchRow]) -> ();
     batch_ids(wave: &str) -> Vec<String>;
+    known_batches() -> Vec<String>;
     members(wave: &str, subjects: &[SubjectId]) -> Vec<SubjectId>;
     count_members(wave: &str) -> u64;
     take_lease(batch: &str) -> Lease;

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod asked;
+mod back;
 mod both;
 mod crash;
 mod full;
@@ -10,6 +11,7 @@ mod load;
 mod memory;
 mod outage;
 mod pen;
+mod restored;
 mod sides;
 mod standby;
 mod trouble;

@@ -82,6 +82,8 @@ pub struct Ground {
     pub rows: &'static str,
     /// Answers to questions of the data map by their name without the schema; others get their first choice.
     pub answers: &'static [(&'static str, &'static str)],
+    /// `guard = "wave"`.
+    pub wave_only: bool,
 }
 
 impl Ground {
@@ -98,6 +100,7 @@ impl Ground {
             more: "",
             rows: "",
             answers: &[],
+            wave_only: false,
         }
     }
 
@@ -209,24 +212,27 @@ impl World {
         }
     }
 
+    /// How the guard is installed at a region.
+    pub fn spec(&self, service: &Service, region: &Region) -> GuardSpec {
+        let policies = &service.rules.policies;
+        let categories = service.layout.categories();
+        let admission = policies.admission(&region.place, &categories, &service.rules.mechanisms);
+        let admission = admission.into_iter().map(|a| Admission {
+            country: a.spelling,
+            allowed: a.allowed,
+            rule: a.rule,
+        });
+        GuardSpec {
+            region: region.id.clone(),
+            service: SERVICE.into(),
+            wave_only: self.ground.wave_only,
+            admission: admission.collect(),
+        }
+    }
+
     async fn adopt(&self, service: &Service) {
         for region in service.regions.values() {
-            let admission = service.rules.policies.admission(
-                &region.place,
-                &service.layout.categories(),
-                &service.rules.mechanisms,
-            );
-            let admission = admission.into_iter().map(|a| Admission {
-                country: a.spelling,
-                allowed: a.allowed,
-                rule: a.rule,
-            });
-            let spec = GuardSpec {
-                region: region.id.clone(),
-                service: SERVICE.into(),
-                wave_only: false,
-                admission: admission.collect(),
-            };
+            let spec = self.spec(service, region);
             region.records.install(&spec).await.unwrap();
             loop {
                 let found = region.records.unhomed(None, 1000).await.unwrap();
@@ -238,7 +244,8 @@ impl World {
                     registered.new.into_iter().chain(registered.already).map(|(s, h)| (s, h.epoch)).collect();
                 region.records.adopt(&all).await.unwrap();
             }
-            region.records.set_mode(Mode::Enforce).await.unwrap();
+            let mode = if self.ground.wave_only { Mode::Wave } else { Mode::Enforce };
+            region.records.set_mode(mode).await.unwrap();
         }
     }
 
@@ -303,6 +310,49 @@ impl World {
     /// SQL as the tables' owner (PostgreSQL only).
     pub fn owner(&self, region: &str, sql: &str) {
         self.cluster(region).sql(&self.database(region), &format!("SET ROLE owner; {sql}"));
+    }
+
+    /// A backup of a region's database as it is now: a dump, or a copy of the file.
+    pub fn back_up(&self, region: &str) -> std::path::PathBuf {
+        let file = self.dir.path().join(format!("{region}.backup"));
+        let _ = std::fs::remove_file(&file);
+        match self.engine {
+            Engine::Postgres => {
+                let url = self.url(region, "postgres");
+                let mut dump = std::process::Command::new("pg_dump");
+                domicile_testbed::run(dump.args(["-Fc", "-f"]).arg(&file).args(["-d", &url]));
+            }
+            Engine::Sqlite => {
+                let db = rusqlite::Connection::open(self.sqlite(region)).unwrap();
+                db.execute("VACUUM INTO ?1", [file.to_str().unwrap()]).unwrap();
+            }
+        }
+        file
+    }
+
+    /// The region's database is what it was when the backup was made. Nobody may be connected by a service of before.
+    pub fn restore(&self, region: &str, backup: &Path) {
+        match self.engine {
+            Engine::Postgres => {
+                let (name, cluster) = (self.database(region), self.cluster(region));
+                cluster.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
+                cluster.sql("postgres", &format!("CREATE DATABASE {name} OWNER owner"));
+                let url = self.url(region, "postgres");
+                domicile_testbed::run(
+                    std::process::Command::new("pg_restore")
+                        .args(["--exit-on-error", "-d", &url])
+                        .arg(backup),
+                );
+            }
+            Engine::Sqlite => {
+                for also in ["-wal", "-shm"] {
+                    let mut path = self.sqlite(region).into_os_string();
+                    path.push(also);
+                    let _ = std::fs::remove_file(path);
+                }
+                std::fs::copy(backup, self.sqlite(region)).unwrap();
+            }
+        }
     }
 
     pub async fn put_object(&self, region: &str, key: &str, bytes: &[u8]) {
@@ -405,7 +455,7 @@ impl World {
                 secret: ReceiptSecret::from_bytes(&[7; 32]),
                 retention: BTreeMap::new(),
             },
-            guard_wave_only: false,
+            guard_wave_only: self.ground.wave_only,
         })
     }
 

@@ -14,6 +14,9 @@ use domicile_datamap::layout::{Layout, Owner};
 /// application go on, in milliseconds: while they wait, new writers queue behind them.
 const TABLE_WAIT_MS: u32 = 3_000;
 
+/// Whether somebody works, or begins to, who needs the triggers: see [`crate::records::ARMED`].
+const ARMED_FOR: &str = "select exists (select from domicile.lease where batch like '%/armed')";
+
 impl Postgres {
     pub(super) async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
         let conn = self.conn().await?;
@@ -91,6 +94,9 @@ impl Postgres {
             )
             .await?
             .ok_or_else(|| self.not_installed())?;
+        // The region's row is ours: who says from here on that a wave begins arms the triggers after us.
+        let begins = conn.query_one("looking who keeps the guard armed", ARMED_FOR, &[]).await?;
+        let armed = if begins.get(0) { armed || was.get::<_, bool>(1) } else { armed };
         let mut sql =
             vec![format!("update domicile.region set mode = {}, armed = {armed}", literal(mode)), gate];
         if was.get::<_, bool>(1) != armed {

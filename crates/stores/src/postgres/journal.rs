@@ -90,6 +90,12 @@ impl Postgres {
         Ok(rows.iter().map(|r| r.get(0)).collect())
     }
 
+    pub(super) async fn known_batches(&self) -> Result<Vec<String>> {
+        let sql = "select batch from domicile.batch union select batch from domicile.lease";
+        let rows = self.conn().await?.query("listing all batches", sql, &[]).await?;
+        Ok(rows.iter().map(|r| r.get(0)).collect())
+    }
+
     pub(super) async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
         let sql = "select b.batch, b.wave, b.record, array(select m.subject::text from domicile.member m \
                    where m.batch = b.batch order by m.subject) from domicile.batch b where b.batch = $1";

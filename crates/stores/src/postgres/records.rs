@@ -126,6 +126,10 @@ impl Records for Postgres {
         Postgres::batch_ids(self, wave).await
     }
 
+    async fn known_batches(&self) -> Result<Vec<String>> {
+        Postgres::known_batches(self).await
+    }
+
     async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
         Postgres::batch(self, batch).await
     }

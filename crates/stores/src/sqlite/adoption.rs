@@ -83,7 +83,7 @@ impl Sqlite {
         let (name, layout) = (self.cell.name().to_owned(), self.layout.clone());
         self.write("arm the guard", None, move |conn| {
             let Some((Mode::Wave, now)) = installed::mode(conn)? else { return Ok(()) };
-            if now == armed || (!armed && under_way(conn)? > 0) {
+            if now == armed || (!armed && (under_way(conn)? > 0 || armed_for_somebody(conn)?)) {
                 return Ok(());
             }
             conn.execute("UPDATE domicile_region SET waves = ?1", [i64::from(armed)])?;
@@ -341,4 +341,10 @@ fn facts_of(row: &Row<'_>) -> Result<SubjectFacts, Fault> {
     flags.dedup();
     let country: Option<String> = row.get(1)?;
     Ok(SubjectFacts { subject: SubjectId(row.get(0)?), country, citizenship: row.get(2)?, flags, state })
+}
+
+/// Whether somebody works, or begins to, who needs the triggers: see [`crate::records::ARMED`].
+fn armed_for_somebody(conn: &rusqlite::Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM domicile_lease WHERE batch LIKE '%/armed')";
+    conn.query_row(sql, [], |row| row.get(0))
 }

@@ -99,6 +99,16 @@ impl Sqlite {
         .await
     }
 
+    /// See [`crate::Records::known_batches`].
+    pub(super) async fn known_batches(&self) -> Result<Vec<String>> {
+        self.read("list all batches", move |conn| {
+            let sql = "SELECT batch FROM domicile_batch UNION SELECT batch FROM domicile_lease";
+            let mut statement = conn.prepare_cached(sql)?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     /// See [`crate::Records::batch`].
     pub(super) async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
         let (name, batch) = (self.cell.name().to_owned(), batch.to_owned());

@@ -127,6 +127,10 @@ impl Records for Sqlite {
         Sqlite::batch_ids(self, wave).await
     }
 
+    async fn known_batches(&self) -> Result<Vec<String>> {
+        Sqlite::known_batches(self).await
+    }
+
     async fn batch(&self, batch: &str) -> Result<Option<BatchRow>> {
         Sqlite::batch(self, batch).await
     }

@@ -87,6 +87,7 @@ records! {
         homes(subjects: &[SubjectId]) -> Vec<HomeRow>;
         list(list: &str, after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;
         batch_ids(wave: &str) -> Vec<String>;
+        known_batches() -> Vec<String>;
         batch(batch: &str) -> Option<BatchRow>;
         members(wave: &str, subjects: &[SubjectId]) -> Vec<SubjectId>;
         count_members(wave: &str) -> u64;

@@ -8,17 +8,16 @@
 use super::at;
 use crate::app::App;
 use crate::args::DisownArgs;
-use crate::config::Region;
+use crate::config::{Config, Guard, Region};
 use crate::failure::{self, Failure, Result};
 use crate::figures::counted;
 use crate::open::{self, Mapped, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
-use domicile_datamap::layout::ObjectSource;
 use domicile_directory::{Directory, Home};
+use domicile_mover::{armed, outside};
 use domicile_stores::Records;
-use domicile_stores::records::{BatchRow, HomeRow, Lease, Mode, State, SubjectId, Transition};
-use futures::TryStreamExt;
+use domicile_stores::records::{BatchRow, HomeRow, Lease, Mode, State, SubjectId};
 use serde_json::json;
 use std::time::Duration;
 
@@ -55,6 +54,13 @@ struct Two<'m> {
     rows_at_home: u64,
 }
 
+impl Two<'_> {
+    /// The epoch it was shut in: a move since then may have made the directory's a later one.
+    fn epoch_here(&self) -> u64 {
+        if self.guard.state == State::Away { self.guard.epoch } else { self.home.epoch }
+    }
+}
+
 /// Shuts the copy here, or erases one that was shut.
 pub async fn run(app: &App, args: DisownArgs) -> Result<Answer> {
     let config = app.config()?;
@@ -67,27 +73,45 @@ pub async fn run(app: &App, args: DisownArgs) -> Result<Answer> {
     let both =
         open::mapped(&config, service, &Want::only([args.region.clone(), home.region.clone()])).await?;
     let two = look(&both, &directory, subject, home, &args.region).await?;
+    let done = disown(&config, &both, &directory, &two, args.erase).await;
+    // Also after a failure: the triggers are armed for as long as anybody is away, and for no longer.
+    let name = armed_for(&directory, &service.name, &two.subject);
+    armed::disarm(&two.here, &name, wave_only(&both)).await.map_err(|e| failure::of_mover(&e))?;
+    done
+}
+
+async fn disown(
+    config: &Config,
+    both: &Mapped<'_>,
+    directory: &Directory,
+    two: &Two<'_>,
+    erase: bool,
+) -> Result<Answer> {
     let records = two.here.records.as_ref();
-    let batch = batch_of(&directory, &service.name, &two.subject);
-    let lease = begin(records, &batch, &two).await.map_err(at(two.region))?;
-    let shut = shut(records, &lease, &two).await.map_err(at(two.region))?;
+    let batch = batch_of(directory, &both.service.name, &two.subject);
+    let name = armed_for(directory, &both.service.name, &two.subject);
+    armed::arm(&two.here, &name, wave_only(both)).await.map_err(|e| failure::of_mover(&e))?;
+    let lease = begin(records, &batch, two).await.map_err(at(two.region))?;
+    let shut = shut(&lease, two).await?;
     if !shut {
         records.close_batch(&lease).await.map_err(at(two.region))?;
-        return Err(busy(&two));
+        return Err(busy(two));
     }
-    if !args.erase {
+    if !erase {
         records.close_batch(&lease).await.map_err(at(two.region))?;
-        return Ok(was_shut(&two));
+        return Ok(was_shut(two));
     }
     records.wait_for_standbys(config.limits.standby_wait).await.map_err(at(two.region))?;
-    let objects = erase_objects(&both, &two).await?;
-    let rows = erase_rows(records, &lease, &two, config.limits.erase_rows).await?;
-    // CRASH: rows are gone and the guard's row stands, `away`: the same command finds nothing to erase and ends it.
-    let one = std::slice::from_ref(&two.subject);
-    records.drop_homes(&lease, one, State::Away).await.map_err(at(two.region))?;
+    let whom = [(two.subject.clone(), two.epoch_here())];
+    let limit = config.limits.erase_rows;
+    let erased = outside::erase(&two.here, &both.layout, &lease, &whom, limit).await;
+    let erased = erased.map_err(|e| failure::of_mover(&e))?;
     records.close_batch(&lease).await.map_err(at(two.region))?;
-    records.arm(false).await.map_err(at(two.region))?;
-    Ok(was_erased(&two, rows, objects))
+    Ok(was_erased(two, erased.rows, erased.objects))
+}
+
+fn wave_only(mapped: &Mapped<'_>) -> bool {
+    mapped.service.guard == Guard::Wave
 }
 
 async fn canonical(mapped: &Mapped<'_>, id: &str, typed: String) -> Result<SubjectId> {
@@ -169,9 +193,12 @@ fn batch_of(directory: &Directory, service: &str, subject: &SubjectId) -> String
     format!("{BATCH}{}/0", directory.hash(service, subject))
 }
 
+/// Whom the triggers of `guard = "wave"` are armed for.
+fn armed_for(directory: &Directory, service: &str, subject: &SubjectId) -> String {
+    format!("{BATCH}{}", directory.hash(service, subject))
+}
+
 async fn begin(records: &dyn Records, batch: &str, two: &Two<'_>) -> domicile_stores::Result<Lease> {
-    // With `guard = "wave"` nothing is refused before the triggers are armed.
-    records.arm(true).await?;
     let wave = batch.trim_end_matches("/0").to_owned();
     let subjects = vec![two.subject.clone()];
     let row = BatchRow { batch: batch.to_owned(), wave, subjects, record: json!({}) };
@@ -181,20 +208,13 @@ async fn begin(records: &dyn Records, batch: &str, two: &Two<'_>) -> domicile_st
 }
 
 /// Waits for the subject's writers in flight; afterwards none is accepted here any more.
-async fn shut(records: &dyn Records, lease: &Lease, two: &Two<'_>) -> domicile_stores::Result<bool> {
+async fn shut(lease: &Lease, two: &Two<'_>) -> Result<bool> {
     if two.guard.state == State::Away {
         return Ok(true);
     }
-    let away = Transition {
-        from: &[State::Home],
-        to: State::Away,
-        epoch: Some(two.home.epoch),
-        deadline: None,
-        before_deadline: false,
-    };
-    // CRASH: `away` or still `home`; the same command goes on from either.
-    let one = std::slice::from_ref(&two.subject);
-    Ok(!records.change_state_waiting(lease, one, away, WRITERS).await?.is_empty())
+    let whom = [(two.subject.clone(), two.home.epoch)];
+    let shut = outside::shut(&two.here, lease, &whom, WRITERS).await;
+    Ok(!shut.map_err(|e| failure::of_mover(&e))?.is_empty())
 }
 
 fn busy(two: &Two<'_>) -> Box<Failure> {
@@ -204,43 +224,6 @@ fn busy(two: &Two<'_>) -> Box<Failure> {
         format!("they were waited for {} s; nothing is shut while one is in flight", WRITERS.as_secs()),
         "run the same command again",
     )
-}
-
-async fn erase_objects(mapped: &Mapped<'_>, two: &Two<'_>) -> Result<u64> {
-    let Some(store) = &two.here.objects else { return Ok(0) };
-    let at = |e| *at(two.region)(e);
-    let one = std::slice::from_ref(&two.subject);
-    let mut snapshot = two.here.records.snapshot().await.map_err(at)?;
-    let mut keys: Vec<String> =
-        snapshot.objects(one, None).await.map_err(at)?.into_iter().map(|r| r.key).collect();
-    snapshot.close().await.map_err(at)?;
-    for rule in &mapped.layout.objects {
-        let ObjectSource::Prefix { template } = &rule.source else { continue };
-        let prefix = template.replace("{subject}", &two.subject.0);
-        let found: Vec<_> = store.list(&prefix).try_collect().await.map_err(at)?;
-        keys.extend(found.into_iter().map(|meta| meta.key));
-    }
-    keys.sort();
-    keys.dedup();
-    Ok(store.erase(&keys).await.map_err(at)?.objects)
-}
-
-async fn erase_rows(records: &dyn Records, lease: &Lease, two: &Two<'_>, limit: u32) -> Result<u64> {
-    // The epoch it was shut in: a move since then may have made the directory's a later one.
-    let epoch = match two.guard.state {
-        State::Away => two.guard.epoch,
-        _ => two.home.epoch,
-    };
-    let whom = [(two.subject.clone(), epoch)];
-    let mut total = 0;
-    loop {
-        // CRASH: what a transaction erased stays erased; the next one goes on.
-        let erased = records.erase_some(lease, &whom, limit).await.map_err(at(two.region))?;
-        match erased.values().sum::<u64>() {
-            0 => return Ok(total),
-            rows => total += rows,
-        }
-    }
 }
 
 fn was_shut(two: &Two<'_>) -> Answer {

@@ -18,7 +18,8 @@ pub fn mend(kind: &str, region: &str, flag: &str) -> String {
         "second-home" => disown::steps(region, flag),
         "not-home" => format!(
             "  domicile status{flag}          # a wave that is open ends it: domicile resume{flag}\n  \
-             domicile locate{flag} SUBJECT  # was a database restored from an older backup?"
+             domicile locate{flag} SUBJECT  # was a database restored from an older backup?\n  \
+             domicile region reconcile{flag} {region}   # if so"
         ),
         "outside-home" => format!(
             "{}\n  domicile verify{flag} --list found.txt   # whose they are",

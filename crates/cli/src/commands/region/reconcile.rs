@@ -1,0 +1,147 @@
+//! `region reconcile`: a backup of a region was restored; what came back of subjects who live elsewhere is shut, counted,
+//! and erased where that is asked for.
+
+use crate::app::App;
+use crate::config::{Config, Service};
+use crate::failure::{self, Failure, Result};
+use crate::figures::{count, counted};
+use crate::open::{self, Want};
+use crate::paper;
+use crate::progress::Progress;
+use crate::screen::Answer;
+use domicile_datamap::Layout;
+use domicile_mover::Error;
+use domicile_mover::reconcile::{self, Reconciled};
+use serde_json::{Value, json};
+
+/// Shuts, counts, and with `erase` erases.
+pub(super) async fn run(app: &App, config: &Config, of: &Service, id: &str, erase: bool) -> Result<Answer> {
+    app.signals.be_careful();
+    config.chosen(of, Some(id))?;
+    let progress = Progress::start(&app.screen);
+    // The others are asked whether they know whom the directory sends there, before anything is erased.
+    let want = Want::at_least([id]);
+    let service = open::service_of(app, config, of, open::today(), progress.clone(), &want).await;
+    progress.end();
+    let service = service?;
+    app.screen.say(&format!("looking at every subject of {id}, and shutting those who live elsewhere"));
+    let found = reconcile::run(&service, id, erase).await.map_err(|e| failed(id, &e))?;
+    let text = said(id, &found, &service.layout, erase, &app.service_flag());
+    Ok(Answer::new(text, as_json(id, &found, &service.layout)).no_if(!found.is_clean()))
+}
+
+fn failed(id: &str, error: &Error) -> Box<Failure> {
+    match error {
+        Error::NoGuard { .. } => no_guard(id),
+        Error::Stopped => Failure::new(
+            "stopped",
+            "stopped on request",
+            "between two pages of subjects is the place to stop",
+            format!("domicile region reconcile {id}   # begins again; what was shut stays shut"),
+        )
+        .exit(crate::screen::Exit::Stopped),
+        other => failure::of_mover(other),
+    }
+}
+
+/// The backup is older than the guard.
+fn no_guard(id: &str) -> Box<Failure> {
+    let why =
+        "the backup is older than it, and in such a database nothing can be shut: keep the application away";
+    let fix = format!("{}\ndomicile guard enforce --region {id}", before_enforce(id));
+    Failure::new("guard-absent", format!("{id}: the guard is not installed"), why, fix)
+        .exit(crate::screen::Exit::No)
+}
+
+/// The steps up to `enforce`, which is refused while somebody has no row in the guard.
+fn before_enforce(id: &str) -> String {
+    format!(
+        "domicile guard install --region {id}\ndomicile guard backfill --region {id}     # for those who live there\n\
+         domicile region reconcile {id}           # for those who live elsewhere"
+    )
+}
+
+fn said(id: &str, found: &Reconciled, layout: &Layout, erase: bool, flag: &str) -> String {
+    let mut text = format!("{} looked at in {id}\n", counted(found.looked_at, "subject"));
+    if found.came_back > 0 {
+        text.push_str(&came_back(id, found, layout, erase, flag));
+    } else {
+        text.push_str("nothing came back of anybody who lives elsewhere\n");
+    }
+    if found.observing {
+        let waits = "The guard only observes: the backup is older than its `enforce`. What is shut is not refused yet: keep \
+                     the application away until then, and look again.";
+        text.push_str(&format!("{}\n  domicile guard enforce --region {id}\n", paper::wrapped("", waits)));
+    }
+    for (n, meaning) in notes(id, found) {
+        if n > 0 {
+            text.push_str(&format!("{}\n", paper::wrapped(&format!("{:>6}  ", count(n)), &meaning)));
+        }
+    }
+    text
+}
+
+fn came_back(id: &str, found: &Reconciled, layout: &Layout, erase: bool, flag: &str) -> String {
+    let who = counted(found.came_back, "subject");
+    let rows = found.rows.iter().filter(|(_, rows)| **rows > 0);
+    let rows = rows.map(|(table, rows)| vec![layout.tables[*table].name.to_string(), count(*rows)]).collect();
+    let mut text = format!("\n{who} came back to {id} and lives elsewhere; shut here (RS001)\n");
+    if found.came_back > 1 {
+        text = text.replace("lives elsewhere", "live elsewhere");
+    }
+    text.push_str(&format!("{}\n", paper::indented("  ", &paper::table(&["table", "rows"], &[1], rows))));
+    if erase {
+        let (rows, objects) = (counted(found.erased.rows, "row"), counted(found.erased.objects, "object"));
+        let who = counted(found.erased.subjects, "subject");
+        text.push_str(&format!("erased: {who}, {rows}, {objects}\n"));
+    } else {
+        let kept = "What was written only here since the restore, and is worth keeping, has to be written at the \
+                    subjects' homes by the application: it goes with the rest.";
+        text.push_str(&format!("{}\n", paper::wrapped("", kept)));
+        text.push_str(&format!("next, can't be undone: domicile region reconcile{flag} {id} --erase\n"));
+    }
+    text
+}
+
+/// Counts that are not zero, each with what it means.
+fn notes(id: &str, found: &Reconciled) -> [(u64, String); 9] {
+    let wait =
+        "not shut: their writers did not end. Keep the application away, and run the same command again";
+    let kept = "kept: their home does not know them, or can't be reached. What is here may be the only copy: bring \
+                their home back first";
+    let lost = format!(
+        "live at {id} by the directory and are not in it: they moved in after the backup, and are lost with it, or were \
+         deleted. An older copy may wait for its erase at another region: look at `domicile status` before any erase"
+    );
+    let stale =
+        format!("live at {id}, with rows of an earlier stay: they left and came back after the backup");
+    let unknown = "have rows and no home in the directory: domicile verify".to_owned();
+    [
+        (found.still_written, wait.to_owned()),
+        (found.kept, kept.to_owned()),
+        (found.lost, lost),
+        (found.stale, stale),
+        (found.unguarded, format!("live here, unknown to the guard: domicile guard backfill --region {id}")),
+        (found.unknown, unknown),
+        (found.in_wave, "in a wave that is under way: left alone, ask again when it has ended".to_owned()),
+        (found.waiting, "old copies that wait for `domicile erase` or `guard disown --erase`".to_owned()),
+        (found.put_back, "were in the middle of a wave that has ended: at home again".to_owned()),
+    ]
+}
+
+fn as_json(id: &str, found: &Reconciled, layout: &Layout) -> Value {
+    let rows: Vec<Value> = found
+        .rows
+        .iter()
+        .map(|(table, rows)| json!({ "table": layout.tables[*table].name.to_string(), "rows": rows }))
+        .collect();
+    json!({
+        "region": id, "looked_at": found.looked_at, "came_back": found.came_back, "rows": rows,
+        "still_written": found.still_written, "kept": found.kept, "lost": found.lost, "stale": found.stale,
+        "unguarded": found.unguarded, "unknown": found.unknown, "in_wave": found.in_wave, "waiting": found.waiting,
+        "put_back": found.put_back, "observing": found.observing, "batches_closed": found.batches,
+        "erased": {
+            "subjects": found.erased.subjects, "rows": found.erased.rows, "objects": found.erased.objects,
+        },
+    })
+}

@@ -9,6 +9,7 @@ mod fuse;
 mod load;
 mod memory;
 mod outage;
+mod pace;
 mod pen;
 mod sides;
 mod standby;

@@ -21,6 +21,7 @@ mod numbers;
 mod park;
 mod paths;
 mod pool;
+mod pressure;
 mod quote;
 mod records;
 mod reference;

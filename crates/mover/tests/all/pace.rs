@@ -199,6 +199,50 @@ async fn nothing_begins_while_too_many_sessions_are_at_work() {
     assert_eq!(service.directory.waiting("w1").await.unwrap(), []);
 }
 
+/// A standby that does not get on: nothing begins until it does, by the bytes and by the clock.
+async fn nothing_begins_while_a_standby_is_behind(change: fn(&mut Limits), said: &str) {
+    let (world, cluster) = busy_cluster().await;
+    cluster.sql("postgres", "GRANT pg_read_all_stats TO domicile");
+    let standby = cluster.standby("alpha");
+    let behind = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn < pg_current_wal_lsn()";
+    standby.sql("postgres", "SELECT pg_wal_replay_pause()");
+    cluster.sql("postgres", "CREATE TABLE ballast AS SELECT i FROM generate_series(1, 20000) AS i");
+    once("it is behind", async || cluster.sql("postgres", behind) == "1").await;
+    let story = Arc::new(Story::default());
+    let service = heard(&world, change, story.clone()).await;
+    let plan = planned(&service).await;
+    // By the clock it is behind from the first look on, and by how much the second tells.
+    let over = async || {
+        let waiting = service.directory.waiting("w1").await.unwrap();
+        waiting.iter().any(|(_, why)| why.starts_with("replication lag of old is ") && why.ends_with(said))
+    };
+    once("a look at it", async || {
+        let pressure = service.regions["old"].records.pressure().await.unwrap();
+        pressure.lag >= Duration::from_millis(300) && pressure.lag_bytes > 100_000
+    })
+    .await;
+    let running = service.clone();
+    let run = tokio::spawn(async move { wave::run_plan(&running, &plan, &Options::default()).await });
+    once("it says that it waits", over).await;
+    assert_eq!(story.at(|e| matches!(e, Event::Stage { .. })), None, "a batch began");
+    standby.sql("postgres", "SELECT pg_wal_replay_resume()");
+    let ran = run.await.unwrap().unwrap();
+    assert_eq!((ran.reports[0].subjects, ran.reports[0].left.len()), (6, 0));
+    assert!(story.at(|e| matches!(e, Event::CeilingClear { .. })).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_behind_by_bytes() {
+    let change = |limits: &mut Limits| limits.replication_lag_bytes = Some(100_000);
+    nothing_begins_while_a_standby_is_behind(change, "bytes, ceiling 100000").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_behind_by_the_clock() {
+    let change = |limits: &mut Limits| limits.replication_lag = Some(Duration::from_millis(200));
+    nothing_begins_while_a_standby_is_behind(change, " s, ceiling 0.2 s").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_sees_no_other_sessions_is_named_before_the_wave() {
     let (world, cluster) = busy_cluster().await;

@@ -49,6 +49,8 @@ pub struct Postgres {
     erasing: Mutex<HashMap<String, erase::Erasing>>,
     /// See `indexed`; looked up once.
     indexed: tokio::sync::OnceCell<bool>,
+    /// See `pressure`.
+    marks: Mutex<pressure::Marks>,
 }
 
 impl Postgres {
@@ -57,7 +59,8 @@ impl Postgres {
     /// and with [`Error::Unreachable`](crate::Error::Unreachable) for a server that does not answer.
     pub async fn open(url: &str, secret: Option<SecretString>, layout: Arc<Layout>) -> Result<Self> {
         let pool = Pool::new(connect::Target::parse(url, secret.as_ref())?);
-        let opened = Self { pool, layout, erasing: Mutex::default(), indexed: tokio::sync::OnceCell::new() };
+        let (erasing, indexed) = (Mutex::default(), tokio::sync::OnceCell::new());
+        let opened = Self { pool, layout, erasing, indexed, marks: Mutex::default() };
         drop(opened.conn().await?);
         Ok(opened)
     }

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod fences;
 mod figures;
 mod keys;
 mod log;

@@ -63,7 +63,11 @@ impl Metrics {
         let mut text = String::new();
         for metric in METRICS {
             // Writing to a String never fails.
-            let _ = writeln!(text, "# HELP {} {}\n# TYPE {} {}", metric.name, metric.help, metric.name, metric.kind);
+            let _ = writeln!(
+                text,
+                "# HELP {} {}\n# TYPE {} {}",
+                metric.name, metric.help, metric.name, metric.kind
+            );
             if metric.kind == Kind::Histogram {
                 counted.pauses_text(metric.name, &mut text);
                 continue;

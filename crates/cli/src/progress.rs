@@ -59,7 +59,8 @@ impl Progress {
     /// The same; in a rehearsal those who stay are no news.
     pub fn start_for(screen: &Screen, rehearsal: bool) -> Arc<Self> {
         let tally = Tally::of(String::new(), String::new());
-        let bar = (screen.is_terminal() && !screen.is_quiet() && !screen.logs_json()).then(|| bar(screen.has_colour()));
+        let bar = (screen.is_terminal() && !screen.is_quiet() && !screen.logs_json())
+            .then(|| bar(screen.has_colour()));
         let progress = Arc::new(Self {
             screen: screen.clone(),
             bar,

@@ -74,7 +74,13 @@ impl Screen {
         let said = |name| std::env::var_os(name).filter(|v| !v.is_empty());
         let terminal = io::stderr().is_terminal();
         let dumb = said("TERM").is_some_and(|t| t == "dumb");
-        Self { json, quiet, colour: terminal && !dumb && said("NO_COLOR").is_none(), terminal, log_json: false }
+        Self {
+            json,
+            quiet,
+            colour: terminal && !dumb && said("NO_COLOR").is_none(),
+            terminal,
+            log_json: false,
+        }
     }
 
     /// The same, with the story as JSON lines.

@@ -303,11 +303,7 @@ async fn run_batch(run: &Run, id: &str, hold: Option<&Hold>) -> Result<()> {
             // A copy that waits for its pace ends so when it is to stop.
             run.check_stop()?;
             let why = error.to_string();
-            run.service.observer.event(Event::Again {
-                batch: id.to_owned(),
-                code: error.again_code(),
-                why,
-            });
+            run.service.observer.event(Event::Again { batch: id.to_owned(), code: error.again_code(), why });
             pace::back_off(round + 4).await;
             round += 1;
         } else if error.is_again() {

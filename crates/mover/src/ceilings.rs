@@ -172,10 +172,7 @@ mod tests {
         let over = |now| exceeded(&limits, "oregon", now).map(|over| over.why);
         let lag = Duration::from_millis(3_200);
         let said = |why: &str| Some(why.to_owned());
-        assert_eq!(
-            over(Pressure { lag, ..at }),
-            said("replication lag of oregon is 3.2 s, ceiling 2.0 s")
-        );
+        assert_eq!(over(Pressure { lag, ..at }), said("replication lag of oregon is 3.2 s, ceiling 2.0 s"));
         assert_eq!(
             over(Pressure { lag_bytes: 1_001, ..at }),
             said("replication lag of oregon is 1001 bytes, ceiling 1000")

@@ -61,9 +61,8 @@ impl Pace {
     /// Books what travels, and says how long it is to wait.
     pub(crate) fn book(&self, rows: impl FnOnce() -> u64, bytes: u64) -> Duration {
         let now = Instant::now();
-        let of = |bucket: &Mutex<Bucket>, n| {
-            bucket.lock().unwrap_or_else(PoisonError::into_inner).book(n, now)
-        };
+        let of =
+            |bucket: &Mutex<Bucket>, n| bucket.lock().unwrap_or_else(PoisonError::into_inner).book(n, now);
         let for_rows = self.rows.as_ref().map(|bucket| of(bucket, rows()));
         let for_bytes = self.bytes.as_ref().map(|bucket| of(bucket, bytes));
         for_rows.max(for_bytes).unwrap_or_default()

@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::args::StatusArgs;
 use crate::commands::guard::unreachable;
 use crate::failure::{self, Failure, Result};
-use crate::figures::{count, counted, duration, milliseconds};
+use crate::fences::Fence;
+use crate::figures::{count, counted, duration};
 use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
@@ -308,35 +309,6 @@ fn fences_text(regions: &[(&str, Asked)], deadline: Duration) -> String {
         }
     }
     text
-}
-
-/// The oldest fence of a region. The guard keeps when it ends; when it began follows from the limit.
-struct Fence {
-    age: Duration,
-    left_ms: i64,
-}
-
-impl Fence {
-    fn of(status: &GuardStatus, deadline: Duration) -> Option<Self> {
-        let left_ms = status.fence_left_ms?;
-        let deadline = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
-        let age = Duration::from_millis(u64::try_from(deadline.saturating_sub(left_ms)).unwrap_or(0));
-        Some(Self { age, left_ms })
-    }
-
-    fn words(&self) -> String {
-        let age = milliseconds(self.age.as_secs_f64() * 1000.0);
-        match u64::try_from(self.left_ms) {
-            Ok(left) => {
-                format!("the oldest fence is {age} old, and ends by itself in {}", milliseconds(left as f64))
-            }
-            Err(_) => format!("the oldest fence is {age} old, past its deadline: the next writer ends it"),
-        }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({ "age_ms": u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX), "deadline_in_ms": self.left_ms })
-    }
 }
 
 /// Sealed subjects are the ones a nervous person asks about: nobody can write them.

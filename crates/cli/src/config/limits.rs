@@ -63,13 +63,20 @@ pub(super) fn check_ceilings(typed: &typed::Limits, regions: &[Region]) -> Resul
         ("replication_lag_bytes", &typed.replication_lag_bytes),
         ("active_sessions", &typed.active_sessions),
     ];
-    let Some((name, at)) = keys.into_iter().find_map(|(name, n)| Some((name, n.as_ref()?.span().start))) else {
+    let Some((name, at)) = keys.into_iter().find_map(|(name, n)| Some((name, n.as_ref()?.span().start)))
+    else {
         return Ok(());
     };
     let Some(file) = regions.iter().find(|region| region.records.is_sqlite()) else { return Ok(()) };
     let what = format!("{name} can't be kept: region `{}` is in a SQLite file", file.id());
     let why = "SQLite has neither replication nor sessions, so nothing would ever be waited for";
-    Err(Fault::new(at, "config-limit", what, why, format!("leave {name} out; rows_per_s and bytes_per_s work")))
+    Err(Fault::new(
+        at,
+        "config-limit",
+        what,
+        why,
+        format!("leave {name} out; rows_per_s and bytes_per_s work"),
+    ))
 }
 
 fn positive(name: &str, n: &Spanned<u64>) -> Result<u64, Fault> {

@@ -37,9 +37,18 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     limits::check_ceilings(&typed.limits, &regions)?;
     let services = service::all(&typed, &regions, &base)?;
     service::check_stores(&typed, &regions, &services, &base)?;
-    let metrics =
-        Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
-    Ok(Config { file: path.to_owned(), base, control: store, keys, receipts, regions, services, limits, metrics })
+    let metrics = Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
+    Ok(Config {
+        file: path.to_owned(),
+        base,
+        control: store,
+        keys,
+        receipts,
+        regions,
+        services,
+        limits,
+        metrics,
+    })
 }
 
 /// A path of the file, as it is shown in messages: without `./` where the file stands here.

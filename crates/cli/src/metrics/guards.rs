@@ -1,8 +1,8 @@
 //! What the regions' guards say, asked when somebody scrapes.
 
 use super::labelled;
+use crate::fences::Fence;
 use domicile_mover::{Region, Service};
-use domicile_stores::records::GuardStatus;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -54,10 +54,11 @@ async fn of_region(service: &Service, region: &Region) -> Series {
     let place = format!("{},{}", labelled("service", &service.name), labelled("region", &region.id));
     let asked = tokio::time::timeout(PATIENCE, region.records.status(false)).await;
     let Ok(Ok(status)) = asked else { return [(("domicile_region_up", place), 0.0)].into() };
+    let fence = Fence::of(&status, service.limits.fence_deadline).map_or(Duration::ZERO, |fence| fence.age());
     let mut series: Series = [
         (("domicile_region_up", place.clone()), 1.0),
         (("domicile_guard_changes_waiting", place.clone()), status.changed as f64),
-        (("domicile_guard_oldest_fence_seconds", place.clone()), fence_age(service, &status).as_secs_f64()),
+        (("domicile_guard_oldest_fence_seconds", place.clone()), fence.as_secs_f64()),
     ]
     .into();
     for (state, n) in &status.subjects {
@@ -65,11 +66,4 @@ async fn of_region(service: &Service, region: &Region) -> Series {
         series.insert(("domicile_guard_subjects", state), *n as f64);
     }
     series
-}
-
-/// The guard keeps when a fence ends; it began by the limit earlier.
-fn fence_age(service: &Service, status: &GuardStatus) -> Duration {
-    let Some(left_ms) = status.fence_left_ms else { return Duration::ZERO };
-    let limit = i64::try_from(service.limits.fence_deadline.as_millis()).unwrap_or(i64::MAX);
-    Duration::from_millis(u64::try_from(limit.saturating_sub(left_ms)).unwrap_or(0))
 }

@@ -46,7 +46,10 @@ pub const METRICS: &[Metric] = &[
     gauge("domicile_wave_subjects", "Subjects of the wave that this process drives."),
     gauge("domicile_wave_subjects_moved", "Those of them at their new home, as far as this process knows."),
     counter("domicile_subjects_moved_total", "Subjects that this process brought to their new home."),
-    counter("domicile_subjects_left_total", "Subjects that left their batch, by reason; busy and taken are tried again."),
+    counter(
+        "domicile_subjects_left_total",
+        "Subjects that left their batch, by reason; busy and taken are tried again.",
+    ),
     counter("domicile_rows_copied_total", "Rows copied to the target."),
     counter("domicile_row_bytes_copied_total", "Bytes of those rows, as they travelled."),
     counter("domicile_objects_copied_total", "Objects copied to the target."),
@@ -64,7 +67,10 @@ pub const METRICS: &[Metric] = &[
     gauge("domicile_ceiling_waiting", "1 while nothing new is begun because that ceiling is exceeded."),
     gauge("domicile_paused", "1 while the wave is paused."),
     gauge("domicile_guard_subjects", "Subjects by region and state, as the region's guard has them."),
-    gauge("domicile_guard_oldest_fence_seconds", "Age of the oldest fence at the region; 0 where nobody is fenced."),
+    gauge(
+        "domicile_guard_oldest_fence_seconds",
+        "Age of the oldest fence at the region; 0 where nobody is fenced.",
+    ),
     gauge("domicile_guard_changes_waiting", "Recorded changes at the region that wait to be brought over."),
     gauge("domicile_region_up", "1 where the region's guard answered when it was asked."),
 ];

@@ -26,7 +26,12 @@ pub async fn begin(typed: &Typed<'_>, config: &Config, screen: &Screen) -> Resul
     let address = address(text, typed.off_loopback || config.metrics.off_loopback)?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let what = format!("metrics can't be served at {address}: {error}");
-        Failure::usage("metrics-address", what, "each process needs an address of its own", "name another port")
+        Failure::usage(
+            "metrics-address",
+            what,
+            "each process needs an address of its own",
+            "name another port",
+        )
     })?;
     if let Ok(address) = listener.local_addr() {
         screen.say(&format!("metrics: http://{address}/metrics"));
@@ -85,7 +90,8 @@ async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
 
 async fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
     let Some(head) = head(&mut stream).await? else {
-        return send(&mut stream, "400 Bad Request", "the request's head is not HTTP, or too long\n", true).await;
+        return send(&mut stream, "400 Bad Request", "the request's head is not HTTP, or too long\n", true)
+            .await;
     };
     let mut words = head.lines().next().unwrap_or_default().split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

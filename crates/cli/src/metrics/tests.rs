@@ -51,7 +51,11 @@ async fn what_is_told_is_counted() {
     }
     assert!(text.contains("domicile_stage_seconds_total{from=\"us\",to=\"de\",stage=\"copy\"} "), "{text}");
     metrics.note(&Event::TakenOver { batch: "w1/00001".into() });
-    metrics.note(&Event::CeilingReached { wave: "w1".into(), ceiling: "active_sessions", why: String::new() });
+    metrics.note(&Event::CeilingReached {
+        wave: "w1".into(),
+        ceiling: "active_sessions",
+        why: String::new(),
+    });
     let text = metrics.text().await;
     assert!(text.contains("domicile_batches_in_flight{from=\"us\",to=\"de\"} 0"), "{text}");
     assert!(text.contains("domicile_lease_losses_total{from=\"us\",to=\"de\"} 1"), "{text}");

@@ -88,7 +88,9 @@ fn a_wave_is_watched_paused_and_resumed_from_elsewhere() {
     let mut moving = Watched::begin(shop, &["move", "--metrics", "0", "--log", "json", "plan.json"]);
     until("two batches are in flight", || moving.metric("domicile_batches_in_flight", "") == 2.0);
     assert!(moving.get("/healthz").ends_with("\r\n\r\nok\n"));
-    until("subjects have moved", || moving.metric("domicile_subjects_moved_total", "from=\"us\",to=\"de\"") > 0.0);
+    until("subjects have moved", || {
+        moving.metric("domicile_subjects_moved_total", "from=\"us\",to=\"de\"") > 0.0
+    });
     until("and status has a rate and a time left", || {
         let wave = &status(shop)["waves"][0];
         wave["speed"]["rows_per_s"].as_f64().is_some_and(|r| r > 0.0) && wave["eta_s"].is_number()
@@ -111,8 +113,11 @@ fn a_wave_is_watched_paused_and_resumed_from_elsewhere() {
     let (code, out) = moving.ended();
     assert_eq!(code, 0, "{out}\n{}", moving.said());
     assert_eq!(servers.de.sql("shop", "SELECT count(*) FROM customer"), "26");
-    let events: Vec<Value> =
-        moving.said().lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+    let events: Vec<Value> = moving
+        .said()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}")))
+        .collect();
     for event in ["said", "wave", "stage", "copied", "fenced", "activated", "paused", "batch-ended"] {
         assert!(events.iter().any(|e| e["event"] == event), "{event}\n{}", moving.said());
     }
@@ -142,7 +147,8 @@ fn status_says_which_ceiling_is_waited_for() {
     for _ in 0..2 {
         let url = servers.us.url("app", "shop");
         runtime.spawn(async move {
-            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("a session");
+            let (client, connection) =
+                tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("a session");
             tokio::spawn(connection);
             client.execute("SELECT pg_sleep(3600)", &[]).await
         });
@@ -156,7 +162,9 @@ fn status_says_which_ceiling_is_waited_for() {
     assert!(moving.said().contains(&format!("waits: {why}")), "{}", moving.said());
     assert_eq!(moving.metric("domicile_ceiling_waiting", "ceiling=\"active_sessions\""), 1.0);
     assert_eq!(servers.de.sql("shop", "SELECT count(*) FROM customer"), "0");
-    servers.us.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
+    servers
+        .us
+        .sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
     let (code, out) = moving.ended();
     assert_eq!(code, 0, "{out}\n{}", moving.said());
     assert!(moving.said().contains("goes on: below the ceilings again"), "{}", moving.said());
@@ -188,7 +196,10 @@ fn nothing_that_is_shown_names_a_subject() {
     shop.ok(&["init", "--from", &servers.us.url("domicile", "mail"), "--country", "US", "--region", "us"]);
     shop.ok(&["answer", "stores", "none"]);
     let de = servers.de.url("domicile", "mail");
-    shop.append("domicile.toml", &format!("\n[[region]]\nid = \"de\"\ncountry = \"DE\"\nrecords = \"{de}\"\n"));
+    shop.append(
+        "domicile.toml",
+        &format!("\n[[region]]\nid = \"de\"\ncountry = \"DE\"\nrecords = \"{de}\"\n"),
+    );
     shop.append("domicile.toml", "\n[limits]\ngrace = \"0s\"\nbatch_subjects = 4\nrows_per_s = 20\n");
     for (id, cluster) in [("us", &servers.us), ("de", &servers.de)] {
         let grants = shop.ok(&["guard", "grants", "--region", id]).stdout;
@@ -211,7 +222,12 @@ fn nothing_that_is_shown_names_a_subject() {
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
     let (code, out) = moving.ended();
     assert_eq!(code, 4, "{out}\n{}", moving.said());
-    let failed = moving.said().lines().last().map(|l| serde_json::from_str::<Value>(l).expect("JSON")).expect("a line");
+    let failed = moving
+        .said()
+        .lines()
+        .last()
+        .map(|l| serde_json::from_str::<Value>(l).expect("JSON"))
+        .expect("a line");
     assert_eq!((&failed["event"], &failed["error"]["code"]), (&"failed".into(), &"stopped".into()));
     shown.push(("move", out));
     shown.push(("its log", moving.said()));

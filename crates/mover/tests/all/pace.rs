@@ -28,11 +28,7 @@ impl Story {
     }
 }
 
-async fn heard(
-    world: &World,
-    change: impl FnOnce(&mut Limits),
-    observer: Arc<dyn Observer>,
-) -> Arc<Service> {
+async fn heard(world: &World, change: impl FnOnce(&mut Limits), observer: Arc<dyn Observer>) -> Arc<Service> {
     let service = world.service_with(None, change).await;
     let mut service = Arc::into_inner(service).unwrap();
     service.observer = observer;

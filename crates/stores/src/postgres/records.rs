@@ -3,7 +3,10 @@
 use super::Postgres;
 use crate::Hazard;
 use crate::error::Result;
-use crate::records::{BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Pressure, Records, Size, Snapshot, State, SubjectFacts, SubjectId, Transition, Writing};
+use crate::records::{
+    BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Pressure, Records, Size, Snapshot, State,
+    SubjectFacts, SubjectId, Transition, Writing,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domicile_datamap::Numbers;

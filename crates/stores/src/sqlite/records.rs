@@ -3,7 +3,10 @@
 use super::snapshot::Open;
 use super::{Sqlite, catalogue};
 use crate::error::{Error, Result};
-use crate::records::{BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Pressure, Records, Size, Snapshot, State, SubjectFacts, SubjectId, Transition, Writing};
+use crate::records::{
+    BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Pressure, Records, Size, Snapshot, State,
+    SubjectFacts, SubjectId, Transition, Writing,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domicile_datamap::Numbers;

@@ -141,12 +141,15 @@ impl Counted {
 
     /// A batch enters a stage, or is not in flight any more.
     fn stage(&mut self, batch: &str, stage: Option<&'static str>) {
-        self.clear("domicile_paused");
         let now = Instant::now();
         let before = match stage {
             Some(stage) => self.batches.insert(batch.to_owned(), (stage, now)),
             None => self.batches.remove(batch),
         };
+        // Batches under way come to their end in a pause; one that begins ends it.
+        if before.is_none() && stage.is_some() {
+            self.clear("domicile_paused");
+        }
         if let Some((before, since)) = before {
             let seconds = now.duration_since(since).as_secs_f64();
             self.add_f64("domicile_stage_seconds_total", &[("stage", before)], seconds);

@@ -16,7 +16,7 @@ pub enum LogForm {
 /// `--log`.
 #[derive(Debug, Clone, Args)]
 pub struct LogArg {
-    /// How the story on stderr is told: for people, or one JSON object a line
+    /// The story on stderr: text, or json lines
     #[arg(long, value_name = "FORM", value_enum, default_value_t, hide_possible_values = true)]
     pub log: LogForm,
 }
@@ -24,7 +24,7 @@ pub struct LogArg {
 /// `--metrics`.
 #[derive(Debug, Clone, Args)]
 pub struct MetricsArg {
-    /// Serve Prometheus metrics at this address, or port of loopback
+    /// Serve Prometheus metrics at this address
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
     /// The address may be one that other machines reach

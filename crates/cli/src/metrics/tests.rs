@@ -50,6 +50,12 @@ async fn what_is_told_is_counted() {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }
     assert!(text.contains("domicile_stage_seconds_total{from=\"us\",to=\"de\",stage=\"copy\"} "), "{text}");
+    metrics.note(&Event::Paused);
+    metrics.note(&Event::Stage { batch: "w1/00001".into(), stage: "cutover" });
+    assert!(metrics.text().await.contains("\ndomicile_paused 1\n"), "a batch under way ends in the pause");
+    metrics.note(&Event::Stage { batch: "w1/00002".into(), stage: "copy" });
+    assert!(metrics.text().await.contains("\ndomicile_paused 0\n"));
+    metrics.note(&Event::Ended { batch: "w1/00002".into() });
     metrics.note(&Event::TakenOver { batch: "w1/00001".into() });
     metrics.note(&Event::CeilingReached {
         wave: "w1".into(),

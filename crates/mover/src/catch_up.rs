@@ -158,7 +158,7 @@ async fn apply(
         writing.push_aside(&present, subjects).await.at(batch.target)?;
     }
     if way != Way::OnlyGone {
-        let paced = Paced::rows_of(batch, bound);
+        let paced = Paced::catch_up_of(batch);
         write_rows(batch, snapshot, writing.as_mut(), subjects, &present, &paced).await?;
     }
     writing.delete(&minus(&keys, &present), subjects).await.at(batch.target)?;

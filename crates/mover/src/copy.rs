@@ -128,7 +128,7 @@ async fn copy_from_snapshot(
     objects::bring_listed(batch, subjects, &refs).await?;
     let mut writing = batch.target.records.begin(&batch.target_lease).await.at(batch.target)?;
     writing.clear(subjects).await.at(batch.target)?;
-    let paced = Paced::rows_of(batch, objects::Bound::None);
+    let paced = Paced::copy_of(batch);
     let rows = load_tables(batch, snapshot.as_mut(), writing.as_mut(), subjects, &paced).await?;
     // CRASH: the whole copy is one transaction: it is there or it isn't.
     writing.commit().await.at(batch.target)?;

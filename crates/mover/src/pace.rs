@@ -2,7 +2,7 @@
 //!
 //! A ceiling holds for all that one process brings over, whatever batch it is of: they draw on one bucket. It
 //! is kept while rows and objects travel ([`crate::paced`]), not only between batches, or a large subject
-//! would go at full speed; under a fence it is booked and never waited for.
+//! would go at full speed; catch-up and what is under a fence is booked and never waits.
 
 use crate::batch::Batch;
 use crate::ceilings::Ceilings;

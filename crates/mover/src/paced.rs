@@ -32,12 +32,15 @@ pub(crate) struct Paced<'b> {
 }
 
 impl<'b> Paced<'b> {
-    /// Rows of one transaction. Under the fence they are booked and wait for nothing.
-    pub fn rows_of(batch: &'b Batch<'b>, bound: Bound) -> Self {
-        match bound {
-            Bound::None => Self::new(batch, PACED_MAX, CEILINGS_MAX),
-            Bound::Bytes(_) => Self::new(batch, Duration::ZERO, Duration::ZERO),
-        }
+    /// Rows of a copy's transaction.
+    pub fn copy_of(batch: &'b Batch<'b>) -> Self {
+        Self::new(batch, PACED_MAX, CEILINGS_MAX)
+    }
+
+    /// Rows of a catch-up: booked, and they wait for nothing. It has to be faster than the application writes,
+    /// or its subjects would stay as busy, and under the fence it is part of their pause. The next copy pays.
+    pub fn catch_up_of(batch: &'b Batch<'b>) -> Self {
+        Self::new(batch, Duration::ZERO, Duration::ZERO)
     }
 
     /// An object, which no transaction waits for but under the fence.

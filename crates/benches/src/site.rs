@@ -125,6 +125,7 @@ impl Site {
                 mechanisms: BTreeMap::new(),
             },
             limits: Limits { grace: Duration::ZERO, ..Limits::default() },
+            pace: domicile_mover::Pace::new(&Limits::default()),
             observer,
             worker: domicile_mover::WorkerName::new()?,
             stop: Arc::default(),

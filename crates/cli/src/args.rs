@@ -6,12 +6,14 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod regions;
+mod watching;
 mod waves;
 
 pub use regions::{
     ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand,
 };
-pub use waves::{MoveArgs, PlanArgs, StatusArgs, VerifyArgs, WaveArg, WaveName, WorkerArgs};
+pub use watching::LogForm;
+pub use waves::{EraseArgs, MoveArgs, PlanArgs, ResumeArgs, StatusArgs, VerifyArgs, WaveName, WorkerArgs};
 
 /// Puts every user's data in the region where it may live, moves it there live, and proves it.
 #[derive(Debug, Parser)]
@@ -86,7 +88,7 @@ pub enum Command {
     #[command(
         after_help = "Safe to run at any time: what is done is not done again.\n\nExamples:\n  domicile resume\n  domicile resume w1"
     )]
-    Resume(WaveArg),
+    Resume(ResumeArgs),
     /// Work on waves beside other workers
     #[command(after_help = waves::WORKER)]
     Worker(WorkerArgs),
@@ -105,7 +107,7 @@ pub enum Command {
     Status(StatusArgs),
     /// Erase what moved subjects left at their old homes, once the grace period is over
     #[command(after_help = waves::ERASE)]
-    Erase(WaveArg),
+    Erase(EraseArgs),
     /// Check that every subject has exactly one home, and rows nowhere else
     #[command(after_help = waves::VERIFY)]
     Verify(VerifyArgs),
@@ -137,6 +139,20 @@ pub enum Command {
         /// The folder
         dir: Option<PathBuf>,
     },
+}
+
+impl Command {
+    /// Is the story told as JSON?
+    pub fn logs_json(&self) -> bool {
+        let log = match self {
+            Command::Move(args) => &args.log,
+            Command::Resume(args) => &args.log,
+            Command::Worker(args) => &args.log,
+            Command::Erase(args) => &args.log,
+            _ => return false,
+        };
+        log.log == LogForm::Json
+    }
 }
 
 const INIT: &str = "\

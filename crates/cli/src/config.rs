@@ -43,6 +43,17 @@ pub struct Config {
     pub services: Vec<Service>,
     /// Bounds and pace.
     pub limits: Limits,
+    /// Where a process that moves serves its metrics.
+    pub metrics: Metrics,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// An address, or a port of loopback; looked at when it is served.
+    pub listen: Option<String>,
+    /// It may be one that other machines reach.
+    pub off_loopback: bool,
 }
 
 /// A region.

@@ -6,8 +6,11 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod fences;
 mod figures;
 mod keys;
+mod log;
+mod metrics;
 mod named;
 mod numbers;
 mod open;
@@ -15,6 +18,7 @@ mod paper;
 mod progress;
 mod screen;
 mod signals;
+mod speed;
 mod wave_state;
 mod workers;
 
@@ -42,7 +46,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: args::Cli) -> Exit {
-    let screen = Screen::new(cli.global.json, cli.global.quiet);
+    let log_json = cli.command.as_ref().is_some_and(args::Command::logs_json);
+    let screen = Screen::new(cli.global.json, cli.global.quiet).logging_json(log_json);
     let signals = signals::Signals::listen(screen.clone());
     let typed = named::typed(&cli.global.config);
     let app = App { global: cli.global, screen: screen.clone(), signals };

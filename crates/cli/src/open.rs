@@ -476,6 +476,7 @@ pub async fn service_of(
         closed,
         directory,
         rules,
+        pace: domicile_mover::Pace::new(&config.limits),
         limits: config.limits.clone(),
         observer,
         worker: app.worker()?,

@@ -2,11 +2,14 @@
 //! every ten seconds. All on stderr; no event names a subject.
 
 use crate::figures::{bytes, count, counted, duration};
+use crate::log::{self, Level};
+use crate::metrics::Metrics;
 use crate::screen::Screen;
 use domicile_mover::progress::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Between two plain lines of a wave that goes on without a change worth telling.
@@ -19,6 +22,7 @@ pub struct Progress {
     screen: Screen,
     bar: Option<ProgressBar>,
     rehearsal: bool,
+    metrics: OnceLock<Arc<Metrics>>,
     tally: Mutex<Tally>,
     batches: AtomicU64,
 }
@@ -35,6 +39,8 @@ struct Tally {
     left: bool,
     /// It was said that the wave is paused.
     paused: bool,
+    /// A ceiling is exceeded.
+    waits: bool,
     rows: u64,
     objects: u64,
     object_bytes: u64,
@@ -53,16 +59,33 @@ impl Progress {
     /// The same; in a rehearsal those who stay are no news.
     pub fn start_for(screen: &Screen, rehearsal: bool) -> Arc<Self> {
         let tally = Tally::of(String::new(), String::new());
-        let bar = (screen.is_terminal() && !screen.is_quiet()).then(|| bar(screen.has_colour()));
+        let bar = (screen.is_terminal() && !screen.is_quiet() && !screen.logs_json())
+            .then(|| bar(screen.has_colour()));
         let progress = Arc::new(Self {
             screen: screen.clone(),
             bar,
             rehearsal,
+            metrics: OnceLock::new(),
             tally: Mutex::new(tally),
             batches: AtomicU64::new(0),
         });
         tokio::spawn(tick(Arc::downgrade(&progress)));
         progress
+    }
+
+    /// From here on events are counted, too.
+    pub fn count(&self, metrics: Option<Arc<Metrics>>) {
+        if let Some(metrics) = metrics {
+            // Set once, when the command begins.
+            let _ = self.metrics.set(metrics);
+        }
+    }
+
+    /// The regions of this service are asked when somebody scrapes.
+    pub fn watch(&self, service: &Arc<domicile_mover::Service>) {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.watch(service);
+        }
     }
 
     /// Takes the bar away, so that what follows stands on a clean line.
@@ -74,6 +97,9 @@ impl Progress {
 
     /// No wave is under way here for now: nothing more is said of the last.
     pub fn rest(&self) {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.rest();
+        }
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = Tally::of(String::new(), String::new());
     }
 
@@ -121,7 +147,7 @@ impl Progress {
                 t.paused = false;
                 None
             }
-            Event::Copied { rows } => {
+            Event::Copied { rows, .. } => {
                 t.rows += rows;
                 None
             }
@@ -151,6 +177,13 @@ impl Progress {
                 "wave {wave}: {holder} took its turn; waiting {} in case that worker died",
                 duration(left)
             )),
+            Event::CeilingReached { why, .. } => {
+                t.waits = true;
+                Some(format!("waits: {why}"))
+            }
+            Event::CeilingClear { .. } => {
+                std::mem::take(&mut t.waits).then(|| "goes on: below the ceilings again".to_owned())
+            }
             // Every batch that was about to begin says it.
             Event::Paused => (!std::mem::replace(&mut t.paused, true))
                 .then(|| "paused: `domicile resume` in another terminal goes on".to_owned()),
@@ -171,6 +204,10 @@ impl Progress {
             return None;
         }
         t.said = Instant::now();
+        if self.screen.logs_json() {
+            self.screen.log(&log::line(Level::Info, &t.wave, "progress", t.json()));
+            return None;
+        }
         let so_far = match t.helps {
             false => format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to),
             true => format!("helped {} to {}", counted(t.moved, "subject"), t.to),
@@ -191,6 +228,7 @@ impl Tally {
             moved: 0,
             left: false,
             paused: false,
+            waits: false,
             rows: 0,
             objects: 0,
             object_bytes: 0,
@@ -199,6 +237,13 @@ impl Tally {
             said: now,
             said_again: None,
         }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "subjects": (!self.helps).then_some(self.subjects), "moved": self.moved, "rows": self.rows,
+            "objects": self.objects, "object_bytes": self.object_bytes, "stage": self.stage,
+        })
     }
 
     fn words(&self) -> String {
@@ -230,7 +275,15 @@ impl Tally {
 
 impl Observer for Progress {
     fn event(&self, event: Event) {
-        if let Some(line) = self.note(event) {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.note(&event);
+        }
+        if self.screen.logs_json() {
+            let wave = self.tally.lock().unwrap_or_else(PoisonError::into_inner).wave.clone();
+            log::event(&self.screen, &wave, &event);
+            // Its words are in the event already.
+            self.note(event);
+        } else if let Some(line) = self.note(event) {
             self.line(&line);
         }
     }

@@ -4,6 +4,7 @@
 //! that `--json` and the text can't contradict each other.
 
 use crate::failure::Failure;
+use crate::log::{self, Level};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 
@@ -63,6 +64,7 @@ pub struct Screen {
     quiet: bool,
     colour: bool,
     terminal: bool,
+    log_json: bool,
 }
 
 impl Screen {
@@ -72,7 +74,30 @@ impl Screen {
         let said = |name| std::env::var_os(name).filter(|v| !v.is_empty());
         let terminal = io::stderr().is_terminal();
         let dumb = said("TERM").is_some_and(|t| t == "dumb");
-        Self { json, quiet, colour: terminal && !dumb && said("NO_COLOR").is_none(), terminal }
+        Self {
+            json,
+            quiet,
+            colour: terminal && !dumb && said("NO_COLOR").is_none(),
+            terminal,
+            log_json: false,
+        }
+    }
+
+    /// The same, with the story as JSON lines.
+    pub fn logging_json(self, log_json: bool) -> Self {
+        Self { log_json, ..self }
+    }
+
+    /// Is the story told as JSON lines?
+    pub fn logs_json(&self) -> bool {
+        self.log_json
+    }
+
+    /// A line of a log that is JSON; nothing with `--quiet`.
+    pub fn log(&self, line: &str) {
+        if !self.quiet {
+            to_stderr(&format!("{line}\n"));
+        }
     }
 
     /// Is stderr a terminal, so that bars may move on it?
@@ -92,7 +117,9 @@ impl Screen {
 
     /// One line of the story; nothing with `--quiet`.
     pub fn say(&self, line: &str) {
-        if !self.quiet {
+        if self.log_json {
+            self.log(&log::line(Level::Info, "", "said", json!({ "text": line.trim() })));
+        } else if !self.quiet {
             to_stderr(&format!("{line}\n"));
         }
     }
@@ -123,7 +150,10 @@ impl Screen {
 
     /// Prints a failure, to stderr in either form: stdout is for answers.
     pub fn failure(&self, failure: &Failure) {
-        if self.json {
+        if self.log_json {
+            let error = json!({ "format": JSON_FORMAT, "error": failure.json() });
+            to_stderr(&format!("{}\n", log::line(Level::Error, "", "failed", error)));
+        } else if self.json {
             to_stderr(&format!("{:#}\n", json!({ "format": JSON_FORMAT, "error": failure.json() })));
         } else {
             to_stderr(&failure.text(self.colour));

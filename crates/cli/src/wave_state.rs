@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::failure::{self, Failure, NOTHING_CHANGED, Result};
 use crate::figures::{count, counted};
 use crate::open;
+use crate::speed::{Rate, Speed};
 use domicile_directory::{Asked, Wave, WaveState};
 use domicile_mover::wave::{Ended, WaveNote};
 use domicile_mover::{Plan, Service};
@@ -67,6 +68,12 @@ pub struct WaveFacts {
     pub map_hash: Option<String>,
     /// The latest activation.
     pub last_activated: Option<Timestamp>,
+    /// Of those that left: parked, since their writers or another's row were in the way. They are tried again.
+    pub parked: u64,
+    /// How fast it goes, from what the journal says of the last minutes.
+    pub speed: Speed,
+    /// What its workers wait for, each in its own words.
+    pub waits: Vec<(String, String)>,
 }
 
 impl WaveFacts {
@@ -87,6 +94,20 @@ impl WaveFacts {
         self.first && settled && self.state == WaveState::Open && self.worker.is_none()
     }
 
+    /// How fast it goes now; nothing where nobody moved of late, or it is over.
+    pub fn rate(&self) -> Option<Rate> {
+        if self.unread.is_some() || self.state != WaveState::Open || self.worker.is_none() {
+            return None;
+        }
+        self.speed.rate(Timestamp::now())
+    }
+
+    /// How long the rest takes at that rate.
+    pub fn left_for(&self) -> Option<Duration> {
+        let rest = self.planned.saturating_sub(self.moved + self.left - self.parked);
+        self.rate().and_then(|rate| rate.time_for(rest))
+    }
+
     /// Batches of it are, or wait to be, under way.
     pub fn is_under_way(&self) -> bool {
         matches!(self.state, WaveState::Open | WaveState::Aborting)
@@ -101,6 +122,10 @@ impl WaveFacts {
             "worker": self.worker.as_ref().map(|w| json!({
                 "holder": w.holder, "seen_ms_ago": u64::try_from(w.seen.as_millis()).unwrap_or(u64::MAX),
             })),
+            "parked": self.known(self.parked), "speed": self.rate().map(|rate| rate.json()),
+            "eta_s": self.left_for().map(|left| left.as_secs()),
+            "waits": self.waits.iter().map(|(worker, why)| json!({ "worker": worker, "why": why }))
+                .collect::<Vec<_>>(),
             "grace_ends_at": self.grace_ends(service).map(|t| t.to_string()),
         })
     }
@@ -116,6 +141,9 @@ pub async fn all(service: &Service) -> Result<Vec<WaveFacts>> {
         let mut one = known(service, wave);
         if let Err(failure) = read(service, &mut one).await {
             one.unread = Some(open::in_a_line(&failure));
+        }
+        if one.is_under_way() {
+            one.waits = service.directory.waiting(&one.id).await.map_err(|e| failure::of_directory(&e))?;
         }
         facts.push(one);
     }
@@ -207,6 +235,9 @@ fn known(service: &Service, wave: Wave) -> WaveFacts {
         left: 0,
         erased: 0,
         last_activated: None,
+        parked: 0,
+        speed: Speed::default(),
+        waits: Vec::new(),
         id: wave.id,
     };
     if facts.state == WaveState::Erased {
@@ -244,9 +275,14 @@ impl WaveFacts {
                 Some("left") => self.left += 1,
                 _ => {}
             }
+            let parked = matches!(note["outcome"]["code"].as_str(), Some("busy" | "taken"));
+            self.parked += u64::from(parked);
             self.erased += u64::from(!note["erased_at"].is_null());
             let activated = note["activated_at"].as_str().and_then(|t| t.parse().ok());
             self.last_activated = self.last_activated.max(activated);
+            if let Some(at) = activated {
+                self.speed.note(at, note);
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ mod presence;
 mod read;
 mod schema;
 mod share;
+mod waits;
 mod wave;
 
 pub use cutover::{Settled, Swap};

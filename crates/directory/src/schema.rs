@@ -5,8 +5,8 @@ use crate::{Directory, DirectoryKey, Error, Repeat, Result};
 use domicile_stores::control::{Dialect, Statement, Value};
 
 /// Version of the tables below. A change adds a step to [`tables`] that can be repeated. 2: leases on
-/// batches, workers.
-const VERSION: i64 = 2;
+/// batches, workers. 3: what workers wait for.
+const VERSION: i64 = 3;
 /// Tries to create the tables while others create them, too.
 const MIGRATE_MAX: u32 = 5;
 
@@ -107,6 +107,9 @@ fn tables(dialect: Dialect, key: &DirectoryKey) -> Vec<Statement> {
         "CREATE INDEX IF NOT EXISTS directory_batch_wave ON directory_batch (wave)".to_owned(),
         "CREATE TABLE IF NOT EXISTS directory_worker (worker TEXT PRIMARY KEY, seen_ms BIGINT NOT NULL, \
          expires_ms BIGINT NOT NULL)"
+            .to_owned(),
+        "CREATE TABLE IF NOT EXISTS directory_wait (wave TEXT NOT NULL, worker TEXT NOT NULL, \
+         why TEXT NOT NULL, expires_ms BIGINT NOT NULL, PRIMARY KEY (wave, worker))"
             .to_owned(),
         // One wave at a time carries out one part of one plan.
         "CREATE UNIQUE INDEX IF NOT EXISTS directory_wave_open ON directory_wave \

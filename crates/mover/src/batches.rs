@@ -100,6 +100,8 @@ pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64
         let more = more.unwrap_or_else(|error| shift.fails(error));
         match (shift.in_flight.is_empty(), more) {
             (true, More::Nothing) => break,
+            // A helper, too, stays: it goes on as soon as it may.
+            (true, More::Ceiling) => tokio::time::sleep(LOOK_AGAIN).await,
             (true, _) if run.stays == Stays::WhileThereIsWork => break,
             (true, More::Paused) if run.stays == Stays::UnlessPaused => {
                 return Err(Error::Paused { wave: run.wave.clone() });
@@ -111,6 +113,7 @@ pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64
             },
         }
     }
+    run.service.pace.ceilings.rest(&run.service, &run.wave).await;
     shift.first.map(|()| shift.done)
 }
 
@@ -122,6 +125,8 @@ enum More {
     Later,
     /// Nothing may begin now.
     Paused,
+    /// Nothing may begin as long as a ceiling is exceeded.
+    Ceiling,
 }
 
 /// A batch's task when it ended: the batch, its lease's token, how it ended.
@@ -172,6 +177,11 @@ impl Shift<'_> {
                     self.waiting.clear();
                     return Ok(More::Paused);
                 }
+            }
+            let run = self.run;
+            if run.service.pace.ceilings.over(&run.service, &run.wave, &run.from, &run.to).await? {
+                self.waiting.clear();
+                return Ok(More::Ceiling);
             }
             others |= !self.begin(id).await?;
         }
@@ -296,8 +306,10 @@ async fn run_batch(run: &Run, id: &str, hold: Option<&Hold>, places: &Semaphore)
             }
         }
         if (error.may_pass() || replaced && hold.is_some()) && round < limits.tries {
+            // A copy that waits for its pace ends so when it is to stop.
+            run.check_stop()?;
             let why = error.to_string();
-            run.service.observer.event(Event::Again { batch: id.to_owned(), why });
+            run.service.observer.event(Event::Again { batch: id.to_owned(), code: error.again_code(), why });
             pace::back_off(round + 4).await;
             round += 1;
         } else if error.is_again() {

@@ -5,6 +5,7 @@ use crate::copy::Copied;
 use crate::error::{At, Error, Result};
 use crate::objects::{self, Bound};
 use crate::pace;
+use crate::paced::Paced;
 use crate::progress::Event;
 use domicile_stores::planted::Bug;
 use domicile_stores::records::{Change, KeySet, Pick, SubjectId};
@@ -47,6 +48,7 @@ pub(crate) async fn until_few(batch: &Batch<'_>, travellers: &[Traveller]) -> Re
     let subjects = ids(travellers);
     let mut touched = KeySet::new();
     for number in 0..batch.limits().verify_rounds {
+        batch.check_stop()?;
         let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
         let round = round(batch, snapshot.as_mut(), &subjects, Bound::None).await?;
         snapshot.close().await.at(batch.source)?;
@@ -109,7 +111,11 @@ pub(crate) async fn round(
             // the other side can go on; the entries stay for the next snapshot.
             let keys = apply(batch, snapshot, subjects, &changes, bound, Way::OnlyGone).await?;
             let why = conflict(&error).unwrap_or_default();
-            batch.service.observer.event(Event::Again { batch: batch.id.clone(), why: why.clone() });
+            batch.service.observer.event(Event::Again {
+                batch: batch.id.clone(),
+                code: "in-the-way",
+                why: why.clone(),
+            });
             let subjects = changes.iter().map(|c| c.subject.clone()).collect();
             Ok(Round { changes: changes.len(), keys, applied: false, why: Some(why), subjects })
         }
@@ -153,7 +159,8 @@ async fn apply(
         writing.push_aside(&present, subjects).await.at(batch.target)?;
     }
     if way != Way::OnlyGone {
-        write_rows(batch, snapshot, writing.as_mut(), subjects, &present).await?;
+        let paced = Paced::catch_up_of(batch);
+        write_rows(batch, snapshot, writing.as_mut(), subjects, &present, &paced).await?;
     }
     writing.delete(&minus(&keys, &present), subjects).await.at(batch.target)?;
     // CRASH: all or nothing at the target; the entries at the source are still there.
@@ -193,15 +200,16 @@ async fn write_rows(
     writing: &mut dyn Writing,
     subjects: &[SubjectId],
     present: &KeySet,
+    paced: &Paced<'_>,
 ) -> Result<()> {
     for (&table, keys) in present {
         let rows = snapshot.rows(table, Pick::Keys(keys, subjects), true).await.at(batch.source)?;
-        writing.upsert(table, rows).await.at(batch.target)?;
+        writing.upsert(table, paced.rows(rows)).await.at(batch.target)?;
     }
     for (&table, keys) in present {
         if !batch.service.layout.tables[table].null_first.is_empty() {
             let rows = snapshot.rows(table, Pick::Keys(keys, subjects), false).await.at(batch.source)?;
-            writing.upsert(table, rows).await.at(batch.target)?;
+            writing.upsert(table, paced.rows(rows)).await.at(batch.target)?;
         }
     }
     Ok(())

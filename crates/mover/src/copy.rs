@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, Traveller, ids, only, plain, without};
 use crate::error::{At, Result};
+use crate::paced::Paced;
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
 use crate::{leave, objects, pace, tied};
@@ -118,6 +119,8 @@ async fn copy_from_snapshot(
     batch: &Batch<'_>,
     subjects: &[domicile_stores::records::SubjectId],
 ) -> Result<()> {
+    let _turn = batch.service.pace.turn(batch).await?;
+    bring_objects_first(batch, subjects).await?;
     let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
     // Objects first: when the rows become visible at the target, what they name is there.
     let refs = snapshot.objects(subjects, None).await.at(batch.source)?;
@@ -125,13 +128,30 @@ async fn copy_from_snapshot(
     objects::bring_listed(batch, subjects, &refs).await?;
     let mut writing = batch.target.records.begin(&batch.target_lease).await.at(batch.target)?;
     writing.clear(subjects).await.at(batch.target)?;
-    let rows = load_tables(batch, snapshot.as_mut(), writing.as_mut(), subjects).await?;
+    let paced = Paced::copy_of(batch);
+    let rows = load_tables(batch, snapshot.as_mut(), writing.as_mut(), subjects, &paced).await?;
     // CRASH: the whole copy is one transaction: it is there or it isn't.
     writing.commit().await.at(batch.target)?;
     snapshot.close().await.at(batch.source)?;
-    batch.service.observer.event(Event::Copied { rows });
-    pace::rows(batch.limits(), rows).await;
+    batch.service.observer.event(Event::Copied { rows, bytes: paced.bytes() });
     Ok(())
+}
+
+/// Where objects may have to wait, they do before the snapshot is opened that the rows are read in; in it
+/// only what has come since is brought.
+async fn bring_objects_first(
+    batch: &Batch<'_>,
+    subjects: &[domicile_stores::records::SubjectId],
+) -> Result<()> {
+    let may_wait = batch.service.pace.is_bounded() || batch.limits().has_ceilings();
+    if !may_wait || batch.service.layout.objects.is_empty() {
+        return Ok(());
+    }
+    let mut snapshot = batch.source.records.snapshot().await.at(batch.source)?;
+    let refs = snapshot.objects(subjects, None).await.at(batch.source)?;
+    snapshot.close().await.at(batch.source)?;
+    objects::bring(batch, &refs, objects::Bound::None).await?;
+    objects::bring_listed(batch, subjects, &refs).await.map(drop)
 }
 
 async fn load_tables(
@@ -139,18 +159,19 @@ async fn load_tables(
     snapshot: &mut dyn Snapshot,
     writing: &mut dyn Writing,
     subjects: &[domicile_stores::records::SubjectId],
+    paced: &Paced<'_>,
 ) -> Result<u64> {
     let tables = &batch.service.layout.tables;
     let mut loaded = BTreeMap::new();
     for table in 0..tables.len() {
         let rows = snapshot.rows(table, Pick::Subjects(subjects), true).await.at(batch.source)?;
-        loaded.insert(table, writing.load(table, rows).await.at(batch.target)?);
+        loaded.insert(table, writing.load(table, paced.rows(rows)).await.at(batch.target)?);
     }
     // Foreign keys that close a cycle were NULL; now that every row is there, write the rows whole.
     for (table, mapped) in tables.iter().enumerate() {
         if !mapped.null_first.is_empty() && loaded[&table] > 0 {
             let rows = snapshot.rows(table, Pick::Subjects(subjects), false).await.at(batch.source)?;
-            writing.upsert(table, rows).await.at(batch.target)?;
+            writing.upsert(table, paced.rows(rows)).await.at(batch.target)?;
         }
     }
     Ok(loaded.values().sum())

@@ -107,6 +107,17 @@ impl Error {
         }
     }
 
+    /// Why a step is tried again, as a code.
+    pub(crate) fn again_code(&self) -> &'static str {
+        match self {
+            Error::Directory(_) => "control-store",
+            error if error.is_lease_lost() => "lease-lost",
+            error if error.in_the_way().is_some() => "in-the-way",
+            Error::Region { source, .. } if source.is_unreachable() => "unreachable",
+            _ => "busy",
+        }
+    }
+
     /// A region's lease on the batch was taken over.
     pub(crate) fn is_lease_lost(&self) -> bool {
         matches!(self, Error::Region { source: stores::Error::LeaseLost { .. }, .. })

@@ -62,6 +62,8 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
         pace::back_off(verified.tries.values().max().copied().unwrap_or(0)).await;
         return Ok(Attempt::Later(verified));
     }
+    let subjects = fenced.len() as u64;
+    batch.service.observer.event(Event::Fenced { batch: batch.id.clone(), subjects });
     match equal_now(batch, &mut verified, &fenced).await {
         Ok(Equal::Yes { rechecked }) => {
             verified.travellers = without(&verified.travellers, &fenced);
@@ -69,14 +71,18 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
         }
         Ok(Equal::No(why)) => {
             unfence(batch, &fenced).await?;
-            batch.service.observer.event(Event::Again { batch: batch.id.clone(), why });
+            batch.service.observer.event(Event::Again { batch: batch.id.clone(), code: "differs", why });
             count_failures(batch, &mut verified, &fenced).await?;
             Ok(Attempt::CompareAgain(verified))
         }
         Err(error) if error.is_again() || error.in_the_way().is_some() => {
             unfence(batch, &fenced).await?;
             let why = catch_up::conflict(&error).unwrap_or_else(|| error.to_string());
-            batch.service.observer.event(Event::Again { batch: batch.id.clone(), why });
+            batch.service.observer.event(Event::Again {
+                batch: batch.id.clone(),
+                code: error.again_code(),
+                why,
+            });
             count_failures(batch, &mut verified, &fenced).await?;
             Ok(Attempt::Later(verified))
         }

@@ -56,6 +56,10 @@ async fn said(batch: &Batch<'_>, travellers: &[Traveller], code: LeftCode, why: 
         return Ok(());
     }
     batch.note_left(travellers, code, why).await;
-    batch.service.observer.event(Event::Left { subjects: travellers.len() as u64, why: why.to_owned() });
+    batch.service.observer.event(Event::Left {
+        subjects: travellers.len() as u64,
+        code: code.as_str(),
+        why: why.to_owned(),
+    });
     batch.save().await
 }

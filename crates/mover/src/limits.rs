@@ -39,8 +39,16 @@ pub struct Limits {
     pub settle_wait: Duration,
     /// A worker that is gone for so long has lost its turn to drive a wave.
     pub turn: Duration,
-    /// Rows a second, if bounded.
+    /// Rows a second that this process brings over, all its batches together, if bounded.
     pub rows_per_s: Option<u64>,
+    /// The same for bytes, of rows as they travel and of objects.
+    pub bytes_per_s: Option<u64>,
+    /// Nothing new is begun while a standby of the source or the target is further behind.
+    pub replication_lag: Option<Duration>,
+    /// The same in bytes of the write-ahead log.
+    pub replication_lag_bytes: Option<u64>,
+    /// Nothing new is begun while more sessions of others are at a statement at the source or the target.
+    pub active_sessions: Option<u64>,
     /// Tries of a statement that has to be tried again, with back-off.
     pub tries: u32,
     /// Rounds over the subjects that had to leave their batch.
@@ -67,8 +75,21 @@ impl Default for Limits {
             settle_wait: Duration::from_secs(60),
             turn: Duration::from_secs(6),
             rows_per_s: None,
+            bytes_per_s: None,
+            replication_lag: None,
+            replication_lag_bytes: None,
+            active_sessions: None,
             tries: 12,
             straggler_rounds: 3,
         }
+    }
+}
+
+impl Limits {
+    /// Is there a ceiling on what the regions' servers are at besides?
+    pub fn has_ceilings(&self) -> bool {
+        self.replication_lag.is_some()
+            || self.replication_lag_bytes.is_some()
+            || self.active_sessions.is_some()
     }
 }

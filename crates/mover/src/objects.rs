@@ -3,6 +3,7 @@
 
 use crate::batch::Batch;
 use crate::error::{At, Error, Result};
+use crate::paced::Paced;
 use crate::progress::Event;
 use crate::record::ObjectNote;
 use domicile_datamap::layout::{ObjectSource, WithoutRow};
@@ -70,7 +71,7 @@ pub(crate) async fn bring(batch: &Batch<'_>, refs: &[ObjectRef], bound: Bound) -
     let copies = needed.into_iter().map(|(wanted, size)| async move {
         // Under the fence nobody waits behind another batch's large objects; there the bound is on bytes.
         let _room = if bound == Bound::None { room_for(size).await } else { None };
-        match source.copy_to(target, &wanted.key).await {
+        match source.copy_at(target, &wanted.key, &Paced::object_of(batch, bound)).await {
             Ok(copied) => Ok(Some((wanted, copied))),
             // Deleted since the listing: then its row goes too, or named nothing all along.
             Err(domicile_stores::Error::NotFound { .. }) => Ok(None),
@@ -280,7 +281,8 @@ pub(crate) async fn sweep(
         };
         if untouched {
             let _room = room_for(size).await;
-            let copied = source.copy_to(&target, &wanted.key).await.at(batch.source)?;
+            let paced = Paced::object_of(batch, Bound::None);
+            let copied = source.copy_at(&target, &wanted.key, &paced).await.at(batch.source)?;
             let note = ObjectNote {
                 key: wanted.key.clone(),
                 size: copied.size,

@@ -1,5 +1,6 @@
 //! Preflight: every reason not to begin, before any byte moves.
 
+use crate::ceilings::ceilings_problem;
 use crate::error::{At, Result};
 use crate::service::{Region, Service};
 use domicile_stores::records::{GuardStatus, Mode};
@@ -16,6 +17,9 @@ pub async fn preflight(service: &Service, from: &Region, to: &Region) -> Result<
         }
         for (what, grant) in lacking {
             problems.push(format!("{}: no privilege for {what}; run: {grant}", region.id));
+        }
+        if let Some((what, fix)) = ceilings_problem(&service.limits, region).await? {
+            problems.push(format!("{}: {what}; run: {fix}", region.id));
         }
         let status = region.records.status(false).await.at(region)?;
         problems.extend(guard_problems(service, region, &status));

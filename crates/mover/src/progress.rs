@@ -55,6 +55,8 @@ pub enum Event {
     Copied {
         /// How many.
         rows: u64,
+        /// Their bytes, as they travelled.
+        bytes: u64,
     },
     /// Objects reached the target.
     Objects {
@@ -74,14 +76,39 @@ pub enum Event {
     Left {
         /// How many.
         subjects: u64,
-        /// Why.
+        /// Why, as a stable code.
+        code: &'static str,
+        /// Why, in words.
         why: String,
+    },
+    /// A group is fenced: nobody can write its subjects until it is activated or un-fenced.
+    Fenced {
+        /// The batch.
+        batch: String,
+        /// How many subjects.
+        subjects: u64,
+    },
+    /// A ceiling is exceeded: nothing new is begun until it is not.
+    CeilingReached {
+        /// The wave.
+        wave: String,
+        /// Which ceiling, by its key in `[limits]`.
+        ceiling: &'static str,
+        /// What is exceeded where, in words.
+        why: String,
+    },
+    /// No ceiling is exceeded any more.
+    CeilingClear {
+        /// The wave.
+        wave: String,
     },
     /// A step is tried again.
     Again {
         /// Which batch.
         batch: String,
-        /// Why.
+        /// Why, as a stable code.
+        code: &'static str,
+        /// Why, in words.
         why: String,
     },
     /// Rows and objects were erased at the old home.

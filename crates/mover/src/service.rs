@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::pace::Pace;
 use crate::progress::Observer;
 use crate::worker::WorkerName;
 use domicile_datamap::Layout;
@@ -50,8 +51,10 @@ pub struct Service {
     pub directory: Arc<Directory>,
     /// Law and latency.
     pub rules: Rules,
-    /// Bounds and pace.
+    /// Bounds.
     pub limits: Limits,
+    /// How fast this process may bring things over; made of the same limits.
+    pub pace: Pace,
     /// Who hears how it goes.
     pub observer: Arc<dyn Observer>,
     /// By which other workers know this one.

@@ -40,6 +40,7 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
         if travellers.is_empty() {
             break;
         }
+        batch.check_stop()?;
         if Bug::NoVerify.is_planted() {
             let generations = generations(batch, &ids(&travellers)).await?;
             return Ok(Verified { generations, ..Verified::new(travellers) });
@@ -61,7 +62,11 @@ pub(crate) async fn verify(batch: &Batch<'_>, caught_up: CaughtUp) -> Result<Ver
             Found::Differ(differences) => {
                 strikes += 1;
                 let why = describe(batch, &differences);
-                batch.service.observer.event(Event::Again { batch: batch.id.clone(), why: why.clone() });
+                batch.service.observer.event(Event::Again {
+                    batch: batch.id.clone(),
+                    code: "differs",
+                    why: why.clone(),
+                });
                 if strikes >= BELIEVED_AFTER {
                     let subjects: Vec<_> = differences.into_iter().map(|d| d.subject).collect();
                     let differing = only(&travellers, &subjects);

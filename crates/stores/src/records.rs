@@ -9,7 +9,7 @@ use crate::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domicile_datamap::Numbers;
-use domicile_datamap::catalogue::Catalogue;
+use domicile_datamap::catalogue::{Catalogue, Engine};
 use domicile_datamap::layout::{Layout, TableIx};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -110,8 +110,32 @@ pub struct GuardStatus {
     pub observed: Vec<(String, String, u64)>,
     /// Entries waiting in `domicile.changed`.
     pub changed: u64,
+    /// Milliseconds until the first fence under way ends by itself, by the region's clock; negative: since it
+    /// could have ended, which the next writer does. `None`: nobody is fenced.
+    #[serde(default)]
+    pub fence_left_ms: Option<i64>,
     /// Mapped tables whose triggers are missing, disabled or altered, a line each.
     pub faults: Vec<String>,
+}
+
+/// How hard a region's server works at other things than the move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pressure {
+    /// How far the standby that is furthest behind is, in time; zero where there is none.
+    pub lag: Duration,
+    /// The same in bytes of the write-ahead log.
+    pub lag_bytes: u64,
+    /// Sessions of other roles that are at a statement now, in all databases of the server.
+    pub active_sessions: u64,
+}
+
+/// Rows in a piece of a [`RowStream`] between two stores of that engine. A row cut in two counts with its end.
+pub fn rows_in(engine: Engine, piece: &[u8]) -> u64 {
+    match engine {
+        // In COPY's text form a line feed always ends a row.
+        Engine::Postgres => piece.iter().filter(|b| **b == b'\n').count() as u64,
+        Engine::Sqlite => crate::sqlite::frames_in(piece),
+    }
 }
 
 /// What policy needs to know of a subject.
@@ -301,6 +325,13 @@ pub trait Records: Send + Sync {
     /// What the guard or a move cannot hold against: rules, large objects, subscriptions that apply into
     /// mapped tables, and more. PostgreSQL only.
     async fn hazards(&self) -> Result<Vec<crate::Hazard>>;
+
+    /// How hard the server works at other things. PostgreSQL only.
+    ///
+    /// # Errors
+    /// `Denied` where the role may not see other roles' sessions and standbys: what it can't see would look
+    /// like nothing. `Setting` on SQLite, which has neither.
+    async fn pressure(&self) -> Result<Pressure>;
 
     // ---- adoption -------------------------------------------------------------------------------
 

@@ -121,6 +121,7 @@ impl Site {
                 )?,
                 mechanisms: BTreeMap::new(),
             },
+            pace: domicile_mover::Pace::new(&limits()),
             limits: limits(),
             observer,
             worker: domicile_mover::WorkerName::new()?,

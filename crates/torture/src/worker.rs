@@ -56,8 +56,8 @@ impl Observer for Teller {
                 say(&format!("stage {batch} {stage} {} ms", self.0.elapsed().as_millis()))
             }
             Event::Activated { subjects, pause } => say(&format!("moved {subjects} {}", pause.as_micros())),
-            Event::Left { subjects, why } => say(&format!("left {subjects} {why}")),
-            Event::Again { batch, why } => say(&format!("again {batch} {why}")),
+            Event::Left { subjects, why, .. } => say(&format!("left {subjects} {why}")),
+            Event::Again { batch, why, .. } => say(&format!("again {batch} {why}")),
             Event::Erased { rows, objects } => say(&format!("erased {rows} {objects}")),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! Commands about plans and waves.
 
+use super::watching::{LogArg, MetricsArg};
 use clap::Args;
 use jiff::civil::Date;
 use std::path::PathBuf;
@@ -57,6 +58,12 @@ pub struct MoveArgs {
     pub first: Option<u64>,
     /// The plan file
     pub file: PathBuf,
+    /// How it is told.
+    #[command(flatten)]
+    pub log: LogArg,
+    /// Where it is counted.
+    #[command(flatten)]
+    pub metrics: MetricsArg,
 }
 
 pub(super) const WORKER: &str = "\
@@ -77,6 +84,12 @@ pub struct WorkerArgs {
     /// End when no wave is under way, instead of waiting for the next
     #[arg(long)]
     pub once: bool,
+    /// How it is told.
+    #[command(flatten)]
+    pub log: LogArg,
+    /// Where it is counted.
+    #[command(flatten)]
+    pub metrics: MetricsArg,
 }
 
 /// `domicile status`.
@@ -109,11 +122,27 @@ pub struct VerifyArgs {
     pub list: Option<PathBuf>,
 }
 
-/// A wave that may be left out.
+/// `domicile resume`.
 #[derive(Debug, Args)]
-pub struct WaveArg {
+pub struct ResumeArgs {
     /// The wave, as `domicile status` shows it; nothing: all it applies to
     pub wave: Option<String>,
+    /// How it is told.
+    #[command(flatten)]
+    pub log: LogArg,
+    /// Where it is counted.
+    #[command(flatten)]
+    pub metrics: MetricsArg,
+}
+
+/// `domicile erase`.
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    /// The wave, as `domicile status` shows it; nothing: all it applies to
+    pub wave: Option<String>,
+    /// How it is told.
+    #[command(flatten)]
+    pub log: LogArg,
 }
 
 /// One wave.

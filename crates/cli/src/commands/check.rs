@@ -245,6 +245,10 @@ async fn check_store(all: &mut Findings, area: &str, mapped: &Mapped<'_>, seen: 
     for (what, grant) in lacking {
         all.wrong(area, "store-denied", format!("no privilege for {what}"), grant);
     }
+    let ceilings = domicile_mover::ceilings_problem(&mapped.config.limits, &region).await;
+    if let Some((what, fix)) = all.of(area, ceilings.map_err(|e| failure::of_mover(&e))).flatten() {
+        all.wrong(area, "store-denied", what, fix);
+    }
     for hazard in hazards {
         let (area, code, why) = (area.to_owned(), hazard.code, Some(hazard.why.to_owned()));
         all.0.push(Finding { area, what: hazard.what, fix: Some(hazard.fix), code, works_but: None, why });

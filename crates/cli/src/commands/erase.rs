@@ -1,7 +1,7 @@
 //! `erase`: removes what moved subjects left at their old homes, after the grace period.
 
 use crate::app::App;
-use crate::args::WaveArg;
+use crate::args::EraseArgs;
 use crate::config::Config;
 use crate::failure::{Failure, Result};
 use crate::figures::counted;
@@ -28,7 +28,7 @@ struct Done {
 }
 
 /// Erases one wave, or all whose grace period is over.
-pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
+pub async fn run(app: &App, args: EraseArgs) -> Result<Answer> {
     app.signals.be_careful();
     let config = app.config()?;
     let waves = match &args.wave {

@@ -5,6 +5,7 @@ use crate::args::MoveArgs;
 use crate::commands::plan;
 use crate::failure::Result;
 use crate::figures::{bytes, count, counted, duration, milliseconds};
+use crate::metrics::serve;
 use crate::open::{self, Want};
 use crate::paper;
 use crate::progress::Progress;
@@ -21,7 +22,9 @@ pub async fn run(app: &App, args: MoveArgs) -> Result<Answer> {
     let plan = plan::read(&args.file)?;
     app.signals.be_careful();
     let progress = Progress::start_for(&app.screen, args.rehearse);
+    progress.count(serve::begin(&args.metrics.typed(), &app.config()?, &app.screen).await?);
     let service = open::service(app, plan.today, progress.clone(), &Want::of_plan(&plan)).await?;
+    progress.watch(&service);
     let options = Options { first: args.first, rehearse: args.rehearse };
     let ran = wave::run_plan(&service, &plan, &options).await;
     progress.end();

@@ -1,10 +1,11 @@
 //! `resume`: goes on with waves that were stopped, interrupted or paused.
 
 use crate::app::App;
-use crate::args::WaveArg;
+use crate::args::ResumeArgs;
 use crate::commands::moving;
 use crate::config::Config;
 use crate::failure::{Failure, Result};
+use crate::metrics::serve;
 use crate::open::{self, Want};
 use crate::paper;
 use crate::progress::Progress;
@@ -26,7 +27,7 @@ struct Done {
 }
 
 /// Goes on with one wave, or with every one that is under way.
-pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
+pub async fn run(app: &App, args: ResumeArgs) -> Result<Answer> {
     app.signals.be_careful();
     let config = app.config()?;
     let waves = match &args.wave {
@@ -37,6 +38,7 @@ pub async fn run(app: &App, args: WaveArg) -> Result<Answer> {
         return Ok(Answer::new("no wave is under way: there is nothing to resume", json!({ "waves": [] })));
     }
     let progress = Progress::start(&app.screen);
+    progress.count(serve::begin(&args.metrics.typed(), &config, &app.screen).await?);
     let (several, mut done) = (waves.len() > 1, Done::default());
     for wave in waves {
         let id = wave.id.clone();
@@ -70,6 +72,7 @@ async fn one(
     let want = Want::of_wave(&wave);
     let of = app.service(config)?;
     let service = open::service_of(app, config, of, open::today(), progress.clone(), &want).await?;
+    progress.watch(&service);
     let facts = wave_state::one(&service, &wave.id).await?;
     same_map(&service, &facts).await?;
     match go_on(&service, &facts).await {

@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::args::StatusArgs;
 use crate::commands::guard::unreachable;
 use crate::failure::{self, Failure, Result};
-use crate::figures::{count, counted};
+use crate::fences::Fence;
+use crate::figures::{count, counted, duration};
 use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
@@ -89,10 +90,11 @@ async fn without_control_store(app: &App, away: &Failure, deep: bool) -> Result<
     );
     text.push_str(&format!("{}\n\n", paper::wrapped("", &said)));
     text.push_str(&regions_text(&regions, None, deep));
+    text.push_str(&fences_text(&regions, config.limits.fence_deadline));
     text.push_str(&sealed_text(&regions, true));
     let json = json!({
         "service": service.name, "control_store": { "unreachable": away.why }, "waves": null, "workers": null,
-        "regions": regions_json(&regions, None),
+        "regions": regions_json(&regions, None, config.limits.fence_deadline),
     });
     let mut answer = Answer::new(text, json);
     answer.exit = Exit::Failed;
@@ -112,12 +114,13 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     text.push_str(&regions_text(&regions, Some(&homes), deep));
     text.push_str(&workers_text(&waves));
     text.push_str(&workers.text());
+    text.push_str(&fences_text(&regions, service.limits.fence_deadline));
     text.push_str(&sealed_text(&regions, false));
     let json = json!({
         "service": service.name,
         "waves": waves.iter().map(|w| w.json(service)).collect::<Vec<_>>(),
         "workers": workers.json(),
-        "regions": regions_json(&regions, Some(&homes)),
+        "regions": regions_json(&regions, Some(&homes), service.limits.fence_deadline),
     });
     let faulty = regions.iter().any(|(_, s)| s.as_ref().is_ok_and(|s| s.installed && !s.faults.is_empty()));
     let mut answer = Answer::new(text, json);
@@ -132,10 +135,11 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
 /// Homes by region, where the directory can say.
 type Homes<'a> = Option<&'a BTreeMap<String, u64>>;
 
-fn regions_json(regions: &[(&str, Asked)], homes: Homes<'_>) -> Vec<serde_json::Value> {
+fn regions_json(regions: &[(&str, Asked)], homes: Homes<'_>, deadline: Duration) -> Vec<serde_json::Value> {
     let one = |(id, asked): &(&str, Asked)| {
         json!({
             "region": id, "homes": homes.and_then(|homes| homes.get(*id)), "guard": asked.as_ref().ok(),
+            "fence": asked.as_ref().ok().and_then(|s| Fence::of(s, deadline)).map(|fence| fence.json()),
             "unreachable": asked.as_ref().err(),
         })
     };
@@ -268,7 +272,41 @@ fn workers_text(waves: &[WaveFacts]) -> String {
             (None, Request::Pause) => format!("paused, and no worker: `domicile resume {}` {goes}", w.id),
             (None, _) => format!("no worker: `domicile resume {}` {goes}", w.id),
         };
+        let said = std::iter::once(said).chain(progress_lines(w)).collect::<Vec<_>>().join("\n");
         text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{}: ", w.id), &said)));
+    }
+    text
+}
+
+/// How fast it goes, who is parked, what is waited for: a line each, where there is something to say.
+fn progress_lines(w: &WaveFacts) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(rate) = w.rate() {
+        let eta = w.left_for().map_or(String::new(), |left| format!(", about {} left", duration(left)));
+        lines.push(format!("{}{eta}", rate.words()));
+    }
+    if w.parked > 0 && w.unread.is_none() {
+        let them = if w.parked == 1 { "is" } else { "are" };
+        lines.push(format!("{} {them} parked as busy: tried again", counted(w.parked, "subject")));
+    }
+    let mut whys: Vec<&str> = w.waits.iter().map(|(_, why)| why.as_str()).collect();
+    whys.sort_unstable();
+    whys.dedup();
+    lines.extend(whys.into_iter().map(|why| format!("waits: {why}")));
+    lines
+}
+
+/// What is under a fence at the regions, and how many recorded changes wait to be brought over.
+fn fences_text(regions: &[(&str, Asked)], deadline: Duration) -> String {
+    let mut text = String::new();
+    for (id, status) in regions.iter().filter_map(|(id, asked)| asked.as_ref().ok().map(|s| (id, s))) {
+        if let Some(fence) = Fence::of(status, deadline) {
+            text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), &fence.words())));
+        }
+        if status.changed > 0 {
+            let said = format!("{} to be brought over", counted(status.changed, "recorded change"));
+            text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), &said)));
+        }
     }
     text
 }

@@ -6,6 +6,7 @@ use crate::commands::moving;
 use crate::config::{Config, Service};
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, duration};
+use crate::metrics::serve;
 use crate::open::{self, Want};
 use crate::progress::Progress;
 use crate::screen::{Answer, Exit};
@@ -34,12 +35,15 @@ pub async fn run(app: &App, args: WorkerArgs) -> Result<Answer> {
         Some(name) => vec![config.service(Some(name))?],
         None => config.services.iter().collect(),
     };
+    // An address that can't be served at is found before anything begins.
+    let metrics = serve::begin(&args.metrics.typed(), &config, &app.screen).await?;
     let directory = open::directory(&config).await?;
     let name = app.worker()?;
     let presence = Presence::begin(&directory, &name, config.limits.turn).await?;
     let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
     app.screen.say(&format!("worker {name}: looking for waves of {}", names.join(", ")));
     let progress = Progress::start(&app.screen);
+    progress.count(metrics);
     let mut desk = Desk {
         app,
         config: &config,
@@ -196,6 +200,7 @@ impl Desk<'_> {
         let want = Want::of_wave(wave);
         let observer = self.progress.clone();
         let opened = open::service_of(self.app, self.config, service, open::today(), observer, &want).await?;
+        self.progress.watch(&opened);
         Ok(Part::new(opened, &wave.id))
     }
 

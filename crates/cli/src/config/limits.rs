@@ -1,5 +1,6 @@
 //! `[limits]`: the mover's bounds, overridden by name.
 
+use super::Region;
 use super::fault::Fault;
 use super::typed;
 use domicile_mover::Limits;
@@ -28,9 +29,12 @@ pub(super) fn of(typed: &typed::Limits) -> Result<Limits, Fault> {
     if let Some(n) = &typed.fence_object_bytes {
         limits.fence_object_bytes = *n.get_ref();
     }
-    if let Some(n) = &typed.rows_per_s {
-        limits.rows_per_s = Some(positive("rows_per_s", n)?);
-    }
+    limits.rows_per_s = ceiling("rows_per_s", &typed.rows_per_s)?;
+    limits.bytes_per_s = ceiling("bytes_per_s", &typed.bytes_per_s)?;
+    limits.replication_lag =
+        ceiling("replication_lag_ms", &typed.replication_lag_ms)?.map(Duration::from_millis);
+    limits.replication_lag_bytes = ceiling("replication_lag_bytes", &typed.replication_lag_bytes)?;
+    limits.active_sessions = ceiling("active_sessions", &typed.active_sessions)?;
     if let Some(text) = &typed.grace {
         limits.grace = span_of(text.get_ref()).ok_or_else(|| {
             let what = format!("grace = \"{}\" is not a length of time", text.get_ref());
@@ -45,6 +49,34 @@ pub(super) fn of(typed: &typed::Limits) -> Result<Limits, Fault> {
         })?;
     }
     Ok(limits)
+}
+
+fn ceiling(name: &str, typed: &Option<Spanned<u64>>) -> Result<Option<u64>, Fault> {
+    typed.as_ref().map(|n| positive(name, n)).transpose()
+}
+
+/// Ceilings on what servers are at besides need servers: a region in a SQLite file has none. A URL that
+/// stands in the environment is looked at when it is opened.
+pub(super) fn check_ceilings(typed: &typed::Limits, regions: &[Region]) -> Result<(), Fault> {
+    let keys = [
+        ("replication_lag_ms", &typed.replication_lag_ms),
+        ("replication_lag_bytes", &typed.replication_lag_bytes),
+        ("active_sessions", &typed.active_sessions),
+    ];
+    let Some((name, at)) = keys.into_iter().find_map(|(name, n)| Some((name, n.as_ref()?.span().start)))
+    else {
+        return Ok(());
+    };
+    let Some(file) = regions.iter().find(|region| region.records.is_sqlite()) else { return Ok(()) };
+    let what = format!("{name} can't be kept: region `{}` is in a SQLite file", file.id());
+    let why = "SQLite has neither replication nor sessions, so nothing would ever be waited for";
+    Err(Fault::new(
+        at,
+        "config-limit",
+        what,
+        why,
+        format!("leave {name} out; rows_per_s and bytes_per_s work"),
+    ))
 }
 
 fn positive(name: &str, n: &Spanned<u64>) -> Result<u64, Fault> {

@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Region, limits, service};
+use super::{Config, Metrics, Region, limits, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -34,9 +34,21 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         let fix = "add a [[region]] with id, country and records; docs/config.md has examples";
         return Err(Fault::new(control_at, "config-no-region", "the configuration has no region", why, fix));
     }
+    limits::check_ceilings(&typed.limits, &regions)?;
     let services = service::all(&typed, &regions, &base)?;
     service::check_stores(&typed, &regions, &services, &base)?;
-    Ok(Config { file: path.to_owned(), base, control: store, keys, receipts, regions, services, limits })
+    let metrics = Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
+    Ok(Config {
+        file: path.to_owned(),
+        base,
+        control: store,
+        keys,
+        receipts,
+        regions,
+        services,
+        limits,
+        metrics,
+    })
 }
 
 /// A path of the file, as it is shown in messages: without `./` where the file stands here.

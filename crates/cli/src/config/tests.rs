@@ -59,6 +59,27 @@ fn limits_override_by_name() {
 }
 
 #[test]
+fn ceilings_have_their_units_and_need_servers() {
+    let keys = "[limits]\nbytes_per_s = 5000\nreplication_lag_ms = 2000\nactive_sessions = 40\n";
+    let servers =
+        TWO.replace("sqlite:b.db", "postgres://m@b/shop").replace("sqlite:o.db", "postgres://m@o/shop");
+    let limits = read(&format!("{HEAD}{servers}{keys}")).unwrap().limits;
+    assert_eq!((limits.bytes_per_s, limits.active_sessions), (Some(5_000), Some(40)));
+    assert_eq!(
+        (limits.replication_lag, limits.replication_lag_bytes),
+        (Some(std::time::Duration::from_secs(2)), None)
+    );
+    let (code, what) = wrong(&format!("{TWO}{keys}"));
+    assert_eq!(code, "config-limit");
+    assert!(
+        what.contains("replication_lag_ms can't be kept: region `beijing` is in a SQLite file"),
+        "{what}"
+    );
+    assert!(read(&format!("{HEAD}{TWO}[limits]\nbytes_per_s = 5000\n")).is_ok());
+    assert_eq!(wrong(&format!("{servers}[limits]\nactive_sessions = 0\n")).0, "config-limit");
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_line() {
     for (tail, code, says) in [
         ("[regoin]\n", "config-unknown-key", "etc/domicile.toml:6: unknown key `regoin`"),

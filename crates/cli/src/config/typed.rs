@@ -26,6 +26,8 @@ pub(super) struct File {
     pub limits: Limits,
     #[serde(default)]
     pub receipts: Receipts,
+    #[serde(default)]
+    pub metrics: Metrics,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +91,14 @@ pub(super) struct Receipts {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[metrics]`")]
+pub(super) struct Metrics {
+    pub listen: Option<String>,
+    #[serde(default)]
+    pub off_loopback: bool,
+}
+
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table of keys: `[limits]`")]
 pub(super) struct Limits {
     pub batch_subjects: Option<Spanned<u64>>,
@@ -108,6 +118,10 @@ pub(super) struct Limits {
     pub turn_ms: Option<Spanned<u64>>,
     pub grace: Option<Text>,
     pub rows_per_s: Option<Spanned<u64>>,
+    pub bytes_per_s: Option<Spanned<u64>>,
+    pub replication_lag_ms: Option<Spanned<u64>>,
+    pub replication_lag_bytes: Option<Spanned<u64>>,
+    pub active_sessions: Option<Spanned<u64>>,
     pub tries: Option<Spanned<u64>>,
     pub straggler_rounds: Option<Spanned<u64>>,
 }

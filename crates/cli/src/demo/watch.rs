@@ -41,7 +41,7 @@ impl Observer for Tally {
     fn event(&self, event: Event) {
         match event {
             Event::Stage { stage, .. } => *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage,
-            Event::Copied { rows } => drop(self.rows.fetch_add(rows, Ordering::Relaxed)),
+            Event::Copied { rows, .. } => drop(self.rows.fetch_add(rows, Ordering::Relaxed)),
             Event::Objects { objects, bytes } => {
                 self.objects.fetch_add(objects, Ordering::Relaxed);
                 self.object_bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -22,6 +22,7 @@ mod signup;
 mod stopped;
 mod triggers;
 mod walk;
+mod watched;
 mod words;
 mod workers;
 mod writers;

@@ -172,6 +172,7 @@ pass! {
     tied(subjects: &[SubjectId]) -> Vec<SubjectId>;
     hazards() -> Vec<domicile_stores::Hazard>;
     missing_privileges() -> Vec<(String, String)>;
+    pressure() -> Pressure;
     install(spec: &GuardSpec) -> ();
     set_mode(mode: Mode) -> ();
     status(deep: bool) -> GuardStatus;

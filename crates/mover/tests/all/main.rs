@@ -10,6 +10,7 @@ mod fuse;
 mod load;
 mod memory;
 mod outage;
+mod pace;
 mod pen;
 mod restored;
 mod sides;

@@ -445,6 +445,7 @@ impl World {
                 latency: Latency::parse_csv("from,to,rtt_low,rtt_typ,loss_pct_typ,kind,quality,source\nuser-IN,new,1,2,0,user-dc,E,test\n").unwrap(),
                 mechanisms: BTreeMap::new(),
             },
+            pace: domicile_mover::Pace::new(&limits),
             limits,
             observer: Arc::new(Silent),
             worker: domicile_mover::WorkerName::new().unwrap(),

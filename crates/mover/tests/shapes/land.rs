@@ -233,6 +233,7 @@ impl Land {
                 latency: Latency::default(),
                 mechanisms: BTreeMap::new(),
             },
+            pace: domicile_mover::Pace::new(&Limits::default()),
             limits: Limits {
                 grace: Duration::ZERO,
                 turn: Duration::from_millis(200),

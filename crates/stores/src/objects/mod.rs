@@ -21,7 +21,7 @@ mod transfer;
 mod xml;
 
 pub use erase::{Erased, Version, Versions};
-pub use transfer::Copied;
+pub use transfer::{Copied, Throttle};
 
 use crate::Result;
 use crate::failpoints::durable;

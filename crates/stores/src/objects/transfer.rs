@@ -4,6 +4,7 @@ use super::sink::Sink;
 use super::{Objects, Reading};
 use crate::failpoints::durable;
 use crate::{Error, Result};
+use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +22,26 @@ pub struct Copied {
     pub etag: String,
 }
 
+/// Says when the next bytes of an object may travel.
+#[async_trait]
+pub trait Throttle: Send + Sync {
+    /// Comes back once they may.
+    ///
+    /// # Errors
+    /// Whatever ends the copy.
+    async fn pass(&self, bytes: u64) -> Result<()>;
+}
+
+/// At once.
+struct Unbounded;
+
+#[async_trait]
+impl Throttle for Unbounded {
+    async fn pass(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl Objects {
     /// Copies an object to another store under the same key, with its content type and user metadata
     /// where both stores keep them, replacing one that is there. The target sees it only when it is
@@ -29,10 +50,18 @@ impl Objects {
     /// # Errors
     /// `NotFound`: the source has none. `Changed`: it changed each time it was copied. Else a store's.
     pub async fn copy_to(&self, target: &Objects, key: &str) -> Result<Copied> {
+        self.copy_at(target, key, &Unbounded).await
+    }
+
+    /// The same, at a pace.
+    ///
+    /// # Errors
+    /// As [`Objects::copy_to`], and the throttle's.
+    pub async fn copy_at(&self, target: &Objects, key: &str, throttle: &dyn Throttle) -> Result<Copied> {
         for _ in 0..COPY_MAX {
             let reading = self.read(key).await?;
             let etag = reading.meta.etag.clone();
-            match self.send(reading, target, key).await {
+            match self.send(reading, target, key, throttle).await {
                 Ok(Some(copied)) => return Ok(copied),
                 Ok(None) | Err(Error::Changed { .. }) => {}
                 // What is replaced or removed while it is read may fail in any way.
@@ -46,10 +75,16 @@ impl Objects {
     }
 
     /// Copies once; `None`: the object changed meanwhile and nothing was published.
-    async fn send(&self, reading: Reading<'_>, target: &Objects, key: &str) -> Result<Option<Copied>> {
+    async fn send(
+        &self,
+        reading: Reading<'_>,
+        target: &Objects,
+        key: &str,
+        throttle: &dyn Throttle,
+    ) -> Result<Option<Copied>> {
         let Reading { meta, attributes, bytes } = reading;
         let mut sink = target.write(key, meta.size, attributes).await?;
-        let sent = match pour(bytes, &mut sink).await {
+        let sent = match pour(bytes, &mut sink, throttle).await {
             Ok(sent) => sent,
             Err(error) => {
                 sink.abort().await;
@@ -102,9 +137,14 @@ impl Objects {
     }
 }
 
-async fn pour(mut bytes: BoxStream<'_, Result<bytes::Bytes>>, sink: &mut Sink) -> Result<(u64, String)> {
+async fn pour(
+    mut bytes: BoxStream<'_, Result<bytes::Bytes>>,
+    sink: &mut Sink,
+    throttle: &dyn Throttle,
+) -> Result<(u64, String)> {
     let (mut size, mut hash) = (0, Sha256::new());
     while let Some(bytes) = bytes.try_next().await? {
+        throttle.pass(bytes.len() as u64).await?;
         size += bytes.len() as u64;
         hash.update(&bytes);
         sink.put(bytes).await?;

@@ -7,7 +7,7 @@ use super::pool::Conn;
 use super::quote::{cast, literal};
 use crate::Hazard;
 use crate::error::{Error, Result};
-use crate::records::{GuardSpec, GuardStatus, Mode, SubjectId};
+use crate::records::{GuardSpec, GuardStatus, Mode, State, SubjectId};
 use domicile_datamap::layout::{Layout, Owner};
 
 /// How long `install` and `arm` wait for one table's writers before they give up and let the
@@ -16,6 +16,10 @@ const TABLE_WAIT_MS: u32 = 3_000;
 
 /// Whether somebody works, or begins to, who needs the triggers: see [`crate::records::ARMED`].
 const ARMED_FOR: &str = "select exists (select from domicile.lease where batch like '%/armed')";
+
+/// Subjects by state, with the milliseconds until the first deadline of each.
+const STATES: &str = "select state::text, count(*), \
+     (extract(epoch from min(deadline) - clock_timestamp()) * 1000)::int8 from domicile.home group by 1";
 
 impl Postgres {
     pub(super) async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
@@ -188,18 +192,20 @@ impl Postgres {
             unhomed: 0,
             observed: Vec::new(),
             changed: 0,
+            fence_left_ms: None,
             faults: Vec::new(),
         };
         if !status.installed {
             return Ok(status);
         }
         status.mode = Some(mode_of(&conn).await?);
-        for row in conn
-            .query("counting subjects", "select state::text, count(*) from domicile.home group by 1", &[])
-            .await?
-        {
+        for row in conn.query("counting subjects", STATES, &[]).await? {
             let state = guard::state(row.get(0)).expect("checked by the table");
             status.subjects.insert(state, row.get::<_, i64>(1) as u64);
+            if matches!(state, State::Fencing | State::Fenced) {
+                let left: Option<i64> = row.get(2);
+                status.fence_left_ms = status.fence_left_ms.into_iter().chain(left).min();
+            }
         }
         let changed =
             conn.query_one("counting changes", "select count(*) from domicile.changed", &[]).await?;

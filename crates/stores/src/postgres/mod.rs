@@ -21,6 +21,7 @@ mod numbers;
 mod park;
 mod paths;
 mod pool;
+mod pressure;
 mod quote;
 mod records;
 mod reference;
@@ -48,6 +49,8 @@ pub struct Postgres {
     erasing: Mutex<HashMap<String, erase::Erasing>>,
     /// See `indexed`; looked up once.
     indexed: tokio::sync::OnceCell<bool>,
+    /// See `pressure`.
+    marks: Mutex<pressure::Marks>,
 }
 
 impl Postgres {
@@ -56,7 +59,8 @@ impl Postgres {
     /// and with [`Error::Unreachable`](crate::Error::Unreachable) for a server that does not answer.
     pub async fn open(url: &str, secret: Option<SecretString>, layout: Arc<Layout>) -> Result<Self> {
         let pool = Pool::new(connect::Target::parse(url, secret.as_ref())?);
-        let opened = Self { pool, layout, erasing: Mutex::default(), indexed: tokio::sync::OnceCell::new() };
+        let (erasing, indexed) = (Mutex::default(), tokio::sync::OnceCell::new());
+        let opened = Self { pool, layout, erasing, indexed, marks: Mutex::default() };
         drop(opened.conn().await?);
         Ok(opened)
     }

@@ -4,8 +4,8 @@ use super::Postgres;
 use crate::Hazard;
 use crate::error::Result;
 use crate::records::{
-    BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Records, Size, Snapshot, State, SubjectFacts,
-    SubjectId, Transition, Writing,
+    BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Pressure, Records, Size, Snapshot, State,
+    SubjectFacts, SubjectId, Transition, Writing,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,6 +52,10 @@ impl Records for Postgres {
 
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
         Postgres::missing_privileges(self).await
+    }
+
+    async fn pressure(&self) -> Result<Pressure> {
+        self.read_pressure().await
     }
 
     async fn install(&self, spec: &GuardSpec) -> Result<()> {

@@ -4,6 +4,7 @@
 
 use super::guard::admission::attribute;
 use super::guard::installed::{self, schema_fault};
+use super::guard::words::NOW_MS;
 use super::homes::state_of;
 use super::quote::{column, ident};
 use super::{Fault, Sqlite};
@@ -269,6 +270,7 @@ fn status(conn: &Connection, name: &str, layout: &Layout, deep: bool) -> Result<
         unhomed: 0,
         observed: Vec::new(),
         changed: 0,
+        fence_left_ms: None,
         faults: Vec::new(),
     };
     let Some((mode, armed)) = installed::mode(conn)? else { return Ok(status) };
@@ -280,6 +282,8 @@ fn status(conn: &Connection, name: &str, layout: &Layout, deep: bool) -> Result<
         let (letter, n): (String, i64) = (row.get(0)?, row.get(1)?);
         status.subjects.insert(state_of(&letter)?, n as u64);
     }
+    let fences = format!("SELECT min(deadline) - {NOW_MS} FROM domicile_home WHERE state IN ('g', 'f')");
+    status.fence_left_ms = conn.query_row(&fences, [], |r| r.get(0))?;
     if deep {
         status.unhomed = count_unhomed(conn, layout)?;
     }

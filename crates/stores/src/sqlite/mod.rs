@@ -42,6 +42,7 @@ mod tests;
 
 pub(crate) use connect::Cell;
 pub(crate) use fault::Fault;
+pub(crate) use rows::frames_in;
 
 use crate::records::{Size, SubjectId};
 use crate::{Error, Result};

@@ -2,10 +2,10 @@
 
 use super::snapshot::Open;
 use super::{Sqlite, catalogue};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::records::{
-    BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Records, Size, Snapshot, State, SubjectFacts,
-    SubjectId, Transition, Writing,
+    BatchRow, GuardSpec, GuardStatus, HomeRow, Lease, Mode, Pressure, Records, Size, Snapshot, State,
+    SubjectFacts, SubjectId, Transition, Writing,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,6 +52,14 @@ impl Records for Sqlite {
     }
     async fn missing_privileges(&self) -> Result<Vec<(String, String)>> {
         Sqlite::missing_privileges(self).await
+    }
+
+    async fn pressure(&self) -> Result<Pressure> {
+        let what = format!(
+            "{}: SQLite has neither replication nor sessions, so a ceiling on them can't be kept",
+            self.cell.name()
+        );
+        Err(Error::Setting { what })
     }
 
     async fn install(&self, spec: &GuardSpec) -> Result<()> {

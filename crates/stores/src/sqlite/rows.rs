@@ -112,6 +112,16 @@ impl Frames {
     }
 }
 
+/// Rows that begin in a chunk as a store here sends it: cut on frame borders.
+pub(crate) fn frames_in(mut chunk: &[u8]) -> u64 {
+    let mut frames = 0;
+    while let Some((head, tail)) = chunk.split_first_chunk::<4>() {
+        frames += 1;
+        chunk = tail.get(u32::from_le_bytes(*head) as usize..).unwrap_or_default();
+    }
+    frames
+}
+
 /// The values of one frame (its length left out).
 pub(crate) fn values(mut bytes: &[u8]) -> Result<Vec<ValueRef<'_>>, Broken> {
     const SHORT: Broken = Broken("a value ends early");

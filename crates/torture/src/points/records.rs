@@ -78,6 +78,7 @@ records! {
         tied(subjects: &[SubjectId]) -> Vec<SubjectId>;
         hazards() -> Vec<domicile_stores::Hazard>;
         missing_privileges() -> Vec<(String, String)>;
+        pressure() -> Pressure;
         status(deep: bool) -> GuardStatus;
         canonical(subjects: &[SubjectId]) -> Vec<SubjectId>;
         unhomed(after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;

@@ -35,8 +35,12 @@ pub(super) async fn run(mapped: &Mapped<'_>, regions: &[&Region]) -> Result<Answ
         let more = missing.iter().map(|(_, grant)| format!("{};", grant.trim_end_matches(';')));
         let more: Vec<String> =
             more.filter(|g| !g.contains(" ON ") && !statements_say(&statements, g)).collect();
-        let (membership, more): (Vec<String>, Vec<String>) =
+        let (mut membership, more): (Vec<String>, Vec<String>) =
             more.into_iter().partition(|g| g.starts_with("GRANT "));
+        if mapped.config.limits.has_ceilings() {
+            // To see how far standbys are behind, and who is at a statement.
+            membership.push(format!("GRANT pg_read_all_stats TO {};", quoted(&role)));
+        }
         statements.extend(more);
         text.push_str(&at_a_region(region.id(), missing.is_empty(), &statements, &membership));
         statements.extend(membership);

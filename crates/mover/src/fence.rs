@@ -99,7 +99,7 @@ const UNWRITTEN_TIMES: usize = 4;
 async fn next_group(batch: &Batch<'_>, verified: &Verified) -> Vec<Traveller> {
     let written = batch.written.lock().await;
     let is_written = |t: &&Traveller| written.contains(&t.subject);
-    let first = verified.travellers.iter().next().is_some_and(|t| is_written(&t));
+    let first = verified.travellers.first().is_some_and(|t| is_written(&t));
     let few = batch.limits().fence_subjects.max(1);
     let count = if first { few } else { few.saturating_mul(UNWRITTEN_TIMES) };
     verified.travellers.iter().filter(|t| is_written(t) == first).take(count).cloned().collect()

@@ -110,7 +110,9 @@ fn stage(w: &Worker) -> String {
         At::ActivateTarget if w.moved == 0 => format!("activates {group} at the target"),
         At::ActivateTarget => format!("activates {} at the target", people(w.moved)),
         At::FlushTarget => "flushes the target's log and looks who is home there".into(),
-        At::ActivateKeeps => "waits for the target's standbys, and looks whether it is the same server".into(),
+        At::ActivateKeeps => {
+            "waits for the target's standbys, and looks whether it is the same server".into()
+        }
         At::ActivateSource => format!("sends {} away at the source", people(w.moved)),
         At::SaveMoved => "saves the record".into(),
         At::PutBack if w.aborts => format!("gives up {going}"),

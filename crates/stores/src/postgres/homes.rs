@@ -149,7 +149,7 @@ impl Postgres {
         let who = texts(subjects);
         let asked = to.after(&[&lease.batch, &lease.token, &who]);
         let row = self.conn().await?.query_one("changing states", &sql, &asked).await?;
-        self.require(lease, row.get(0))?;
+        self.require(lease, row.get(0)).await?;
         Ok(row.get::<_, Vec<String>>(1).into_iter().map(SubjectId).collect())
     }
 
@@ -307,7 +307,8 @@ pub(super) async fn not_held(conn: &Conn, store: &str, lease: &Lease) -> Error {
     match conn.query_one("reading the lease", sql, &[&lease.batch, &lease.token]).await {
         Ok(row) if row.get(0) => Error::Unreachable {
             store: store.to_owned(),
-            why: "another server has taken its place since the lease was taken; what was begun begins again".to_owned(),
+            why: "another server has taken its place since the lease was taken; what was begun begins again"
+                .to_owned(),
         },
         Ok(_) => Error::LeaseLost { batch: lease.batch.clone() },
         Err(error) => error,

@@ -176,7 +176,8 @@ impl Postgres {
              select exists (select from held) or not exists (select from domicile.lease l where l.batch = $1)"
         );
         // CRASH: closed or not; a batch that is gone already counts as closed.
-        let row = self.conn().await?.query_one("closing a batch", &sql, &[&lease.batch, &lease.token]).await?;
+        let row =
+            self.conn().await?.query_one("closing a batch", &sql, &[&lease.batch, &lease.token]).await?;
         self.require(lease, row.get(0)).await
     }
 }

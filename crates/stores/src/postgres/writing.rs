@@ -33,7 +33,12 @@ impl Postgres {
 ///
 /// INVARIANT: whoever takes the lease over changes the token, then waits for this transaction's end (or
 /// ends its backend); whoever begins after the change finds another token and writes nothing.
-pub(super) async fn begin_with_lease(conn: &mut Conn, store: &str, lease: &Lease, found: Found) -> Result<()> {
+pub(super) async fn begin_with_lease(
+    conn: &mut Conn,
+    store: &str,
+    lease: &Lease,
+    found: Found,
+) -> Result<()> {
     let sql = format!("WITH {HELD} SELECT FROM held");
     conn.prepared("reading the lease", &sql).await?;
     conn.mark_in_transaction();

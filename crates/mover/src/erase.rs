@@ -7,7 +7,7 @@ use crate::batch::{Batch, Traveller};
 use crate::error::{At, Error, Result};
 use crate::progress::Event;
 use crate::record::{Outcome, Reached};
-use crate::{objects, outside, reconcile};
+use crate::{last_copy, objects, outside, reconcile};
 use domicile_stores::records::{HomeRow, State, SubjectId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -36,12 +36,16 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
     }
     check_grace(batch, now).await?;
     // CRASH: homes already dropped were read back empty before; they only have to be written down.
-    let Old { away: moved, gone, back, coming } = old_copies(batch, moved).await?;
+    let Old { away, gone, back, coming } = old_copies(batch, moved).await?;
     note(batch, &gone, 0, 0).await?;
     note(batch, &back, 0, 0).await?;
     note_back(batch, &back).await;
+    // A subject that was deleted is known at its home all the same: the guard's row stays.
+    let known = last_copy::known_at_home(batch.service, &away).await?;
+    let (moved, last): (Vec<_>, Vec<_>) = away.into_iter().partition(|t| known.contains(&t.subject));
+    let kept = Kept { coming, last: last.len() as u64 };
     if moved.is_empty() {
-        return all_gone(batch, coming, Erased::default()).await;
+        return all_gone(batch, kept, Erased::default()).await;
     }
     // Before a fail-over could forget the move, the old copy must not be gone.
     batch.source.records.wait_for_standbys(batch.limits().standby_wait).await.at(batch.source)?;
@@ -55,20 +59,37 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
     batch.source.records.drop_homes(&batch.source_lease, &subjects, State::Away).await.at(batch.source)?;
     note(batch, &moved, rows, objects).await?;
     batch.service.observer.event(Event::Erased { rows, objects });
-    all_gone(batch, coming, Erased { subjects: moved.len() as u64, rows, objects }).await
+    all_gone(batch, kept, Erased { subjects: moved.len() as u64, rows, objects }).await
 }
 
-/// Writes down that the old home holds nothing of the batch any more, unless some are on their way back to it.
-async fn all_gone(batch: &Batch<'_>, coming: u64, erased: Erased) -> Result<Erased> {
-    if coming == 0 {
+/// Old copies that an erase leaves alone, in subjects.
+struct Kept {
+    /// On their way back to the old home.
+    coming: u64,
+    /// Their home does not know them.
+    last: u64,
+}
+
+/// Writes down that the old home holds nothing of the batch any more, unless some old copies are kept.
+async fn all_gone(batch: &Batch<'_>, kept: Kept, erased: Erased) -> Result<Erased> {
+    if kept.coming == 0 && kept.last == 0 {
         batch.reached(Reached::Erased).await?;
         return Ok(erased);
     }
     batch.save().await?;
-    let why = format!(
-        "another wave brings {coming} of its subjects back at this moment; when that one has ended, erase this again"
-    );
-    Err(Error::Wave { wave: batch.wave.clone(), why })
+    let (old, new) = (&batch.source.id, &batch.target.id);
+    let why = match kept.last {
+        0 => format!(
+            "another wave brings {} of its subjects back at this moment; when that one has ended, erase this again",
+            kept.coming
+        ),
+        last => format!(
+            "the home of {last} of its subjects does not know them, so their old copies at {old} may be the only ones and \
+             are kept; was a backup from before their move restored? `domicile region reconcile {new}` says what is \
+             missing there. The others are erased; once everybody is back at home, erase this again"
+        ),
+    };
+    Err(Error::Kept { wave: batch.wave.clone(), why })
 }
 
 async fn note_back(batch: &Batch<'_>, back: &[Traveller]) {

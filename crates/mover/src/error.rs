@@ -67,6 +67,14 @@ pub enum Error {
         /// What is in the way.
         why: String,
     },
+    /// An erase that was done as far as it may be: old copies are kept.
+    #[error("wave {wave}: {why}")]
+    Kept {
+        /// The wave.
+        wave: String,
+        /// How many, where, and why.
+        why: String,
+    },
     /// The guard at a region is absent: nothing there can be shut.
     #[error("region {region}: the guard is not installed")]
     NoGuard {

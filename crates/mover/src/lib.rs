@@ -22,6 +22,7 @@ mod fence;
 mod halt;
 mod hold;
 mod journal;
+mod last_copy;
 mod leave;
 mod limits;
 mod members;

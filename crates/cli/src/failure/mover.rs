@@ -66,6 +66,13 @@ pub fn of_mover(error: &Error) -> Box<Failure> {
             format!("domicile resume {wave}"),
         )
         .exit(Exit::Stopped),
+        Error::Kept { wave, why } => Failure::new(
+            "copies-kept",
+            format!("wave {wave} is not erased whole"),
+            why.clone(),
+            format!("domicile erase {wave}   # once that is mended; what may go is gone"),
+        )
+        .exit(Exit::No),
         Error::Wave { wave, why } => Failure::new(
             "wave-state",
             format!("wave {wave}: {why}"),

@@ -31,39 +31,60 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     let (from, to) = (service.region(&note.planned.from)?.clone(), service.region(&note.planned.to)?.clone());
     let halt = Arc::<Halt>::default();
     let turn = Turn::take(service, wave, Wait::Once, Abort::IsOurs, &halt).await?;
+    let erased = erase_with_turn(service, wave, (&from, &to), &note, closing, (&turn, &halt)).await;
+    turn.give_back().await;
+    halt.explains(wave, erased)
+}
+
+async fn erase_with_turn(
+    service: &Arc<Service>,
+    wave: &str,
+    (from, to): (&Region, &Region),
+    note: &WaveNote,
+    closing: bool,
+    (turn, halt): (&Turn, &Halt),
+) -> Result<(Erased, WaveReport)> {
     let started = Instant::now();
-    let mut total = Erased::default();
-    let (old, new) = (from.records.incarnation().await.at(&from)?, to.records.incarnation().await.at(&to)?);
-    let to_erase = if closing { Vec::new() } else { journal::batches(&from, wave).await? };
+    let (mut total, mut kept) = (Erased::default(), Ok(()));
+    let (old, new) = (from.records.incarnation().await.at(from)?, to.records.incarnation().await.at(to)?);
+    let to_erase = if closing { Vec::new() } else { journal::batches(from, wave).await? };
     for id in to_erase {
         service.check_stop()?;
         halt.check(wave)?;
-        let erased = erase::erase(&take(service, &from, &to, wave, &id).await?, Timestamp::now()).await?;
+        let batch = take(service, from, to, wave, &id).await?;
+        let erased = match erase::erase(&batch, Timestamp::now()).await {
+            // What one batch has to keep is no reason to keep the others' old copies.
+            Err(error @ Error::Kept { .. }) => {
+                kept = kept.and(Err(error));
+                continue;
+            }
+            other => other?,
+        };
         total.subjects += erased.subjects;
         total.rows += erased.rows;
         total.objects += erased.objects;
     }
-    let mut report = WaveReport::gather(service, &from, wave, &note, started.elapsed()).await?;
+    kept?;
+    let mut report = WaveReport::gather(service, from, wave, note, started.elapsed()).await?;
     if !closing {
-        for_good(service, &from, &old).await?;
+        for_good(service, from, &old).await?;
         // Before the receipts, since they say that it was done.
-        scrub(&from).await?;
-        report.receipts = evidence::write(service, &from, wave, &note).await?;
+        scrub(from).await?;
+        report.receipts = evidence::write(service, from, wave, note).await?;
         let ended = Ended { moved: report.subjects, stayed: report.left.values().sum() };
         let note = serde_json::to_value(WaveNote { ended: Some(ended), ..note.clone() }).map_err(json)?;
-        set_state(service, &turn, &[WaveState::Moved], WaveState::Erased, Some(&note)).await?;
+        set_state(service, turn, &[WaveState::Moved], WaveState::Erased, Some(&note)).await?;
     }
     // CRASH: the receipts are complete; a rest of the journal, which names subjects, is removed when
     // erase is asked for the wave again.
-    close_all(&from, &to, wave).await?;
-    from.records.drop_list(&note.planned.list).await.at(&from)?;
-    for_good(service, &from, &old).await?;
-    for_good(service, &to, &new).await?;
+    close_all(from, to, wave).await?;
+    from.records.drop_list(&note.planned.list).await.at(from)?;
+    for_good(service, from, &old).await?;
+    for_good(service, to, &new).await?;
     // Once more, since the journal named subjects, too.
-    report.scrubbed = Some(scrub(&from).await?);
+    report.scrubbed = Some(scrub(from).await?);
     // While somebody was `away` the triggers of `guard = "wave"` had to stay armed.
-    disarm(service, wave, &from, &to).await?;
-    turn.give_back().await;
+    disarm(service, wave, from, to).await?;
     Ok((total, report))
 }
 

@@ -196,6 +196,40 @@ async fn what_is_lost_is_said(engine: Engine) {
     assert_eq!(world.dump("old").await["accounts"].len(), 5, "their only copy stands");
 }
 
+/// The new home is restored from before the move, and then the old copies are to be erased: they are the only ones.
+/// Catches: an erase that believes the journal and the directory.
+async fn the_last_copy_is_not_erased(engine: Engine) {
+    let world = World::new(engine, 3).await;
+    let empty = world.back_up("new");
+    let service = world.service().await;
+    let wave = move_all(&service).await;
+    let (old, new) = (world.dump("old").await, world.back_up("new"));
+    drop(service);
+    world.restore("new", &empty);
+    let refused = wave::erase_wave(&world.service().await, &wave).await.unwrap_err().to_string();
+    assert!(refused.contains("may be the only ones"), "{refused}");
+    assert_eq!(world.dump("old").await, old, "not a row is gone");
+    for id in 1..=3 {
+        let photo = world.object_store("old").await.head(&format!("photos/{id}.jpg")).await.unwrap();
+        assert!(photo.is_some(), "nor an object");
+    }
+
+    world.restore("new", &new);
+    let (erased, _) = wave::erase_wave(&world.service().await, &wave).await.unwrap();
+    assert_eq!(erased.subjects, 3);
+    assert_eq!(traces(&world.app("old").await, engine).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_copy_is_not_erased_on_sqlite() {
+    the_last_copy_is_not_erased(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_copy_is_not_erased_on_postgres() {
+    the_last_copy_is_not_erased(Engine::Postgres).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_is_said_on_sqlite() {
     what_is_lost_is_said(Engine::Sqlite).await;

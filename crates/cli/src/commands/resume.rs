@@ -124,7 +124,12 @@ async fn same_map(service: &Service, facts: &WaveFacts) -> Result<()> {
     .state(wave_state::sentence(service, std::slice::from_ref(wave)).await))
 }
 
-/// `None`: the wave was paused, its worker is alive and goes on by itself.
+async fn is_moved(service: &Service, wave: &str) -> Result<bool, Error> {
+    let wave = service.directory.wave(wave).await?;
+    Ok(wave.is_some_and(|wave| matches!(wave.state, WaveState::Moved | WaveState::Erased)))
+}
+
+/// `None`: the wave was paused, and its worker goes on by itself, or has ended it meanwhile.
 async fn go_on(service: &Arc<Service>, facts: &WaveFacts) -> Result<Option<WaveReport>, Error> {
     let paused = facts.asked == Asked::Pause;
     if paused {
@@ -133,6 +138,8 @@ async fn go_on(service: &Arc<Service>, facts: &WaveFacts) -> Result<Option<WaveR
     match wave::resume(service, &facts.id).await {
         Ok(report) => Ok(Some(report)),
         Err(Error::Directory(DirectoryError::Held { .. })) if paused => Ok(None),
+        // Its worker was alive and ended it while this one waited for the turn.
+        Err(Error::Wave { .. }) if paused && is_moved(service, &facts.id).await? => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -10,14 +10,14 @@ fn slow() -> Shop {
     let shop = Shop::ready(20);
     shop.append(
         "domicile.toml",
-        "\n[limits]\nbatch_subjects = 20\nbatches_in_flight = 1\nrows_per_s = 400\n",
+        "\n[limits]\nbatch_subjects = 20\nbatches_in_flight = 1\nrows_per_s = 200\n",
     );
     shop.ok(&["plan", "-o", "plan.json"]);
     shop
 }
 
 fn hurry(shop: &Shop) {
-    shop.edit("domicile.toml", "rows_per_s = 400\n", "");
+    shop.edit("domicile.toml", "rows_per_s = 200\n", "");
 }
 
 /// Starts `move` and comes back once its wave has begun.

@@ -2,7 +2,7 @@
 //!
 //! A ceiling holds for all that one process brings over, whatever batch it is of: they draw on one bucket. It
 //! is kept while rows and objects travel ([`crate::paced`]), not only between batches, or a large subject
-//! would go at full speed; catch-up and what is under a fence is booked and never waits.
+//! would go at full speed; catch-up and what is under a fence never waits, and is booked on credit.
 
 use crate::batch::Batch;
 use crate::ceilings::Ceilings;
@@ -18,6 +18,9 @@ const LONGEST: Duration = Duration::from_millis(500);
 pub(crate) const HEAR_EVERY: Duration = Duration::from_millis(100);
 /// What was not used of a ceiling is made up for this long afterwards: timers wake late.
 const MADE_UP: Duration = Duration::from_millis(200);
+/// How far ahead what never waits may be booked: an application that writes faster than the ceiling would otherwise
+/// keep every later copy waiting, and the wave would never end.
+const CREDIT_MAX: Duration = Duration::from_secs(1);
 /// Less is not worth a timer.
 const WORTH_A_TIMER: Duration = Duration::from_millis(20);
 
@@ -60,9 +63,27 @@ impl Pace {
 
     /// Books what travels, and says how long it is to wait.
     pub(crate) fn book(&self, rows: impl FnOnce() -> u64, bytes: u64) -> Duration {
+        self.book_with(rows, bytes, Bucket::book)
+    }
+
+    /// Books what travels and never waits: the next copies wait for it, at most [`CREDIT_MAX`].
+    pub(crate) fn book_on_credit(&self, rows: impl FnOnce() -> u64, bytes: u64) {
+        self.book_with(rows, bytes, |bucket, n, now| {
+            bucket.book_on_credit(n, now);
+            Duration::ZERO
+        });
+    }
+
+    fn book_with(
+        &self,
+        rows: impl FnOnce() -> u64,
+        bytes: u64,
+        book: impl Fn(&mut Bucket, u64, Instant) -> Duration,
+    ) -> Duration {
         let now = Instant::now();
-        let of =
-            |bucket: &Mutex<Bucket>, n| bucket.lock().unwrap_or_else(PoisonError::into_inner).book(n, now);
+        let of = |bucket: &Mutex<Bucket>, n| {
+            book(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), n, now)
+        };
         let for_rows = self.rows.as_ref().map(|bucket| of(bucket, rows()));
         let for_bytes = self.bytes.as_ref().map(|bucket| of(bucket, bytes));
         for_rows.max(for_bytes).unwrap_or_default()
@@ -115,6 +136,12 @@ impl Bucket {
         let wait = self.paid_at.saturating_duration_since(now);
         if wait < WORTH_A_TIMER { Duration::ZERO } else { wait }
     }
+
+    fn book_on_credit(&mut self, n: u64, now: Instant) {
+        let before = self.paid_at;
+        self.book(n, now);
+        self.paid_at = self.paid_at.min(before.max(now + CREDIT_MAX));
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +174,21 @@ mod tests {
         let all: u64 = passed.iter().map(|(_, n)| n).sum();
         let busy = now.duration_since(begun) - Duration::from_secs(60);
         assert!(busy.as_secs_f64() <= all as f64 / 1_000.0, "{all} in {busy:?}");
+    }
+
+    /// Catches: a debt without end, so that a wave under writers faster than its ceiling never copies again.
+    #[test]
+    fn what_never_waits_keeps_a_copy_waiting_for_a_second_at_most() {
+        let now = Instant::now();
+        let mut bucket = Bucket::new(100, now);
+        for _ in 0..1_000 {
+            bucket.book_on_credit(50, now);
+        }
+        assert_eq!(bucket.book(0, now), CREDIT_MAX);
+        let long = bucket.book(1_000, now);
+        assert!(long > Duration::from_secs(10), "a copy itself is paid in full: {long:?}");
+        bucket.book_on_credit(50, now);
+        assert_eq!(bucket.book(0, now), long, "and is not forgiven by what follows");
     }
 
     #[test]

@@ -25,6 +25,7 @@ const CEILINGS_MAX: Duration = Duration::from_secs(30);
 /// One transaction's rows, or one object.
 pub(crate) struct Paced<'b> {
     batch: &'b Batch<'b>,
+    never_waits: bool,
     /// What may still be waited, in milliseconds.
     patience_ms: AtomicU64,
     patience_for_ceilings_ms: AtomicU64,
@@ -37,8 +38,8 @@ impl<'b> Paced<'b> {
         Self::new(batch, PACED_MAX, CEILINGS_MAX)
     }
 
-    /// Rows of a catch-up: booked, and they wait for nothing. It has to be faster than the application writes,
-    /// or its subjects would stay as busy, and under the fence it is part of their pause. The next copy pays.
+    /// Rows of a catch-up: booked on credit, and they wait for nothing. It has to be faster than the application
+    /// writes, or its subjects would stay as busy, and under the fence it is part of their pause.
     pub fn catch_up_of(batch: &'b Batch<'b>) -> Self {
         Self::new(batch, Duration::ZERO, Duration::ZERO)
     }
@@ -54,7 +55,8 @@ impl<'b> Paced<'b> {
     fn new(batch: &'b Batch<'b>, patience: Duration, for_ceilings: Duration) -> Self {
         let ms = |d: Duration| AtomicU64::new(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
         let (patience_ms, patience_for_ceilings_ms) = (ms(patience), ms(for_ceilings));
-        Self { batch, patience_ms, patience_for_ceilings_ms, bytes: AtomicU64::new(0) }
+        let never_waits = patience.is_zero();
+        Self { batch, never_waits, patience_ms, patience_for_ceilings_ms, bytes: AtomicU64::new(0) }
     }
 
     /// The rows, each piece at its time.
@@ -65,7 +67,7 @@ impl<'b> Paced<'b> {
         }
         let piece_by_piece = rows.and_then(move |piece| async move {
             self.count(piece.len());
-            self.wait(service.pace.book(|| rows_in(engine, &piece), piece.len() as u64)).await?;
+            self.pay(|| rows_in(engine, &piece), piece.len() as u64).await?;
             Ok(piece)
         });
         piece_by_piece.boxed()
@@ -78,6 +80,15 @@ impl<'b> Paced<'b> {
 
     fn count(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    async fn pay(&self, rows: impl FnOnce() -> u64, bytes: u64) -> Result<()> {
+        let pace = &self.batch.service.pace;
+        if self.never_waits {
+            pace.book_on_credit(rows, bytes);
+            return Ok(());
+        }
+        self.wait(pace.book(rows, bytes)).await
     }
 
     async fn wait(&self, long: Duration) -> Result<()> {
@@ -121,6 +132,6 @@ impl<'b> Paced<'b> {
 #[async_trait]
 impl Throttle for Paced<'_> {
     async fn pass(&self, bytes: u64) -> Result<()> {
-        self.wait(self.batch.service.pace.book(|| 0, bytes)).await
+        self.pay(|| 0, bytes).await
     }
 }

@@ -49,10 +49,10 @@ async fn another_key_is_refused_before_it_homes_anybody_twice() {
 #[tokio::test]
 async fn a_newer_directory_is_left_alone() {
     for stage in Stage::both().await {
-        let raise = Statement::new("UPDATE directory_meta SET version = 3", vec![]);
+        let raise = Statement::new("UPDATE directory_meta SET version = 4", vec![]);
         stage.store.run(vec![raise]).await.unwrap();
         let error = stage.directory().home("shop", &id(1)).await.unwrap_err();
-        assert!(matches!(error, Error::TooNew { found: 3, known: 2, .. }), "{error}");
+        assert!(matches!(error, Error::TooNew { found: 4, known: 3, .. }), "{error}");
     }
 }
 
@@ -63,6 +63,7 @@ async fn an_older_directory_gets_what_it_lacks() {
         for sql in [
             "DROP TABLE directory_batch",
             "DROP TABLE directory_worker",
+            "DROP TABLE directory_wait",
             "UPDATE directory_meta SET version = 1",
         ] {
             stage.store.run(vec![Statement::new(sql, vec![])]).await.unwrap();
@@ -71,6 +72,7 @@ async fn an_older_directory_gets_what_it_lacks() {
         assert_eq!(directory.counts("shop").await.unwrap().len(), 1);
         assert_eq!(directory.workers().await.unwrap(), []);
         assert_eq!(directory.batches_in_hand("w1").await.unwrap(), []);
+        assert_eq!(directory.waiting("w1").await.unwrap(), []);
     }
 }
 

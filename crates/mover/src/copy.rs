@@ -134,7 +134,8 @@ async fn copy_from_snapshot(
     writing.commit().await.at(batch.target)?;
     snapshot.close().await.at(batch.source)?;
     batch.service.observer.event(Event::Copied { rows, bytes: paced.bytes() });
-    Ok(())
+    // With nothing open: on SQLite it could not wait before.
+    batch.service.pace.paid(batch).await
 }
 
 /// Where objects may have to wait, they do before the snapshot is opened that the rows are read in; in it

@@ -28,11 +28,11 @@ pub struct Erased {
 }
 
 /// Erases a batch's moved subjects at the source. Safe to repeat: what is gone is not counted twice.
-pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
+pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<(Erased, Kept)> {
     let moved = moved(batch).await;
     if moved.is_empty() {
         batch.reached(Reached::Erased).await?;
-        return Ok(Erased::default());
+        return Ok((Erased::default(), Kept::default()));
     }
     check_grace(batch, now).await?;
     // CRASH: homes already dropped were read back empty before; they only have to be written down.
@@ -63,33 +63,54 @@ pub(crate) async fn erase(batch: &Batch<'_>, now: Timestamp) -> Result<Erased> {
 }
 
 /// Old copies that an erase leaves alone, in subjects.
-struct Kept {
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kept {
     /// On their way back to the old home.
     coming: u64,
     /// Their home does not know them.
     last: u64,
 }
 
-/// Writes down that the old home holds nothing of the batch any more, unless some old copies are kept.
-async fn all_gone(batch: &Batch<'_>, kept: Kept, erased: Erased) -> Result<Erased> {
-    if kept.coming == 0 && kept.last == 0 {
-        batch.reached(Reached::Erased).await?;
-        return Ok(erased);
+impl Kept {
+    /// Adds those of another batch.
+    pub fn add(&mut self, other: Kept) {
+        self.coming += other.coming;
+        self.last += other.last;
     }
-    batch.save().await?;
-    let (old, new) = (&batch.source.id, &batch.target.id);
-    let why = match kept.last {
-        0 => format!(
-            "another wave brings {} of its subjects back at this moment; when that one has ended, erase this again",
-            kept.coming
-        ),
-        last => format!(
+
+    fn is_none(self) -> bool {
+        self.coming == 0 && self.last == 0
+    }
+
+    /// An error where a wave from `old` to `new` has to keep any.
+    pub fn check(self, wave: &str, old: &str, new: &str) -> Result<()> {
+        let (coming, last) = (self.coming, self.last);
+        let back = format!(
+            "another wave brings {coming} of its subjects back at this moment; when that one has ended, erase this again"
+        );
+        let lost = format!(
             "the home of {last} of its subjects does not know them, so their old copies at {old} may be the only ones and \
              are kept; was a backup from before their move restored? `domicile region reconcile {new}` says what is \
-             missing there. The others are erased; once everybody is back at home, erase this again"
-        ),
-    };
-    Err(Error::Kept { wave: batch.wave.clone(), why })
+             missing there. What may go is erased; once everybody is back at home, erase this again"
+        );
+        let why = match (coming, last) {
+            (0, 0) => return Ok(()),
+            (_, 0) => back,
+            (0, _) => lost,
+            _ => format!("{lost}. And {back}"),
+        };
+        Err(Error::Kept { wave: wave.to_owned(), why })
+    }
+}
+
+/// Writes down that the old home holds nothing of the batch any more, unless some old copies are kept.
+async fn all_gone(batch: &Batch<'_>, kept: Kept, erased: Erased) -> Result<(Erased, Kept)> {
+    if kept.is_none() {
+        batch.reached(Reached::Erased).await?;
+    } else {
+        batch.save().await?;
+    }
+    Ok((erased, kept))
 }
 
 async fn note_back(batch: &Batch<'_>, back: &[Traveller]) {

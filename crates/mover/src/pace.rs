@@ -105,12 +105,18 @@ impl Pace {
                 break turn.ok();
             }
         };
+        self.paid(batch).await?;
+        Ok(turn)
+    }
+
+    /// Waits until what was booked is paid.
+    pub(crate) async fn paid(&self, batch: &Batch<'_>) -> Result<()> {
         let paid_at = Instant::now() + self.book(|| 0, 0);
         while let Some(rest) = paid_at.checked_duration_since(Instant::now()) {
             batch.check_stop()?;
             tokio::time::sleep(rest.min(HEAR_EVERY)).await;
         }
-        Ok(turn)
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::batch::Batch;
 use crate::objects::Bound;
 use crate::pace::HEAR_EVERY;
 use async_trait::async_trait;
+use domicile_datamap::catalogue::Engine;
 use domicile_stores::objects::Throttle;
 use domicile_stores::records::{RowStream, rows_in};
 use domicile_stores::{Error, Result};
@@ -33,30 +34,32 @@ pub(crate) struct Paced<'b> {
 }
 
 impl<'b> Paced<'b> {
-    /// Rows of a copy's transaction.
+    /// Rows of a copy's transaction. On SQLite a write transaction keeps every other writer of the region out, so
+    /// pieces wait for nothing there, and the copy waits for what it has booked once it has committed
+    /// ([`Pace::paid`](crate::pace::Pace::paid)).
     pub fn copy_of(batch: &'b Batch<'b>) -> Self {
-        Self::new(batch, PACED_MAX, CEILINGS_MAX)
+        let waits = batch.service.layout.engine != Engine::Sqlite;
+        Self::new(batch, if waits { PACED_MAX } else { Duration::ZERO }, CEILINGS_MAX)
     }
 
     /// Rows of a catch-up: booked on credit, and they wait for nothing. It has to be faster than the application
     /// writes, or its subjects would stay as busy, and under the fence it is part of their pause.
     pub fn catch_up_of(batch: &'b Batch<'b>) -> Self {
-        Self::new(batch, Duration::ZERO, Duration::ZERO)
+        Self { never_waits: true, ..Self::new(batch, Duration::ZERO, Duration::ZERO) }
     }
 
     /// An object, which no transaction waits for but under the fence.
     pub fn object_of(batch: &'b Batch<'b>, bound: Bound) -> Self {
         match bound {
             Bound::None => Self::new(batch, Duration::MAX, Duration::MAX),
-            Bound::Bytes(_) => Self::new(batch, Duration::ZERO, Duration::ZERO),
+            Bound::Bytes(_) => Self::catch_up_of(batch),
         }
     }
 
     fn new(batch: &'b Batch<'b>, patience: Duration, for_ceilings: Duration) -> Self {
         let ms = |d: Duration| AtomicU64::new(u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
         let (patience_ms, patience_for_ceilings_ms) = (ms(patience), ms(for_ceilings));
-        let never_waits = patience.is_zero();
-        Self { batch, never_waits, patience_ms, patience_for_ceilings_ms, bytes: AtomicU64::new(0) }
+        Self { batch, never_waits: false, patience_ms, patience_for_ceilings_ms, bytes: AtomicU64::new(0) }
     }
 
     /// The rows, each piece at its time.

@@ -2,7 +2,7 @@
 
 use super::{Ended, disarm, find, set_state};
 use crate::batch::{Batch, json, leases, same_server};
-use crate::erase::{self, Erased};
+use crate::erase::{self, Erased, Kept};
 use crate::error::{At, Error, Result};
 use crate::evidence;
 use crate::halt::Halt;
@@ -45,26 +45,21 @@ async fn erase_with_turn(
     (turn, halt): (&Turn, &Halt),
 ) -> Result<(Erased, WaveReport)> {
     let started = Instant::now();
-    let (mut total, mut kept) = (Erased::default(), Ok(()));
+    let (mut total, mut kept) = (Erased::default(), Kept::default());
     let (old, new) = (from.records.incarnation().await.at(from)?, to.records.incarnation().await.at(to)?);
     let to_erase = if closing { Vec::new() } else { journal::batches(from, wave).await? };
     for id in to_erase {
         service.check_stop()?;
         halt.check(wave)?;
         let batch = take(service, from, to, wave, &id).await?;
-        let erased = match erase::erase(&batch, Timestamp::now()).await {
-            // What one batch has to keep is no reason to keep the others' old copies.
-            Err(error @ Error::Kept { .. }) => {
-                kept = kept.and(Err(error));
-                continue;
-            }
-            other => other?,
-        };
+        // What one batch has to keep is no reason to keep the others' old copies.
+        let (erased, more) = erase::erase(&batch, Timestamp::now()).await?;
+        kept.add(more);
         total.subjects += erased.subjects;
         total.rows += erased.rows;
         total.objects += erased.objects;
     }
-    kept?;
+    kept.check(wave, &from.id, &to.id)?;
     let mut report = WaveReport::gather(service, from, wave, note, started.elapsed()).await?;
     if !closing {
         for_good(service, from, &old).await?;

@@ -144,7 +144,7 @@ struct Shift<'r> {
     first: Result<()>,
     /// It was said that the wave is paused.
     told: bool,
-    /// Places for the long work, copying and comparing: half as many as batches in flight. So others wait for the
+    /// Places for the long work, copying and comparing: half as many as batches in flight, rounded up. So others wait for the
     /// disk under their fences meanwhile, and no fence has more long work beside it than that.
     places: Arc<Semaphore>,
 }

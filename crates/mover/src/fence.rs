@@ -90,19 +90,16 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
     }
 }
 
-/// How many times more subjects are fenced together where nobody wrote to any of them since their copy: the
+/// How many times more subjects are fenced together where nobody wrote to any of their batch since its copy: the
 /// statements of a fence are shared, and a pause that is a little longer is met by nobody.
 const UNWRITTEN_TIMES: usize = 4;
 
-/// Who is fenced next: of those that are written a few, since a group's pause is its slowest member's; of the
-/// others more, apart from them.
+/// Who is fenced next: a few, since a group's pause is its slowest member's; more of a batch that nobody writes.
 async fn next_group(batch: &Batch<'_>, verified: &Verified) -> Vec<Traveller> {
-    let written = batch.written.lock().await;
-    let is_written = |t: &&Traveller| written.contains(&t.subject);
-    let first = verified.travellers.first().is_some_and(|t| is_written(&t));
     let few = batch.limits().fence_subjects.max(1);
-    let count = if first { few } else { few.saturating_mul(UNWRITTEN_TIMES) };
-    verified.travellers.iter().filter(|t| is_written(t) == first).take(count).cloned().collect()
+    let is_written = !batch.written.lock().await.is_empty();
+    let count = if is_written { few } else { few.saturating_mul(UNWRITTEN_TIMES) };
+    verified.travellers.iter().take(count).cloned().collect()
 }
 
 /// CRASH: after step 1 or 2 the deadline ends the fence in the next writer's transaction, and the

@@ -60,7 +60,7 @@ impl Default for Limits {
         Self {
             batch_subjects: 100,
             fence_subjects: 10,
-            batches_in_flight: 4,
+            batches_in_flight: 3,
             writer_wait: Duration::from_millis(300),
             fence_deadline: Duration::from_secs(2),
             fence_tries: 8,

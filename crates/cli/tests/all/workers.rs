@@ -71,14 +71,17 @@ impl Fleet {
 
     /// Waits until it has ended.
     pub fn ended(&self, mut process: Process) -> Ran {
-        let mut status = None;
-        until("the process ends", || {
-            status = process.child.try_wait().expect("it is ours");
-            status.is_some()
-        });
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = process.child.try_wait().expect("it is ours") {
+                break status;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited in vain until it ends:\n{}", self.said(&process));
+            std::thread::sleep(Duration::from_millis(50));
+        };
         let read = |name: &str| std::fs::read(self.servers.shop.path(name)).expect("what it said");
         let (stdout, stderr) = (read(&process.out), read(&process.err));
-        let output = Output { status: status.expect("it ended"), stdout, stderr };
+        let output = Output { status, stdout, stderr };
         ran(&output, &self.servers.shop.path(""))
     }
 

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
+/// Purchases that a writer has at a time. Few and often written; and a wave that is paced has an end however
+/// fast the machine's writers are.
+const MOST_ROWS: usize = 12;
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 /// What one writer knows for certain: nothing but it writes these rows, and no answer is lost.
@@ -131,8 +134,9 @@ impl Writer {
             let (sides, own) = (self.customers.len(), mine.get(at).copied());
             let customer = self.roll(sides);
             let customer = self.customers[customer];
+            let full = mine.len() >= MOST_ROWS;
             match (dice, own) {
-                (0..3, _) | (3..8, None) => {
+                (0..3, _) | (3..8, None) if !full => {
                     next += 1;
                     let id = 1_000_000 * (self.number + 1) + next;
                     if self
@@ -161,7 +165,7 @@ impl Writer {
                     let region = self.roll(2);
                     let _ = self.once(region, &sql).await;
                 }
-                (7, Some(id)) => {
+                (0..3 | 7, Some(id)) => {
                     if self.write(&format!("DELETE FROM purchase WHERE id = {id}")).await {
                         mine.swap_remove(at);
                         self.log.purchases.insert(id, None);

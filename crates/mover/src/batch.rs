@@ -27,11 +27,26 @@ pub(crate) enum Side {
 ///
 /// INVARIANT: who holds the newest lease at the target held the newest at the source after it: a worker
 /// that froze between the two would empty the copy of the one that came after it (docs/model.md).
+///
+/// # Errors
+/// [`Error::is_lease_lost`] where another worker has it, or has closed the batch.
 pub(crate) async fn leases(id: &str, source: &Region, target: &Region) -> Result<(Lease, Lease)> {
     let source_lease = source.records.take_lease(id).await.at(source)?;
+    if source.records.batch(id).await.at(source)?.is_none() {
+        // It was closed while this worker stood still, and a lease of nothing would stay for good. A batch is closed at
+        // the target first, so there is none there.
+        source.records.close_batch(&source_lease).await.at(source)?;
+        return Err(domicile_stores::Error::LeaseLost { batch: id.to_owned() }).at(source);
+    }
     let target_lease = target.records.take_lease(id).await.at(target)?;
     // Removes nothing, and fails where the lease is no longer ours.
-    source.records.forget(&source_lease, &[]).await.at(source)?;
+    if let Err(error) = source.records.forget(&source_lease, &[]).await {
+        if matches!(error, domicile_stores::Error::LeaseLost { .. }) {
+            // Who has it takes the target's next, or has closed both already.
+            target.records.close_batch(&target_lease).await.at(target)?;
+        }
+        return Err(error).at(source);
+    }
     Ok((source_lease, target_lease))
 }
 
@@ -212,11 +227,23 @@ impl<'a> Batch<'a> {
         Ok(only(travellers, &changed.at(self.source)?))
     }
 
-    /// The listed standbys of the target have what was done there, and it is the server at which the batch began: before the
-    /// journal says for good that somebody is home there, or that nothing of somebody is.
-    pub async fn target_keeps(&self) -> Result<()> {
-        self.target.records.wait_for_standbys(self.limits().standby_wait).await.at(self.target)?;
-        self.same_server(Side::Target).await
+    /// The listed standbys of a side have what was done there, and it is the server at which the batch began: a standby
+    /// that has taken its place may not know of it (ATTACKS A10), whatever it says of its own standbys.
+    ///
+    /// INVARIANT: asked of the target after the last rows were written there and of the source after the seal, before the
+    /// swap; of the target again before the journal says for good that somebody is home there, or that nothing of
+    /// somebody is.
+    pub async fn outlives_a_fail_over(&self, side: Side) -> Result<()> {
+        let region = self.region(side);
+        region.records.wait_for_standbys(self.limits().standby_wait).await.at(region)?;
+        self.same_server(side).await
+    }
+
+    fn region(&self, side: Side) -> &'a Region {
+        match side {
+            Side::Source => self.source,
+            Side::Target => self.target,
+        }
     }
 
     /// No standby has taken the region's place since the batch began.

@@ -26,6 +26,8 @@ pub struct Fuse {
     dies: Dies,
     /// Instead of dying.
     act: Option<Box<dyn Fn() + Send + Sync>>,
+    /// The worker's own threads stand still meanwhile.
+    freezes: bool,
     calls: AtomicUsize,
     pub blown: AtomicBool,
     /// Which batches' records are in the worker's hands.
@@ -35,7 +37,7 @@ pub struct Fuse {
 impl Fuse {
     pub fn new(at: usize, dies: Dies) -> Arc<Self> {
         let (calls, blown) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { at, dies, act: None, calls, blown, in_hand: InHand::default() })
+        Arc::new(Self { at, dies, act: None, freezes: false, calls, blown, in_hand: InHand::default() })
     }
 
     /// One that never blows: it only watches.
@@ -45,8 +47,17 @@ impl Fuse {
 
     /// Does something to the world before call number `at`; the worker lives on.
     pub fn acting(at: usize, act: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Self::doing(at, act, false)
+    }
+
+    /// The same, while the whole worker stands still as by SIGSTOP: it has to be on a runtime of one thread.
+    pub fn freezing(at: usize, act: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Self::doing(at, act, true)
+    }
+
+    fn doing(at: usize, act: impl Fn() + Send + Sync + 'static, freezes: bool) -> Arc<Self> {
         let (calls, blown, act) = (AtomicUsize::new(0), AtomicBool::new(false), Some(Box::new(act) as _));
-        Arc::new(Self { at, dies: Dies::BeforeDone, act, calls, blown, in_hand: InHand::default() })
+        Arc::new(Self { at, dies: Dies::BeforeDone, act, freezes, calls, blown, in_hand: InHand::default() })
     }
 
     /// Whether the worker dies of it.
@@ -64,7 +75,11 @@ impl Fuse {
         }
         if let Some(act) = &self.act {
             self.blown.store(true, Ordering::SeqCst);
-            tokio::task::block_in_place(act);
+            if self.freezes {
+                act();
+            } else {
+                tokio::task::block_in_place(act);
+            }
             return call.await;
         }
         if self.dies == Dies::AfterDone {
@@ -201,6 +216,7 @@ pass! {
     drop_homes(lease: &Lease, subjects: &[SubjectId], state: State) -> u64;
     forget(lease: &Lease, entries: &[i64]) -> ();
     fingerprint() -> BTreeMap<String, String>;
+    warm(connections: usize) -> ();
     flush() -> ();
     wait_for_standbys(limit: Duration) -> Vec<String>;
     erase_some(lease: &Lease, subjects: &[(SubjectId, u64)], limit: u32) -> BTreeMap<TableIx, u64>;
@@ -257,6 +273,14 @@ macro_rules! snapshot {
                 subjects: &[SubjectId],
             ) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
                 self.fuse.pass(self.inner.counts(subjects)).await
+            }
+            async fn row_digests_and_counts(
+                &mut self,
+                keys: &KeySet,
+                subjects: &[SubjectId],
+                few: &[SubjectId],
+            ) -> Result<RowsAndCounts> {
+                self.fuse.pass(self.inner.row_digests_and_counts(keys, subjects, few)).await
             }
             async fn objects(
                 &mut self,

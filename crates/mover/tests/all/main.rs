@@ -15,6 +15,7 @@ mod pen;
 mod restored;
 mod sides;
 mod standby;
+mod thawed;
 mod trouble;
 mod whole;
 mod world;

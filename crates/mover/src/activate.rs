@@ -19,7 +19,7 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
     }
     let pause = home_for_good(batch, &cut).await?;
     // Before the journal says so: a standby that takes the target's place must know that they are home.
-    batch.target_keeps().await?;
+    batch.outlives_a_fail_over(Side::Target).await?;
     send_away(batch, &cut.moved).await?;
     let carried = batch.objects.lock().await;
     let mut record = batch.record.lock().await;

@@ -84,6 +84,9 @@ pub(crate) async fn any_free(run: &Run, ended: &mut Ended) -> Result<bool> {
 ///
 /// INVARIANT: records are read only of the batches in flight.
 pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64> {
+    if run.until == Until::Activated {
+        warm(run).await;
+    }
     let mut shift = Shift {
         run,
         ended,
@@ -115,6 +118,17 @@ pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64
     }
     run.service.pace.ceilings.rest(&run.service, &run.wave).await;
     shift.first.map(|()| shift.done)
+}
+
+/// Connections made ready at most: a store has 16, and others use them, too.
+const WARM_MAX: usize = 9;
+/// Connections that a batch uses at once under its fence.
+const AT_ONCE: usize = 3;
+
+/// Gets both regions ready for fences. What goes wrong is met again where it matters.
+async fn warm(run: &Run) {
+    let connections = run.service.limits.batches_in_flight.saturating_mul(AT_ONCE).min(WARM_MAX);
+    let _ = tokio::join!(run.from.records.warm(connections), run.to.records.warm(connections));
 }
 
 /// What is left to take.

@@ -23,6 +23,8 @@ pub(crate) struct Round {
     pub changes: usize,
     /// Keys brought to the target or removed there.
     pub keys: KeySet,
+    /// Entries that have been brought over and can be removed.
+    pub entries: Vec<i64>,
     /// False: the target could not take the rows yet (a key another subject still holds); the
     /// entries stay for the next round.
     pub applied: bool,
@@ -34,7 +36,7 @@ pub(crate) struct Round {
 
 impl Round {
     pub(crate) fn applied(changes: usize, keys: KeySet) -> Self {
-        Self { changes, keys, applied: true, why: None, subjects: Vec::new() }
+        Self { changes, keys, entries: Vec::new(), applied: true, why: None, subjects: Vec::new() }
     }
 }
 
@@ -63,12 +65,35 @@ pub(crate) async fn until_few(batch: &Batch<'_>, travellers: &[Traveller]) -> Re
     Ok(touched)
 }
 
-/// One round in one snapshot: new entries, the current rows of their keys, the target, and only
-/// after the target's commit the entries are removed.
+/// One round in one snapshot: [`bring`], and after the target's commit the entries are removed.
+pub(crate) async fn round(
+    batch: &Batch<'_>,
+    snapshot: &mut dyn Snapshot,
+    subjects: &[SubjectId],
+    bound: Bound,
+) -> Result<Round> {
+    let round = bring(batch, snapshot, subjects, bound).await?;
+    forget(batch, &round).await?;
+    Ok(round)
+}
+
+/// Removes the entries of a round.
+///
+/// CRASH: they stay and are applied once more; applying is idempotent.
+pub(crate) async fn forget(batch: &Batch<'_>, round: &Round) -> Result<()> {
+    if round.entries.is_empty() {
+        return Ok(());
+    }
+    batch.source.records.forget(&batch.source_lease, &round.entries).await.at(batch.source)
+}
+
+/// New entries, the current rows of their keys, and those rows at the target.
+///
+/// INVARIANT: the entries are removed only after this has returned, which is after the target's commit.
 ///
 /// Under the fence (`bound` is set) rows of other subjects that are `arriving` or `away` at the
 /// target may be pushed aside, and a conflict is an error; before it, a conflict leaves the entries.
-pub(crate) async fn round(
+pub(crate) async fn bring(
     batch: &Batch<'_>,
     snapshot: &mut dyn Snapshot,
     subjects: &[SubjectId],
@@ -94,17 +119,15 @@ pub(crate) async fn round(
     };
     match outcome {
         Ok(keys) => {
-            let entries: Vec<i64> = changes.iter().map(|c| c.id).collect();
-            // CRASH: the entries stay and are applied once more; applying is idempotent.
-            batch.source.records.forget(&batch.source_lease, &entries).await.at(batch.source)?;
-            Ok(Round::applied(changes.len(), keys))
+            let entries = changes.iter().map(|c| c.id).collect();
+            Ok(Round { entries, ..Round::applied(changes.len(), keys) })
         }
         // Two batches that hand rows to each other may deadlock at the target; the next round tries again.
         Err(error) if error.is_again() && bound == Bound::None => {
             let why = format!("its writers and another batch kept getting in the way ({error})");
             let subjects = changes.iter().map(|c| c.subject.clone()).collect();
             let keys = snapshot.expand(&changes).await.at(batch.source)?;
-            Ok(Round { changes: changes.len(), keys, applied: false, why: Some(why), subjects })
+            Ok(Round { applied: false, why: Some(why), subjects, ..Round::applied(changes.len(), keys) })
         }
         Err(error) if error.in_the_way().is_some() && bound == Bound::None => {
             // Finding 7: somebody else's row still holds a key. What left the batch goes, so that
@@ -117,7 +140,7 @@ pub(crate) async fn round(
                 why: why.clone(),
             });
             let subjects = changes.iter().map(|c| c.subject.clone()).collect();
-            Ok(Round { changes: changes.len(), keys, applied: false, why: Some(why), subjects })
+            Ok(Round { applied: false, why: Some(why), subjects, ..Round::applied(changes.len(), keys) })
         }
         Err(error) => Err(error),
     }

@@ -5,7 +5,7 @@
 //! still be waiting in the server (ATTACKS A1).
 
 use crate::batch::{Batch, Side, Traveller, only, plain, without};
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::fence::{self, Fenced};
 use crate::pace;
 use crate::verify::Verified;
@@ -36,7 +36,8 @@ pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver
     let sealed = batch.change(&group, seal).await?;
     let late = without(&group, &sealed);
     fence::unfence(batch, &late).await?;
-    if let Err(error) = outlives_a_fail_over(batch).await {
+    // The same was asked of the target since the last rows were written there (`fence::equal_now`).
+    if let Err(error) = batch.outlives_a_fail_over(Side::Source).await {
         // No swap was sent: nothing can land. Where this fails, too, the route settles them when it begins again.
         let _ = batch.change(&sealed, plain(&[State::Sealed], State::Moving)).await;
         return Err(error);
@@ -45,19 +46,6 @@ pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver
     back.extend(late);
     rest.travellers.extend(back);
     Ok(CutOver { moved, started: Some((started, fenced_at)), rechecked, rest })
-}
-
-/// The listed standbys of the source have the seal, those of the target have the rows, and the source is
-/// the server that we fenced and sealed at, the target the one that we copied to: a standby that has taken
-/// its place may know of neither (ATTACKS A10), whatever it says of its own standbys.
-async fn outlives_a_fail_over(batch: &Batch<'_>) -> Result<()> {
-    let (source, target, limit) = (batch.source, batch.target, batch.limits().standby_wait);
-    let (sealed, copied) =
-        tokio::join!(source.records.wait_for_standbys(limit), target.records.wait_for_standbys(limit));
-    sealed.at(source)?;
-    copied.at(target)?;
-    let (here, there) = tokio::join!(batch.same_server(Side::Source), batch.same_server(Side::Target));
-    here.and(there)
 }
 
 /// Swaps, settles what is unknown, and lets those that did not move be written again. Returns

@@ -4,7 +4,7 @@
 //! Then the last catch-up, and only what changed since verify is compared, with the counts. Long work
 //! is outside: what would take long under the fence ends it and is done before the next try.
 
-use crate::batch::{Batch, Traveller, ids, only, plain, without};
+use crate::batch::{Batch, Side, Traveller, ids, only, plain, without};
 use crate::catch_up;
 use crate::error::{At, Error, Result};
 use crate::objects::Bound;
@@ -102,6 +102,30 @@ async fn next_group(batch: &Batch<'_>, verified: &Verified) -> Vec<Traveller> {
     verified.travellers.iter().take(count).cloned().collect()
 }
 
+/// Runs what a fence of this batch will ask, while everybody can write: the first time a connection runs a statement
+/// it takes a plan and reads the catalogue, and that would be part of the first pause.
+pub(crate) async fn rehearse(batch: &Batch<'_>, verified: &Verified) -> Result<()> {
+    let few: Vec<Traveller> =
+        verified.travellers.iter().take(batch.limits().fence_subjects.max(1)).cloned().collect();
+    if few.is_empty() {
+        return Ok(());
+    }
+    let subjects = ids(&few);
+    let counted: Vec<_> = subjects.iter().filter(|s| verified.counted.contains(s)).cloned().collect();
+    let no_keys: KeySet = (0..batch.service.layout.tables.len()).map(|table| (table, [].into())).collect();
+    let source = batch.source.records.snapshot().await.at(batch.source)?;
+    let (here, there, generations, prints) = tokio::join!(
+        look(source, &no_keys, &subjects, &counted),
+        look_anew(batch, &no_keys, &subjects, &counted),
+        verify::generations(batch, &subjects),
+        batch.prints.compare(batch.source, batch.target),
+    );
+    here.at(batch.source)?;
+    there.at(batch.target)?;
+    generations?;
+    prints
+}
+
 /// CRASH: after step 1 or 2 the deadline ends the fence in the next writer's transaction, and the
 /// route ends it when it begins again.
 async fn two_steps(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Traveller>> {
@@ -148,24 +172,26 @@ async fn equal_now(batch: &Batch<'_>, verified: &mut Verified, group: &[Travelle
     let round = if Bug::NoLastCatchUp.is_planted() {
         catch_up::Round::applied(0, KeySet::new())
     } else {
-        catch_up::round(batch, source.as_mut(), &subjects, bound).await?
+        catch_up::bring(batch, source.as_mut(), &subjects, bound).await?
     };
     if round.changes >= batch.limits().catch_up_changes as usize {
         return Ok(Equal::No("more changed under the fence than one round brings over".into()));
     }
-    soil(verified, round.keys);
+    soil(verified, round.keys.clone());
     let dirty = &verified.dirty;
     let few: Vec<SubjectId> = subjects.iter().filter(|s| verified.counted.contains(s)).cloned().collect();
     // Nobody can write, so what is read when makes no difference: all at once, since each round trip here
     // is part of the pause. The fingerprints are younger than the source's snapshot.
-    let (here, there, generations, prints) = tokio::join!(
+    let (here, there, generations, prints, forgotten, kept) = tokio::join!(
         look(source, dirty, &subjects, &few),
         look_anew(batch, dirty, &subjects, &few),
         verify::generations(batch, &subjects),
         batch.prints.compare(batch.source, batch.target),
+        catch_up::forget(batch, &round),
+        batch.outlives_a_fail_over(Side::Target),
     );
     let (here, there, generations) = (here.at(batch.source)?, there.at(batch.target)?, generations?);
-    prints?;
+    prints.and(forgotten).and(kept)?;
     if here.rows != there.rows {
         return Ok(Equal::No("a row that changed since the comparison differs at the target".into()));
     }
@@ -190,8 +216,7 @@ async fn look(
     subjects: &[SubjectId],
     few: &[SubjectId],
 ) -> domicile_stores::Result<Look> {
-    let rows = snapshot.row_digests(dirty, subjects).await?;
-    let counts = snapshot.counts(few).await?;
+    let (rows, counts) = snapshot.row_digests_and_counts(dirty, subjects, few).await?;
     snapshot.close().await?;
     Ok(Look { rows, counts })
 }

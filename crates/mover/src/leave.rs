@@ -28,7 +28,7 @@ pub(crate) async fn go_back(
     clear_copies(batch, &subjects).await?;
     // A standby that takes the target's place must not bring a copy back: neither ours, nor one that somebody before us
     // cleared and did not live to wait for.
-    batch.target_keeps().await?;
+    batch.outlives_a_fail_over(Side::Target).await?;
     objects::withdraw(batch, &subjects).await?;
     batch.settle_states(Side::Source, travellers, plain(&OPEN, State::Home)).await?;
     said(batch, travellers, code, why).await

@@ -11,7 +11,7 @@ use crate::catch_up::{CaughtUp, catch_up};
 use crate::copy::{Copied, Planned, copy};
 use crate::cutover::{self, CutOver, cutover};
 use crate::error::{At, Result};
-use crate::fence::{Attempt, Fenced, fence};
+use crate::fence::{Attempt, Fenced, fence, rehearse};
 use crate::progress::Event;
 use crate::record::{LeftCode, Outcome, Reached};
 use crate::verify::{Verified, verify};
@@ -39,24 +39,29 @@ pub(crate) enum Until {
     Verified,
 }
 
-/// Runs a batch from wherever it stands. Who copies or compares takes one of the `places` meanwhile.
+/// Runs a batch from wherever it stands. Each stage is boxed: a task would else be as large as the largest of them, and
+/// all its callers with it. Who copies or compares takes one of the `places` meanwhile.
 pub(crate) async fn run(batch: &Batch<'_>, until: Until, places: &Semaphore) -> Result<()> {
-    let mut stage = begin(batch).await?;
+    let mut stage = Box::pin(begin(batch)).await?;
     loop {
         batch.service.observer.event(Event::Stage { batch: batch.id.clone(), stage: stage.name() });
         stage = match stage {
             Stage::Planned(planned) => {
                 let _place = places.acquire().await;
                 batch.check_stop()?;
-                Stage::Copied(copy(batch, planned).await?)
+                Stage::Copied(Box::pin(copy(batch, planned)).await?)
             }
             Stage::Copied(copied) => {
                 batch.check_stop()?;
-                Stage::CaughtUp(catch_up(batch, copied).await?)
+                Stage::CaughtUp(Box::pin(catch_up(batch, copied)).await?)
             }
             Stage::CaughtUp(caught_up) => {
                 let _place = places.acquire().await;
-                Stage::Verified(verify(batch, caught_up).await?)
+                let verified = Box::pin(verify(batch, caught_up)).await?;
+                if until == Until::Activated {
+                    Box::pin(rehearse(batch, &verified)).await?;
+                }
+                Stage::Verified(verified)
             }
             Stage::Verified(_) if until == Until::Verified => return Ok(()),
             Stage::Verified(verified) if verified.travellers.is_empty() => Stage::Activated,
@@ -66,14 +71,14 @@ pub(crate) async fn run(batch: &Batch<'_>, until: Until, places: &Semaphore) -> 
                 // the seal and the swap.
                 let wait = batch.limits().standby_wait;
                 batch.source.records.wait_for_standbys(wait).await.at(batch.source)?;
-                match fence(batch, verified).await? {
+                match Box::pin(fence(batch, verified)).await? {
                     Attempt::Fenced(fenced) => Stage::Fenced(fenced),
                     Attempt::Later(verified) => Stage::Verified(verified),
                     Attempt::CompareAgain(v) => Stage::CaughtUp(CaughtUp { travellers: v.travellers }),
                 }
             }
-            Stage::Fenced(fenced) => Stage::CutOver(cutover(batch, fenced).await?),
-            Stage::CutOver(cut) => Stage::Verified(activate(batch, cut).await?),
+            Stage::Fenced(fenced) => Stage::CutOver(Box::pin(cutover(batch, fenced)).await?),
+            Stage::CutOver(cut) => Stage::Verified(Box::pin(activate(batch, cut)).await?),
             Stage::Activated => return batch.reached(Reached::Activated).await,
         };
     }

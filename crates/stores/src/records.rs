@@ -434,6 +434,11 @@ pub trait Records: Send + Sync {
     /// File node, columns, triggers and inheritance of every mapped table and leaf, as one text a
     /// table: compared between mark and fence (finding 5).
     async fn fingerprint(&self) -> Result<BTreeMap<String, String>>;
+    /// Gets ready for fences: the first one is to take no longer than the others. So many connections are used at once.
+    async fn warm(&self, connections: usize) -> Result<()> {
+        let _ = connections;
+        Ok(())
+    }
     /// Returns when everything that was committed before the call is on the disk, also what did not wait
     /// for it (see [`Transition::may_be_forgotten`]).
     async fn flush(&self) -> Result<()>;
@@ -466,6 +471,9 @@ pub trait Records: Send + Sync {
     async fn run_schema(&self, sql: &str) -> Result<()>;
 }
 
+/// SHA-256 (hex) of single rows, and rows by subject and table.
+pub type RowsAndCounts = (BTreeMap<(TableIx, Key), String>, BTreeMap<(SubjectId, TableIx), u64>);
+
 /// A read-only view of one instant.
 #[async_trait]
 pub trait Snapshot: Send {
@@ -494,6 +502,15 @@ pub trait Snapshot: Send {
     ) -> Result<BTreeMap<(TableIx, Key), String>>;
     /// Rows by subject and table; zero counts are left out.
     async fn counts(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<(SubjectId, TableIx), u64>>;
+    /// [`Snapshot::row_digests`] of `keys` and [`Snapshot::counts`] of `few`, together.
+    async fn row_digests_and_counts(
+        &mut self,
+        keys: &KeySet,
+        subjects: &[SubjectId],
+        few: &[SubjectId],
+    ) -> Result<RowsAndCounts> {
+        Ok((self.row_digests(keys, subjects).await?, self.counts(few).await?))
+    }
     /// Object keys named by rows of these subjects: by all rows, or only by rows of `keys`.
     async fn objects(&mut self, subjects: &[SubjectId], keys: Option<&KeySet>) -> Result<Vec<ObjectRef>>;
     /// Ends the view.

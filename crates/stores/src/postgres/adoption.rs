@@ -198,8 +198,15 @@ impl Postgres {
         if !status.installed {
             return Ok(status);
         }
-        status.mode = Some(mode_of(&conn).await?);
-        for row in conn.query("counting subjects", STATES, &[]).await? {
+        // Sent together: over a long line a round trip each would be felt.
+        let (mode, states, changed, observed) = tokio::try_join!(
+            mode_of(&conn),
+            conn.query("counting subjects", STATES, &[]),
+            conn.query_one("counting changes", "select count(*) from domicile.changed", &[]),
+            observed(&conn, &self.layout),
+        )?;
+        (status.mode, status.observed) = (Some(mode), observed);
+        for row in states {
             let state = guard::state(row.get(0)).expect("checked by the table");
             status.subjects.insert(state, row.get::<_, i64>(1) as u64);
             if matches!(state, State::Fencing | State::Fenced) {
@@ -207,10 +214,7 @@ impl Postgres {
                 status.fence_left_ms = status.fence_left_ms.into_iter().chain(left).min();
             }
         }
-        let changed =
-            conn.query_one("counting changes", "select count(*) from domicile.changed", &[]).await?;
         status.changed = changed.get::<_, i64>(0) as u64;
-        status.observed = observed(&conn, &self.layout).await?;
         if deep {
             status.unhomed = unhomed_count(&conn, &self.layout).await?;
         }

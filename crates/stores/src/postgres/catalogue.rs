@@ -28,16 +28,20 @@ impl Postgres {
 
 async fn read(pool: &Pool) -> Result<Catalogue> {
     let mut conn = pool.get().await?;
-    conn.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    conn.begin_with_the_first("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned());
     let version = conn.query_one(WHAT, "SELECT current_setting('server_version')", &[]).await?;
     let version: String = version.get(0);
     let mut tables = tables(&conn).await?;
-    columns(&conn, &mut tables).await?;
-    indexes(&conn, &mut tables).await?;
-    foreign_keys(&conn, &mut tables).await?;
-    triggers(&conn, &mut tables).await?;
-    sequences(&conn, &mut tables).await?;
-    conn.rollback().await?;
+    // Sent together: over a long line a round trip each would be felt.
+    let [columns_of, indexes_of, keys_of, triggers_of, sequences_of] =
+        [COLUMNS, INDEXES, FOREIGN_KEYS, TRIGGERS, SEQUENCES].map(|sql| conn.query(WHAT, sql, &[]));
+    let answers = tokio::try_join!(columns_of, indexes_of, keys_of, triggers_of, sequences_of)?;
+    conn.end_reading();
+    each(&mut tables, &answers.0, column);
+    each(&mut tables, &answers.1, index);
+    each(&mut tables, &answers.2, foreign_key);
+    each(&mut tables, &answers.3, |table, row| table.triggers.push(row.get(1)));
+    each(&mut tables, &answers.4, sequence);
     let mut tables: Vec<Table> = tables.into_values().collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     estimate_partitioned(&mut tables);
@@ -85,66 +89,62 @@ fn table(row: &Row) -> Table {
     }
 }
 
-/// Runs a query whose first column is a table's oid and hands each row to its table.
-async fn each(conn: &Conn, tables: &mut Tables, sql: &str, put: impl Fn(&mut Table, &Row)) -> Result<()> {
-    for row in conn.query(WHAT, sql, &[]).await? {
+/// Hands each row of an answer, whose first column is a table's oid, to its table.
+fn each(tables: &mut Tables, rows: &[Row], put: impl Fn(&mut Table, &Row)) {
+    for row in rows {
         if let Some(table) = tables.get_mut(&row.get(0)) {
-            put(table, &row);
+            put(table, row);
         }
     }
-    Ok(())
 }
 
-async fn columns(conn: &Conn, tables: &mut Tables) -> Result<()> {
-    let sql = "SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), \
+/// Without the server's own tables (their numbers end at 16383): they have thousands of columns, which take
+/// seconds over a long line.
+const COLUMNS: &str = "SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), \
         a.attnotnull OR t.typnotnull, \
         (a.atthasdef AND a.attgenerated = '') OR a.attidentity = 'd' OR t.typdefault IS NOT NULL, \
         a.attgenerated <> '', a.attidentity = 'a' \
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-        WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
-    each(conn, tables, sql, |table, row| {
-        table.columns.push(Column {
-            name: row.get(1),
-            type_name: row.get(2),
-            not_null: row.get(3),
-            has_default: row.get(4),
-            generated: row.get(5),
-            identity: row.get(6),
-        });
-    })
-    .await
+        WHERE a.attrelid > 16383 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
+
+fn column(table: &mut Table, row: &Row) {
+    table.columns.push(Column {
+        name: row.get(1),
+        type_name: row.get(2),
+        not_null: row.get(3),
+        has_default: row.get(4),
+        generated: row.get(5),
+        identity: row.get(6),
+    });
 }
 
 /// Primary keys, unique constraints and indexes. Where a key column is an expression its
 /// number is 0 and the list of names stays shorter than the key.
-async fn indexes(conn: &Conn, tables: &mut Tables) -> Result<()> {
-    let sql = "SELECT i.indrelid, c.relname::text, i.indisprimary, \
+const INDEXES: &str = "SELECT i.indrelid, c.relname::text, i.indisprimary, \
         i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, i.indexprs IS NOT NULL, \
         ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(n, place) \
               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n \
               WHERE k.place <= i.indnkeyatts ORDER BY k.place), \
         i.indisunique, i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND m.amname IN ('btree', 'hash') \
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam \
-        WHERE i.indislive ORDER BY i.indrelid, c.relname";
-    each(conn, tables, sql, |table, row| {
-        let (name, columns): (String, Vec<String>) = (row.get(1), row.get(5));
-        if row.get(7) {
-            table.indexes.push(columns.clone());
-        }
-        if row.get(2) {
-            table.primary_key = columns;
-        } else if row.get(6) {
-            let columns = if row.get(4) { Vec::new() } else { columns };
-            table.uniques.push(Unique { name, columns, partial: row.get(3) });
-        }
-    })
-    .await
+        WHERE i.indrelid > 16383 AND i.indislive ORDER BY i.indrelid, c.relname";
+
+fn index(table: &mut Table, row: &Row) {
+    let (name, columns): (String, Vec<String>) = (row.get(1), row.get(5));
+    if row.get(7) {
+        table.indexes.push(columns.clone());
+    }
+    if row.get(2) {
+        table.primary_key = columns;
+    } else if row.get(6) {
+        let columns = if row.get(4) { Vec::new() } else { columns };
+        table.uniques.push(Unique { name, columns, partial: row.get(3) });
+    }
 }
 
 /// A key to a partitioned table has further rows in `pg_constraint`, one for each leaf referred to:
 /// those are left out (the referred table differs from that of the key they stem from).
-async fn foreign_keys(conn: &Conn, tables: &mut Tables) -> Result<()> {
-    let sql = "WITH RECURSIVE stem(oid, top) AS ( \
+const FOREIGN_KEYS: &str = "WITH RECURSIVE stem(oid, top) AS ( \
           SELECT oid, confrelid FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 \
           UNION ALL SELECT c.oid, s.top FROM pg_constraint c JOIN stem s ON c.conparentid = s.oid) \
         SELECT f.conrelid, f.conname::text, n.nspname::text, r.relname::text, \
@@ -156,19 +156,18 @@ async fn foreign_keys(conn: &Conn, tables: &mut Tables) -> Result<()> {
         FROM pg_constraint f JOIN stem s ON s.oid = f.oid AND s.top = f.confrelid \
         JOIN pg_class r ON r.oid = f.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace \
         WHERE f.contype = 'f' ORDER BY f.conrelid, f.conname";
-    each(conn, tables, sql, |table, row| {
-        table.foreign_keys.push(ForeignKey {
-            name: row.get(1),
-            columns: row.get(4),
-            references: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
-            referenced: row.get(5),
-            on_delete: action(row.get(6)),
-            on_update: action(row.get(7)),
-            deferrable: row.get(8),
-            initially_deferred: row.get(9),
-        });
-    })
-    .await
+
+fn foreign_key(table: &mut Table, row: &Row) {
+    table.foreign_keys.push(ForeignKey {
+        name: row.get(1),
+        columns: row.get(4),
+        references: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
+        referenced: row.get(5),
+        on_delete: action(row.get(6)),
+        on_update: action(row.get(7)),
+        deferrable: row.get(8),
+        initially_deferred: row.get(9),
+    });
 }
 
 fn action(letter: &str) -> FkAction {
@@ -181,15 +180,11 @@ fn action(letter: &str) -> FkAction {
     }
 }
 
-async fn triggers(conn: &Conn, tables: &mut Tables) -> Result<()> {
-    let sql = "SELECT tgrelid, tgname::text FROM pg_trigger \
+const TRIGGERS: &str = "SELECT tgrelid, tgname::text FROM pg_trigger \
         WHERE NOT tgisinternal AND tgname !~ '^00_domicile' ORDER BY tgrelid, tgname";
-    each(conn, tables, sql, |table, row| table.triggers.push(row.get(1))).await
-}
 
 /// Sequences owned by a column (serial, identity) or called in a column's default.
-async fn sequences(conn: &Conn, tables: &mut Tables) -> Result<()> {
-    let sql = "SELECT u.rel, a.attname::text, n.nspname::text, s.relname::text, q.seqincrement \
+const SEQUENCES: &str = "SELECT u.rel, a.attname::text, n.nspname::text, s.relname::text, q.seqincrement \
         FROM (SELECT d.refobjid AS rel, d.refobjsubid AS col, d.objid AS seq FROM pg_depend d \
               WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
                 AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0 \
@@ -199,11 +194,10 @@ async fn sequences(conn: &Conn, tables: &mut Tables) -> Result<()> {
         JOIN pg_class s ON s.oid = u.seq AND s.relkind = 'S' JOIN pg_sequence q ON q.seqrelid = s.oid \
         JOIN pg_namespace n ON n.oid = s.relnamespace \
         JOIN pg_attribute a ON a.attrelid = u.rel AND a.attnum = u.col ORDER BY u.rel, u.col, s.relname";
-    each(conn, tables, sql, |table, row| {
-        let sequence = TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)).to_string();
-        table.sequences.push((row.get(1), sequence, row.get(4)));
-    })
-    .await
+
+fn sequence(table: &mut Table, row: &Row) {
+    let sequence = TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)).to_string();
+    table.sequences.push((row.get(1), sequence, row.get(4)));
 }
 
 /// A partitioned table's estimate is the sum of its leaves', at all levels.

@@ -5,23 +5,23 @@
 //! `sslmode=disable` off loopback) and `standbys=a,b` (see [`super::Postgres::wait_for_standbys`]).
 
 use super::failure::{self, Whose};
+use super::socket::{self, CONNECT_LIMIT, PROBE_AFTER, PROBE_EVERY, PROBES, SILENCE_LIMIT};
 use crate::error::{Error, Result, StoreName};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How long one address may take to answer.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long one address may take until the session is there: name look-up, TLS and login, too. A server, or what
 /// stands before it, may answer the first packet and nothing more.
 const SESSION_LIMIT: Duration = Duration::from_secs(20);
-/// A peer silent for this long is gone: 30 s idle, then 3 probes 10 s apart.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Settings every connection starts with, whatever the role, the database or the server says: the
 /// text of a value must be the same on both sides of a move, and a dead worker must not hold locks.
@@ -109,9 +109,9 @@ impl Target {
             .application_name("domicile")
             .connect_timeout(CONNECT_LIMIT)
             .keepalives(true)
-            .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(3)
+            .keepalives_idle(PROBE_AFTER)
+            .keepalives_interval(PROBE_EVERY)
+            .keepalives_retries(PROBES)
             .tcp_user_timeout(SILENCE_LIMIT);
         Ok(Self { whose: Whose { store, role }, standbys: extras.standbys, config, tls })
     }
@@ -151,7 +151,8 @@ impl Target {
     async fn connect_with(&self, config: &Config) -> Result<(Client, Arc<OnceLock<String>>)> {
         let hosts = u32::try_from(config.get_hosts().len().max(1)).unwrap_or(u32::MAX);
         let limit = SESSION_LIMIT.saturating_mul(hosts);
-        match tokio::time::timeout(limit, self.session(config)).await {
+        // Boxed: the handshakes are large, and nobody who holds a connection's future has to be.
+        match tokio::time::timeout(limit, Box::pin(self.session(config))).await {
             Ok(connected) => connected,
             Err(_) => {
                 let why = format!("no session in {} s", limit.as_secs());
@@ -161,34 +162,62 @@ impl Target {
     }
 
     async fn session(&self, config: &Config) -> Result<(Client, Arc<OnceLock<String>>)> {
-        let ended = Arc::new(OnceLock::new());
-        let mut reason = Reason { ended: ended.clone() };
         let failed = |e| failure::map(&self.whose, "connecting", &e);
-        let client = match &self.tls {
-            Some(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await.map_err(failed)?;
-                tokio::spawn(async move { reason.keep(connection.await) });
-                client
+        let Some(server) = socket::single(config) else {
+            return match &self.tls {
+                Some(tls) => Box::pin(config.connect(tls.clone())).await.map(driven),
+                None => Box::pin(config.connect(NoTls)).await.map(driven),
             }
-            None => {
-                let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
-                tokio::spawn(async move { reason.keep(connection.await) });
-                client
-            }
+            .map_err(failed);
         };
-        Ok((client, ended))
+        let stream = socket::open(server).await.map_err(|error| self.unreachable(&error))?;
+        match self.tls_for(server.0)? {
+            Some(tls) => Box::pin(config.connect_raw(stream, tls)).await.map(driven),
+            None => Box::pin(config.connect_raw(stream, NoTls)).await.map(driven),
+        }
+        .map_err(failed)
+    }
+
+    fn tls_for(
+        &self,
+        host: &str,
+    ) -> Result<Option<<MakeRustlsConnect as MakeTlsConnect<TcpStream>>::TlsConnect>> {
+        let make = |tls: &MakeRustlsConnect| {
+            MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls.clone(), host)
+                .map_err(|error| Error::Setting { what: format!("{}: `{host}`: {error}", self.whose.store) })
+        };
+        self.tls.as_ref().map(make).transpose()
+    }
+
+    fn unreachable(&self, error: &std::io::Error) -> Error {
+        let why = format!("error connecting to server: {error}");
+        Error::Unreachable { store: self.whose.store.0.clone(), why }
     }
 
     /// Asks the server to stop what a connection is doing. Best effort: nobody waits for the answer.
     pub(super) fn cancel(&self, token: tokio_postgres::CancelToken) {
-        let tls = self.tls.clone();
+        let target = self.clone();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            let _ = match tls {
-                Some(tls) => token.cancel_query(tls).await,
-                None => token.cancel_query(NoTls).await,
-            };
+            let _ = target.ask_to_cancel(token).await;
         });
+    }
+
+    async fn ask_to_cancel(&self, token: tokio_postgres::CancelToken) -> Result<()> {
+        let failed = |e| failure::map(&self.whose, "cancelling", &e);
+        let Some(server) = socket::single(&self.config) else {
+            return match &self.tls {
+                Some(tls) => token.cancel_query(tls.clone()).await,
+                None => token.cancel_query(NoTls).await,
+            }
+            .map_err(failed);
+        };
+        let stream = socket::open(server).await.map_err(|error| self.unreachable(&error))?;
+        match self.tls_for(server.0)? {
+            Some(tls) => token.cancel_query_raw(stream, tls).await,
+            None => token.cancel_query_raw(stream, NoTls).await,
+        }
+        .map_err(failed)
     }
 
     /// The parameters of a libpq program: host, port, database, user, password (for its environment
@@ -207,6 +236,18 @@ impl Target {
         }
         vars
     }
+}
+
+/// A client whose connection is driven by a task of its own, and the reason for its end, once it has ended.
+fn driven<S, T>((client, connection): (Client, Connection<S, T>)) -> (Client, Arc<OnceLock<String>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let ended = Arc::new(OnceLock::new());
+    let mut reason = Reason { ended: ended.clone() };
+    tokio::spawn(async move { reason.keep(connection.await) });
+    (client, ended)
 }
 
 /// Keeps the words with which a connection ended: a statement in flight only learns "closed".

@@ -7,10 +7,12 @@ use super::guard::path::Path;
 use super::guard::{privileges, qualified};
 use super::pool::Conn;
 use super::quote::ident;
+use super::snapshot::{Call, params};
 use crate::Hazard;
 use crate::error::Result;
 use domicile_datamap::catalogue::TableName;
 use domicile_datamap::layout::{Layout, Owner};
+use tokio_postgres::Row;
 
 const WHAT: &str = "looking for hazards";
 
@@ -109,17 +111,16 @@ pub(super) async fn look(conn: &Conn, layout: &Layout) -> Result<Vec<Hazard>> {
     let mapped: Vec<String> = privileges::names(layout).iter().map(qualified).collect();
     let all: Vec<String> =
         mapped.iter().cloned().chain(layout.references.iter().map(|r| qualified(&r.name))).collect();
+    let named = "with t as materialized (select to_regclass(x)::oid as oid, x from unnest($1::text[]) x)";
+    let of = |looks: &'static [Look], names| looks.iter().map(move |look| (look, names));
+    let looks: Vec<(&Look, &Vec<String>)> = of(OF_MAPPED, &mapped).chain(of(OF_ALL, &all)).collect();
+    let calls: Vec<Call<'_>> =
+        looks.iter().map(|(look, names)| (format!("{named} {}", look.sql), params(&[*names]))).collect();
+    let answers = conn.query_all(WHAT, &calls).await?;
     let mut found = Vec::new();
-    for (looks, names) in [(OF_MAPPED, &mapped), (OF_ALL, &all)] {
-        for look in looks {
-            let sql = format!(
-                "with t as materialized (select to_regclass(x)::oid as oid, x from unnest($1::text[]) x) {}",
-                look.sql
-            );
-            for row in conn.query(WHAT, &sql, &[names]).await? {
-                found.push(Hazard { code: look.code, what: row.get(0), why: look.why, fix: row.get(1) });
-            }
-        }
+    for ((look, _), rows) in looks.iter().zip(answers) {
+        let hazard = |row: Row| Hazard { code: look.code, what: row.get(0), why: look.why, fix: row.get(1) };
+        found.extend(rows.into_iter().map(hazard));
     }
     found.extend(unfit_columns(conn, layout).await?);
     // Rows that are hidden from us can't be asked.

@@ -55,13 +55,16 @@ impl Postgres {
         )
     }
 
-    pub(super) async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>> {
+    fn homes_text(&self) -> String {
         let (_, _, ty) = root(&self.layout);
-        let sql = format!(
+        format!(
             "select subject::text, state::text, epoch, gen, batch from domicile.home \
              where subject = any ($1::text[]::{ty}[]) order by subject"
-        );
-        let rows = self.conn().await?.query("reading homes", &sql, &[&texts(subjects)]).await?;
+        )
+    }
+
+    pub(super) async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>> {
+        let rows = self.conn().await?.query("reading homes", &self.homes_text(), &[&texts(subjects)]).await?;
         Ok(rows
             .iter()
             .map(|r| HomeRow {
@@ -77,7 +80,6 @@ impl Postgres {
     /// Step 1 of a fence or mark, sealing, activating: a non-key update, which waits for no writer's
     /// KEY SHARE. Rows that an owner change holds are skipped; the caller tries those again.
     ///
-    /// One text for all transitions, so that a connection that marked has it prepared when it fences.
     /// Marking and going home also drop the entries of the subjects changed: they say nothing any more. A
     /// writer in flight may add one to a subject that went home; the next mark drops it.
     pub(super) async fn change_state(
@@ -86,27 +88,16 @@ impl Postgres {
         subjects: &[SubjectId],
         change: Transition<'_>,
     ) -> Result<Vec<SubjectId>> {
-        let (_, _, ty) = root(&self.layout);
-        let sql = format!(
-            "with {HELD}, p as materialized (select h.subject from domicile.home h \
-               where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {ELIGIBLE} \
-               for no key update of h skip locked), \
-             u as (update domicile.home h set {SET} from p where h.subject = p.subject returning h.subject::text), \
-             c as (delete from domicile.changed c using p where $5::text in ('k', 'h') and c.subject = p.subject), \
-             {COMMIT} \
-             select exists (select from held), array(select u.subject from u), (select s from commits)"
-        );
-        let to = To::of(change);
-        let conn = self.conn().await?;
-        let who = texts(subjects);
-        let row =
-            conn.query_one("changing states", &sql, &to.after(&[&lease.batch, &lease.token, &who])).await?;
-        self.require(lease, row.get(0)).await?;
-        Ok(row.get::<_, Vec<String>>(1).into_iter().map(SubjectId).collect())
+        self.change(Step::First, lease, subjects, change).await
     }
 
     /// Step 2: a key update, which waits exactly for the subject's writers. First one statement for all whom
     /// nobody writes, which waits for nobody; then each of the rest by itself.
+    ///
+    /// INVARIANT: the first holds up nobody else's fence and can't deadlock with one: FOR UPDATE conflicts with the
+    /// KEY SHARE of every writer in flight, and a row so held is skipped. A writer that comes later reads the state
+    /// that step 1 committed and is refused; one with an older snapshot finds the key changed (40001), as after a
+    /// step 2 that waited.
     pub(super) async fn change_state_waiting(
         &self,
         lease: &Lease,
@@ -114,7 +105,7 @@ impl Postgres {
         change: Transition<'_>,
         limit: Duration,
     ) -> Result<Vec<SubjectId>> {
-        let mut changed = self.change_unwritten(lease, subjects, change).await?;
+        let mut changed = self.change(Step::Second, lease, subjects, change).await?;
         let done: HashSet<&SubjectId> = changed.iter().collect();
         let rest: Vec<SubjectId> = subjects.iter().filter(|s| !done.contains(s)).cloned().collect();
         if !rest.is_empty() {
@@ -123,34 +114,53 @@ impl Postgres {
         Ok(changed)
     }
 
-    /// Those of the subjects that no transaction writes, in one statement.
-    ///
-    /// INVARIANT: it waits for no writer, so it holds up nobody else's fence and can't deadlock with one: FOR UPDATE
-    /// conflicts with the KEY SHARE of every writer in flight, and a row so held is skipped. A writer that comes
-    /// later reads the state that step 1 committed and is refused; one with an older snapshot finds the key changed
-    /// (40001), as after a step 2 that waited.
-    async fn change_unwritten(
+    /// One statement for all of the subjects that it can have at once. Those that others hold are skipped.
+    async fn change(
         &self,
+        step: Step,
         lease: &Lease,
         subjects: &[SubjectId],
         change: Transition<'_>,
     ) -> Result<Vec<SubjectId>> {
-        let (_, _, ty) = root(&self.layout);
-        let sql = format!(
-            "with {HELD}, p as materialized (select h.subject from domicile.home h \
-               where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {ELIGIBLE} \
-               for update of h skip locked), \
-             u as (update domicile.home h set gen = h.gen + 1, {SET} from p where h.subject = p.subject \
-               returning h.subject::text), \
-             {COMMIT} \
-             select exists (select from held), array(select u.subject from u), (select s from commits)"
-        );
-        let to = To::of(change);
-        let who = texts(subjects);
+        let (to, who) = (To::of(change), texts(subjects));
         let asked = to.after(&[&lease.batch, &lease.token, &who]);
-        let row = self.conn().await?.query_one("changing states", &sql, &asked).await?;
+        let row = self.conn().await?.query_one("changing states", &self.change_text(step), &asked).await?;
         self.require(lease, row.get(0)).await?;
         Ok(row.get::<_, Vec<String>>(1).into_iter().map(SubjectId).collect())
+    }
+
+    /// One text a step for all transitions, so that a connection that marked has it prepared when it fences.
+    fn change_text(&self, step: Step) -> String {
+        let (_, _, ty) = root(&self.layout);
+        let (lock, bump, more) = match step {
+            Step::First => ("no key update", "", ENTRIES_SAY_NOTHING),
+            Step::Second => ("update", "gen = h.gen + 1, ", ""),
+        };
+        format!(
+            "with {HELD}, p as materialized (select h.subject from domicile.home h \
+               where h.subject = any ($3::text[]::{ty}[]) and exists (select from held) and {ELIGIBLE} \
+               for {lock} of h skip locked), \
+             u as (update domicile.home h set {bump}{SET} from p where h.subject = p.subject returning h.subject::text), \
+             {more}{COMMIT} \
+             select exists (select from held), array(select u.subject from u), (select s from commits)"
+        )
+    }
+
+    /// Opens so many connections and prepares on each what a fence runs, which would otherwise be part of the first
+    /// pauses.
+    pub(super) async fn warm(&self, connections: usize) -> Result<()> {
+        let texts = [
+            self.change_text(Step::First),
+            self.change_text(Step::Second),
+            self.one_text(),
+            self.homes_text(),
+        ];
+        let conns = join_all((0..connections).map(|_| self.conn())).await;
+        let conns: Vec<Conn> = conns.into_iter().collect::<Result<_>>()?;
+        let on_each = conns.iter().flat_map(|conn| {
+            texts.iter().map(move |sql| async move { conn.prepared("preparing for fences", sql).await })
+        });
+        join_all(on_each).await.into_iter().collect()
     }
 
     /// One subject a transaction, so that one slow writer holds nobody else's fence, and all statements sent
@@ -165,14 +175,7 @@ impl Postgres {
         change: Transition<'_>,
         limit: Duration,
     ) -> Result<Vec<SubjectId>> {
-        let (_, _, ty) = root(&self.layout);
-        let sql = format!(
-            "with {HELD}, u as (update domicile.home h set gen = h.gen + 1, {SET} where h.subject = $3::text::{ty} \
-               and exists (select from held) and {ELIGIBLE} returning h.subject), \
-             {COMMIT} \
-             select exists (select from held), exists (select from u), (select s from commits)"
-        );
-        let to = To::of(change);
+        let (sql, to) = (self.one_text(), To::of(change));
         let conn = self.conn().await?;
         conn.prepared("changing states", &sql).await?;
         let limit = format!("SET statement_timeout = {}", limit.as_millis().max(1));
@@ -209,6 +212,16 @@ impl Postgres {
         Ok(changed)
     }
 
+    fn one_text(&self) -> String {
+        let (_, _, ty) = root(&self.layout);
+        format!(
+            "with {HELD}, u as (update domicile.home h set gen = h.gen + 1, {SET} where h.subject = $3::text::{ty} \
+               and exists (select from held) and {ELIGIBLE} returning h.subject), \
+             {COMMIT} \
+             select exists (select from held), exists (select from u), (select s from commits)"
+        )
+    }
+
     pub(super) async fn arrive(&self, lease: &Lease, subjects: &[(SubjectId, u64)]) -> Result<()> {
         let (_, _, ty) = root(&self.layout);
         let (who, epochs): (Vec<&str>, Vec<i64>) =
@@ -224,8 +237,8 @@ impl Postgres {
             w = letter(State::Away)
         );
         let mut conn = self.conn().await?;
-        conn.begin("BEGIN").await?;
-        let row = conn.query_one("opening homes", &sql, &[&lease.batch, &lease.token, &who, &epochs]).await?;
+        let asked: &[&(dyn ToSql + Sync)] = &[&lease.batch, &lease.token, &who, &epochs];
+        let row = conn.begin_and_ask("BEGIN", "opening homes", &sql, asked).await?.expect("it has one row");
         if !row.get::<_, bool>(0) {
             conn.rollback().await?;
             return self.require(lease, false).await;
@@ -314,6 +327,17 @@ pub(super) async fn not_held(conn: &Conn, store: &str, lease: &Lease) -> Error {
         Err(error) => error,
     }
 }
+
+/// The two steps of a fence or mark, by the locks they take. Sealing and activating are like the first.
+#[derive(Clone, Copy)]
+enum Step {
+    First,
+    Second,
+}
+
+/// A subject that is marked, or is at home again, has no use for entries of before.
+const ENTRIES_SAY_NOTHING: &str =
+    "c as (delete from domicile.changed c using p where $5::text in ('k', 'h') and c.subject = p.subject), ";
 
 /// Which rows a transition may touch: never those in another batch's hands. Parameters as in [`To`].
 const ELIGIBLE: &str = "h.state = any ($4::text[]::\"char\"[]) and (h.batch is null or h.batch = $1) \

@@ -27,6 +27,7 @@ mod records;
 mod reference;
 mod schema;
 mod snapshot;
+mod socket;
 mod tied;
 mod upsert;
 mod watch;

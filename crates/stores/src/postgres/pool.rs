@@ -8,9 +8,10 @@ use super::failure;
 use super::watch;
 use crate::error::{Error, Result};
 use bytes::Bytes;
-use futures::future::join_all;
-use futures::{Stream, TryStreamExt};
-use std::collections::HashMap;
+use futures::future::{join, join_all};
+use futures::{FutureExt, Stream, TryStreamExt};
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,9 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 /// Prepared statements kept per connection; they are few (tables times operations).
 const STATEMENTS_MAX: usize = 2_000;
 
+/// Takes the rows of a `COPY ... FROM STDIN`.
+pub(super) type Sink = Pin<Box<CopyInSink<Bytes>>>;
+
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -38,14 +42,23 @@ struct Shared {
     target: Target,
     idle: Mutex<Vec<Session>>,
     free: Arc<Semaphore>,
+    /// Texts that some connection ran more than once. A new one prepares them all in one flight: a round trip
+    /// for each would otherwise come when it is first run, and that may be under a fence.
+    usual: Mutex<HashSet<String>>,
 }
 
 struct Session {
     client: Client,
     /// Its name in the server's list of sessions.
     name: String,
-    statements: Mutex<HashMap<String, Statement>>,
+    statements: Mutex<HashMap<String, Kept>>,
     ended: Arc<OnceLock<String>>,
+}
+
+/// A prepared statement.
+struct Kept {
+    statement: Statement,
+    is_usual: bool,
 }
 
 /// A connection on loan. Statements take `&self`, so that several can be sent before the first answer
@@ -53,6 +66,10 @@ struct Session {
 pub(super) struct Conn {
     session: Option<Session>,
     in_transaction: bool,
+    /// What begins the transaction and goes out with its first statement, in one round trip.
+    unsent: Mutex<Option<String>>,
+    /// A `COPY ... FROM STDIN` whose rows are all on their way: it ends together with the next statement.
+    unfinished: Mutex<Option<Sink>>,
     /// Nobody answers there any more: it serves nobody else.
     given_up: AtomicBool,
     shared: Arc<Shared>,
@@ -62,7 +79,8 @@ pub(super) struct Conn {
 impl Pool {
     pub(super) fn new(target: Target) -> Self {
         let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Self { shared: Arc::new(Shared { target, idle: Mutex::default(), free }) }
+        let (idle, usual) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { target, idle, free, usual }) }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -86,48 +104,67 @@ impl Pool {
                 other => break other,
             }
         };
+        let is_new = idle.is_none();
         let session = match idle {
             Some(session) => session,
             None => {
                 let name = watch::session_name();
-                let (client, ended) = shared.target.connect_as(&name).await?;
+                let (client, ended) = Box::pin(shared.target.connect_as(&name)).await?;
                 Session { client, name, statements: Mutex::default(), ended }
             }
         };
-        let given_up = AtomicBool::new(false);
-        Ok(Conn { session: Some(session), in_transaction: false, given_up, shared, _permit: permit })
+        let conn = Conn {
+            session: Some(session),
+            in_transaction: false,
+            unsent: Mutex::default(),
+            unfinished: Mutex::default(),
+            given_up: AtomicBool::new(false),
+            shared,
+            _permit: permit,
+        };
+        if is_new {
+            Box::pin(conn.prepare_the_usual()).await;
+        }
+        Ok(conn)
     }
 }
 
 impl Conn {
-    /// Rows of a statement; prepared once per connection.
+    /// Rows of a statement; prepared once per connection, unless it has no parameters: then it is not, which
+    /// costs the server little and saves the first round trip.
     pub(super) async fn query(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
+        if params.is_empty() {
+            return self.send(what, self.client().query_typed(sql, &[])).await;
+        }
         let statement = self.prepare(what, sql).await?;
-        self.answered(what, self.client().query(&statement, params)).await
+        self.send(what, self.client().query(&statement, params)).await
     }
 
     /// The one row of a statement that always has one.
     pub(super) async fn query_one(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Row> {
+        if params.is_empty() {
+            return self.send(what, self.client().query_typed_one(sql, &[])).await;
+        }
         let statement = self.prepare(what, sql).await?;
-        self.answered(what, self.client().query_one(&statement, params)).await
+        self.send(what, self.client().query_one(&statement, params)).await
     }
 
     /// The row of a statement that has at most one.
     pub(super) async fn query_opt(&self, what: &str, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
         let statement = self.prepare(what, sql).await?;
-        self.answered(what, self.client().query_opt(&statement, params)).await
+        self.send(what, self.client().query_opt(&statement, params)).await
     }
 
     /// Runs a statement; returns the rows it touched.
     pub(super) async fn execute(&self, what: &str, sql: &str, params: Params<'_>) -> Result<u64> {
         let statement = self.prepare(what, sql).await?;
-        self.answered(what, self.client().execute(&statement, params)).await
+        self.send(what, self.client().execute(&statement, params)).await
     }
 
     /// Runs statements without parameters or results, in one round trip (one implicit transaction
     /// where none is open).
     pub(super) async fn batch(&self, what: &str, sql: &str) -> Result<()> {
-        self.answered(what, self.client().batch_execute(sql)).await
+        self.send(what, self.client().batch_execute(sql)).await
     }
 
     /// Runs several statements in this order and in about one round trip: all are sent before the
@@ -143,17 +180,23 @@ impl Conn {
         let sent = calls.iter().zip(&prepared).map(|((_, params), s)| self.client().query(s, params));
         // All are awaited: the first error ends the others in the server, not here.
         let all = async { join_all(sent).await.into_iter().collect::<Result<Vec<_>, _>>() };
-        self.answered(what, all).await
+        self.send(what, all).await
     }
 
     /// `COPY ... TO STDOUT`.
     pub(super) async fn copy_out(&self, what: &str, sql: &str) -> Result<CopyOutStream> {
-        self.answered(what, self.client().copy_out(sql)).await
+        self.send(what, self.client().copy_out(sql)).await
     }
 
     /// `COPY ... FROM STDIN`.
-    pub(super) async fn copy_in(&self, what: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
-        self.answered(what, self.client().copy_in(sql)).await
+    pub(super) async fn copy_in(&self, what: &str, sql: &str) -> Result<Sink> {
+        let statement = self.prepare(what, sql).await?;
+        Ok(Box::pin(self.send(what, self.client().copy_in(&statement)).await?))
+    }
+
+    /// Ends a COPY together with the next statement, in one round trip; an error of it is that statement's.
+    pub(super) fn finish_with_the_next(&self, sink: Sink) {
+        *lock(&self.unfinished) = Some(sink);
     }
 
     /// Opens a transaction: `sql` is `BEGIN ...` and whatever follows it. Until [`Conn::commit`] or
@@ -163,9 +206,29 @@ impl Conn {
         self.batch("beginning a transaction", sql).await
     }
 
-    /// The same, for a caller who sends `BEGIN` itself, together with other statements.
-    pub(super) fn mark_in_transaction(&mut self) {
+    /// The same, sent with the first statement, so that it costs no round trip of its own. An error of `sql` is the
+    /// first statement's; the statement may then have run outside a transaction, so it must only read.
+    pub(super) fn begin_with_the_first(&mut self, sql: String) {
         self.in_transaction = true;
+        *self.unsent.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(sql);
+    }
+
+    /// The same, and the first statement, which has one row at most, in one round trip. If `begin` fails the statement
+    /// may all the same have run, outside a transaction.
+    pub(super) async fn begin_and_ask(
+        &mut self,
+        begin: &str,
+        what: &str,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Option<Row>> {
+        self.prepared(what, sql).await?;
+        self.in_transaction = true;
+        // Polled in this order, so sent in this order.
+        let (begun, row) =
+            join(self.batch("beginning a transaction", begin), self.query_opt(what, sql, params)).await;
+        begun?;
+        row
     }
 
     /// Commits. An error means "unknown" where [`Error::is_unreachable`] says so, else "not done".
@@ -183,13 +246,56 @@ impl Conn {
         Ok(())
     }
 
+    /// Rolls back a transaction that only read: the server is told, and nobody waits for its answer. Whoever has the
+    /// connection next is served after it.
+    pub(super) fn end_reading(&mut self) {
+        let was_sent = self.unsent.get_mut().unwrap_or_else(PoisonError::into_inner).take().is_none();
+        if was_sent {
+            // The driver sends with the first poll; if the connection is gone, so is the transaction.
+            let _ = self.client().batch_execute("ROLLBACK").now_or_never();
+        }
+        self.in_transaction = false;
+    }
+
+    /// The answer to a statement, sent behind what begins its transaction if that is still to be sent.
+    async fn send<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        let unsent = lock(&self.unsent).take();
+        let Some(begin) = unsent else { return self.after_copy(what, call).await };
+        // Polled in this order, so sent in this order.
+        let both = async {
+            let (begun, answer) = join(self.client().batch_execute(&begin), call).await;
+            begun.and(answer)
+        };
+        // Boxed, as below: what is rare does not make every statement's future larger.
+        Box::pin(self.after_copy(what, both)).await
+    }
+
+    /// The answer to what is sent behind the end of a COPY, where one has still to end.
+    async fn after_copy<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        let unfinished = lock(&self.unfinished).take();
+        let Some(mut sink) = unfinished else { return self.answered(what, call).await };
+        let both = async {
+            let (finished, answer) = join(sink.as_mut().finish(), call).await;
+            finished.and(answer)
+        };
+        Box::pin(self.answered(what, both)).await
+    }
+
     /// The answer to a call, or `Unreachable` once it is clear that none will come: see [`watch`].
     pub(super) async fn answered<T>(
         &self,
         what: &str,
         call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
     ) -> Result<T> {
-        let session = self.session.as_ref().expect("taken only by drop");
+        let session = self.session();
         match watch::answered(&self.shared.target, &session.name, call).await {
             Ok(answer) => answer.map_err(|e| self.fail(what, &e)),
             Err(why) => {
@@ -227,7 +333,11 @@ impl Conn {
 
     /// The driver's client, for what the methods above don't cover.
     pub(super) fn client(&self) -> &Client {
-        &self.session.as_ref().expect("taken only by drop").client
+        &self.session().client
+    }
+
+    fn session(&self) -> &Session {
+        self.session.as_ref().expect("taken only by drop")
     }
 
     /// Makes sure that a statement is prepared, so that it can be sent together with others.
@@ -236,17 +346,36 @@ impl Conn {
     }
 
     async fn prepare(&self, what: &str, sql: &str) -> Result<Statement> {
-        let session = self.session.as_ref().expect("taken only by drop");
-        if let Some(statement) = lock(&session.statements).get(sql) {
-            return Ok(statement.clone());
+        let session = self.session();
+        if let Some(kept) = lock(&session.statements).get_mut(sql) {
+            if !std::mem::replace(&mut kept.is_usual, true) {
+                lock(&self.shared.usual).insert(sql.to_owned());
+            }
+            return Ok(kept.statement.clone());
         }
-        let statement = self.answered(what, session.client.prepare(sql)).await?;
-        let mut kept = lock(&session.statements);
+        let statement = Box::pin(self.after_copy(what, session.client.prepare(sql))).await?;
+        self.keep(sql, &statement, false);
+        Ok(statement)
+    }
+
+    fn keep(&self, sql: &str, statement: &Statement, is_usual: bool) {
+        let mut kept = lock(&self.session().statements);
         if kept.len() >= STATEMENTS_MAX {
             kept.clear();
         }
-        kept.insert(sql.to_owned(), statement.clone());
-        Ok(statement)
+        kept.insert(sql.to_owned(), Kept { statement: statement.clone(), is_usual });
+    }
+
+    /// Prepares in one flight what is usual. Of what fails here its caller hears when it is run.
+    async fn prepare_the_usual(&self) {
+        let texts: Vec<String> = lock(&self.shared.usual).iter().cloned().collect();
+        let all = async { Ok(join_all(texts.iter().map(|sql| self.client().prepare(sql))).await) };
+        let prepared = self.answered("preparing statements", all).await.unwrap_or_default();
+        for (sql, statement) in texts.iter().zip(prepared) {
+            if let Ok(statement) = statement {
+                self.keep(sql, &statement, true);
+            }
+        }
     }
 }
 

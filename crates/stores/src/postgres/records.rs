@@ -197,6 +197,10 @@ impl Records for Postgres {
         Postgres::fingerprint(self).await
     }
 
+    async fn warm(&self, connections: usize) -> Result<()> {
+        Postgres::warm(self, connections).await
+    }
+
     async fn flush(&self) -> Result<()> {
         self.flush_log().await
     }

@@ -4,7 +4,9 @@ use super::paths::{self, Found, Spelt, Way};
 use super::pool::Conn;
 use super::{Postgres, expand, quote};
 use crate::error::{Error, Result};
-use crate::records::{Change, Key, KeySet, ObjectRef, Pick, RowStream, Snapshot, SubjectId, TableDigest};
+use crate::records::{
+    Change, Key, KeySet, ObjectRef, Pick, RowStream, RowsAndCounts, Snapshot, SubjectId, TableDigest,
+};
 use async_trait::async_trait;
 use domicile_datamap::layout::{Layout, MappedTable, ObjectSource, TableIx};
 use futures::StreamExt;
@@ -30,12 +32,11 @@ impl Postgres {
     pub(super) async fn open_snapshot(&self) -> Result<Transaction> {
         let mut conn = self.conn().await?;
         let found = self.found(&conn).await?;
-        // The instant is that of the first query, not of BEGIN. Sorting hashes wants memory.
-        conn.begin(&format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'{}; SELECT 1",
+        // The instant is that of the first query, which BEGIN goes out with. Sorting hashes wants memory.
+        conn.begin_with_the_first(format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL work_mem = '32MB'{}",
             found.settings()
-        ))
-        .await?;
+        ));
         Ok(Transaction { conn, layout: self.layout.clone(), found, batch: String::new() })
     }
 }
@@ -80,6 +81,28 @@ impl Transaction {
             .collect();
         let answers = self.conn.query_all(what, &calls).await?;
         Ok(asked.iter().map(|(ix, _)| *ix).zip(answers).collect())
+    }
+
+    async fn digests_by_key(
+        &self,
+        keys: &KeySet,
+        subjects: &[SubjectId],
+    ) -> Result<BTreeMap<(TableIx, Key), String>> {
+        let hash = |table: &MappedTable| format!(", encode(sha256({}), 'hex')", paths::row_bytes(table));
+        let found = self.by_key("computing row digests", keys, subjects, hash).await?;
+        let rows = found.into_iter().flat_map(|(ix, rows)| rows.into_iter().map(move |r| (ix, r)));
+        Ok(rows.map(|(ix, row)| ((ix, Key(row.get(0))), row.get(1))).collect())
+    }
+
+    async fn counts_by_subject(&self, subjects: &[SubjectId]) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
+        let select = |_: &MappedTable, way: &Way| {
+            (format!("SELECT {}::text, count(*)", way.owner), format!("GROUP BY {}", way.owner))
+        };
+        let ids = texts(subjects);
+        let calls: Vec<Call<'_>> =
+            self.by_subject(select).into_iter().map(|sql| (sql, params(&[&ids]))).collect();
+        let answers = self.conn.query_all("counting rows", &calls).await?;
+        Ok(each(answers).map(|(ix, row)| ((SubjectId(row.get(0)), ix), count(&row, 1))).collect())
     }
 }
 
@@ -152,21 +175,21 @@ impl Snapshot for Transaction {
         keys: &KeySet,
         subjects: &[SubjectId],
     ) -> Result<BTreeMap<(TableIx, Key), String>> {
-        let hash = |table: &MappedTable| format!(", encode(sha256({}), 'hex')", paths::row_bytes(table));
-        let found = self.by_key("computing row digests", keys, subjects, hash).await?;
-        let rows = found.into_iter().flat_map(|(ix, rows)| rows.into_iter().map(move |r| (ix, r)));
-        Ok(rows.map(|(ix, row)| ((ix, Key(row.get(0))), row.get(1))).collect())
+        self.digests_by_key(keys, subjects).await
     }
 
     async fn counts(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
-        let select = |_: &MappedTable, way: &Way| {
-            (format!("SELECT {}::text, count(*)", way.owner), format!("GROUP BY {}", way.owner))
-        };
-        let ids = texts(subjects);
-        let calls: Vec<Call<'_>> =
-            self.by_subject(select).into_iter().map(|sql| (sql, params(&[&ids]))).collect();
-        let answers = self.conn.query_all("counting rows", &calls).await?;
-        Ok(each(answers).map(|(ix, row)| ((SubjectId(row.get(0)), ix), count(&row, 1))).collect())
+        self.counts_by_subject(subjects).await
+    }
+
+    async fn row_digests_and_counts(
+        &mut self,
+        keys: &KeySet,
+        subjects: &[SubjectId],
+        few: &[SubjectId],
+    ) -> Result<RowsAndCounts> {
+        // Sent together: under a fence a round trip is part of the pause.
+        tokio::try_join!(self.digests_by_key(keys, subjects), self.counts_by_subject(few))
     }
 
     async fn objects(&mut self, subjects: &[SubjectId], keys: Option<&KeySet>) -> Result<Vec<ObjectRef>> {
@@ -209,7 +232,8 @@ impl Snapshot for Transaction {
     }
 
     async fn close(mut self: Box<Self>) -> Result<()> {
-        self.conn.rollback().await
+        self.conn.end_reading();
+        Ok(())
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn answered<T>(
         }
         tokio::select! {
             answer = call.as_mut() => return Ok(answer),
-            at_it = is_at_it(target, session) => in_vain = if at_it { 0 } else { in_vain + 1 },
+            at_it = Box::pin(is_at_it(target, session)) => in_vain = if at_it { 0 } else { in_vain + 1 },
         }
     }
     Err(format!("no answer in {} s, and the server is not at it", (LOOK_AFTER * LOOKS).as_secs()))

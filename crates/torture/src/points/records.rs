@@ -93,6 +93,7 @@ records! {
         members(wave: &str, subjects: &[SubjectId]) -> Vec<SubjectId>;
         count_members(wave: &str) -> u64;
         snapshot() -> Box<dyn Snapshot>;
+        warm(connections: usize) -> ();
         fingerprint() -> BTreeMap<String, String>;
         wait_for_standbys(limit: Duration) -> Vec<String>;
         reference_rows(table: usize) -> Vec<Bytes>;
@@ -160,6 +161,14 @@ impl Snapshot for PointedWriting {
     }
     async fn counts(&mut self, subjects: &[SubjectId]) -> Result<BTreeMap<(SubjectId, TableIx), u64>> {
         self.inner.counts(subjects).await
+    }
+    async fn row_digests_and_counts(
+        &mut self,
+        keys: &KeySet,
+        subjects: &[SubjectId],
+        few: &[SubjectId],
+    ) -> Result<RowsAndCounts> {
+        self.inner.row_digests_and_counts(keys, subjects, few).await
     }
     async fn objects(&mut self, subjects: &[SubjectId], keys: Option<&KeySet>) -> Result<Vec<ObjectRef>> {
         self.inner.objects(subjects, keys).await

@@ -4,8 +4,10 @@ use super::{qualified, triggers};
 use crate::error::Result;
 use crate::postgres::pool::Conn;
 use crate::postgres::quote::ident;
+use crate::postgres::snapshot::{Call, params};
 use domicile_datamap::catalogue::TableName;
 use domicile_datamap::layout::Layout;
+use tokio_postgres::Row;
 
 /// Row security policies that call our function: dropping our schema would drop them silently.
 pub(in crate::postgres) const POLICIES_ON_US: &str = "select format('%I on %s', p.polname, p.polrelid::regclass) \
@@ -20,11 +22,16 @@ pub(in crate::postgres) async fn missing(
     role: &str,
 ) -> Result<Vec<(String, String)>> {
     let mut all = on_database(conn, role).await?;
-    for name in &names(layout) {
-        all.extend(on_table(conn, name, role, true).await?);
-    }
-    for table in &layout.references {
-        all.extend(on_table(conn, &table.name, role, false).await?);
+    let mapped = names(layout).into_iter().map(|name| (name, true));
+    let shared = layout.references.iter().map(|table| (table.name.clone(), false));
+    let tables: Vec<(TableName, bool)> = mapped.chain(shared).collect();
+    let calls: Vec<Call<'_>> = tables
+        .iter()
+        .map(|(table, _)| (ON_TABLE.to_owned(), params(&[&table.schema, &table.name, &WANTED])))
+        .collect();
+    let answers = conn.query_all("looking at privileges", &calls).await?;
+    for ((table, mapped), rows) in tables.iter().zip(answers) {
+        all.extend(rows.iter().flat_map(|row| on_table(row, table, role, *mapped)));
     }
     let mut seen = std::collections::BTreeSet::new();
     all.retain(|(_, grant)| seen.insert(grant.clone()));
@@ -58,18 +65,16 @@ async fn on_database(conn: &Conn, role: &str) -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
-/// `mapped`: triggers have to be hung and armed, which only the table's owner may.
-async fn on_table(conn: &Conn, table: &TableName, role: &str, mapped: bool) -> Result<Vec<(String, String)>> {
-    let sql = "select has_schema_privilege(n.oid, 'USAGE'), c.oid is null, coalesce(pg_has_role(session_user, c.relowner, 'USAGE'), false), \
+/// What the mover does with rows.
+const WANTED: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+const ON_TABLE: &str = "select has_schema_privilege(n.oid, 'USAGE'), c.oid is null, coalesce(pg_has_role(session_user, c.relowner, 'USAGE'), false), \
          coalesce(c.relowner::regrole::text, ''), \
          array(select p from unnest($3::text[]) p where c.oid is not null and not has_table_privilege(c.oid, p)) \
          from pg_namespace n left join pg_class c on c.relnamespace = n.oid and c.relname = $2 where n.nspname = $1";
-    let wanted: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
-    let Some(row) =
-        conn.query_opt("looking at privileges", sql, &[&table.schema, &table.name, &wanted]).await?
-    else {
-        return Ok(Vec::new());
-    };
+
+/// `mapped`: triggers have to be hung and armed, which only the table's owner may.
+fn on_table(row: &Row, table: &TableName, role: &str, mapped: bool) -> Vec<(String, String)> {
     let to = ident(role);
     let mut all = Vec::new();
     if !row.get::<_, bool>(0) {
@@ -78,7 +83,7 @@ async fn on_table(conn: &Conn, table: &TableName, role: &str, mapped: bool) -> R
     }
     if row.get::<_, bool>(1) {
         // The comparison of schemas names a table that is absent.
-        return Ok(all);
+        return all;
     }
     if mapped && !row.get::<_, bool>(2) {
         let owner: String = row.get(3);
@@ -92,7 +97,7 @@ async fn on_table(conn: &Conn, table: &TableName, role: &str, mapped: bool) -> R
             format!("GRANT {lacking} ON {} TO {to}", qualified(table)),
         ));
     }
-    Ok(all)
+    all
 }
 
 /// Mapped tables and their leaves.

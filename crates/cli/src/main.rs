@@ -1,5 +1,6 @@
 //! The binary `domicile`: args -> config -> one call; the only place that prints.
 
+mod absent;
 mod app;
 mod args;
 mod commands;

@@ -26,6 +26,7 @@ mod last_copy;
 mod leave;
 mod limits;
 mod members;
+pub mod missing;
 mod objects;
 pub mod outside;
 mod pace;

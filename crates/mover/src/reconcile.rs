@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 const PAGE: u32 = 500;
 
 /// What the names of its batches begin with: such a batch is of no wave.
-const BATCH: &str = "reconcile-";
+pub(crate) const BATCH: &str = "reconcile-";
 
 /// What was found at a region; counts of subjects where nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,5 +1,6 @@
 //! `status`: waves, and how many subjects are in which state at which region.
 
+use crate::absent;
 use crate::app::App;
 use crate::args::StatusArgs;
 use crate::commands::guard::unreachable;
@@ -112,6 +113,7 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     let mut text = format!("service {}\n\n", service.name);
     text.push_str(&waves_text(&waves, service));
     text.push_str(&regions_text(&regions, Some(&homes), deep));
+    text.push_str(&absent_text(&regions, &homes, &waves));
     text.push_str(&workers_text(&waves));
     text.push_str(&workers.text());
     text.push_str(&fences_text(&regions, service.limits.fence_deadline));
@@ -251,6 +253,21 @@ fn regions_text(regions: &[(&str, Asked)], homes: Homes<'_>, deep: bool) -> Stri
         };
         for fault in faults {
             text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), &fault)));
+        }
+    }
+    text
+}
+
+/// Homes without anybody. While a wave is under way at the region, its subjects are counted here and there.
+fn absent_text(regions: &[(&str, Asked)], homes: &BTreeMap<String, u64>, waves: &[WaveFacts]) -> String {
+    let busy = |id: &str| waves.iter().any(|w| w.is_under_way() && (w.from == id || w.to == id));
+    let mut text = String::new();
+    for (id, status) in regions.iter().filter_map(|(id, asked)| asked.as_ref().ok().map(|s| (*id, s))) {
+        let lives = homes.get(id).copied().unwrap_or(0);
+        let absent = absent::absent(lives, status);
+        if absent > 0 && !busy(id) {
+            let said = format!("{}: domicile verify", absent::words(absent, lives));
+            text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), &said)));
         }
     }
     text

@@ -1,5 +1,6 @@
 //! `verify`: every subject has exactly one home, its rows are there and nowhere else, and policy
-//! permits it. Compares the directory, the guard's states and the rows themselves; changes nothing.
+//! permits it. Compares the directory, the guard's states and the rows themselves, from both sides: who is in a region and
+//! should not be, and who should be and is not. Changes nothing.
 
 use super::guard::disown;
 use crate::app::App;
@@ -11,10 +12,11 @@ use crate::paper;
 use crate::screen::{Answer, Exit};
 use crate::wave_state;
 use domicile_directory::Home;
+use domicile_mover::missing::{self, Waves};
 use domicile_mover::progress::Silent;
-use domicile_mover::{Region, Service};
+use domicile_mover::{Error, Region, Service};
 use domicile_policy::{Circumstances, Placer};
-use domicile_stores::records::{State, SubjectFacts, SubjectId};
+use domicile_stores::records::{HomeRow, State, SubjectFacts, SubjectId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,10 +30,12 @@ use list::List;
 const PAGE: u32 = 2_000;
 
 /// What can be wrong, each with what it means.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 8] = [
     ("no-home", "rows of a subject that the directory knows no home for"),
     ("second-home", "a subject is at home here for the guard, and elsewhere for the directory"),
     ("not-home", "a subject whose home this is for the directory, and not for the guard"),
+    ("missing", "a subject whose home this is for the directory, and nothing here knows it"),
+    ("left-over", "the half copy of a subject, of a wave that is over"),
     ("unguarded", "rows of a subject that the guard has no row for"),
     ("outside-home", "rows outside the subject's home, and no wave that explains them"),
     ("policy", "a subject whose home policy no longer permits: domicile plan"),
@@ -67,10 +71,11 @@ pub async fn run(app: &App, args: VerifyArgs) -> Result<Answer> {
         |id: &str| wave.as_ref().is_none_or(|wave| [&wave.source, &wave.target].iter().any(|w| *w == id));
     let list = args.list.as_deref().map(List::create).transpose()?;
     let mut tally = Tally { unseen: service.closed.clone(), list, ..Tally::default() };
+    let waves = Waves::of(&service).await.map_err(|e| failure::of_mover(&e))?;
     let regions: Vec<&Arc<Region>> = service.regions.values().filter(|r| meant(&r.id)).collect();
     for region in &regions {
         app.screen.say(&format!("looking at every subject of {}", region.id));
-        match walk(&service, region, &mut tally).await {
+        match whole(&service, region, &waves, &mut tally).await {
             Err(Broken { region: Some(id), failure }) if failure.code == "store-unreachable" => {
                 tally.unseen.insert(id, open::in_a_line(&failure));
             }
@@ -115,7 +120,25 @@ fn at(region: &Region) -> impl Fn(domicile_stores::Error) -> Broken + '_ {
     }
 }
 
-async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(), Broken> {
+fn by_mover(error: Error) -> Broken {
+    match error {
+        Error::Region { region, source } => {
+            let failure = failure::of_store(&format!("region {region}"), &source);
+            Broken { region: Some(region), failure }
+        }
+        other => Broken { region: None, failure: failure::of_mover(&other) },
+    }
+}
+
+/// Everybody with rows in the region, and then those who should be there and are not.
+async fn whole(service: &Service, region: &Region, waves: &Waves, tally: &mut Tally) -> Result<(), Broken> {
+    walk(service, region, waves, tally).await?;
+    let missing = missing::count(service, region, waves).await.map_err(by_mover)?;
+    tally.note(&region.id, Some("missing"), missing);
+    Ok(())
+}
+
+async fn walk(service: &Service, region: &Region, waves: &Waves, tally: &mut Tally) -> Result<(), Broken> {
     let here = service.places.iter().position(|place| place.id == region.id);
     let categories = service.layout.categories();
     let mut placer = Placer::new(
@@ -137,9 +160,12 @@ async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(
         let ids: Vec<SubjectId> = page.iter().map(|f| f.subject.clone()).collect();
         let homes =
             service.directory.homes(&service.name, &ids).await.map_err(|e| failure::of_directory(&e))?;
+        let rows = between(region, &page).await?;
         let mut at_home = Vec::new();
         for (facts, home) in page.iter().zip(&homes) {
-            let kind = judge(facts, home.as_ref(), &region.id, tally);
+            let batch = rows.get(&facts.subject).and_then(|row| row.batch.as_deref());
+            let ended = batch.is_some_and(|batch| !waves.goes_on(batch));
+            let kind = judge(facts, home.as_ref(), &region.id, ended, tally);
             if kind.is_some() {
                 tally.name(&region.id, kind, &facts.subject)?;
                 continue;
@@ -152,7 +178,7 @@ async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(
                 tally.name(&region.id, leaves.then_some("policy"), &facts.subject)?;
             }
         }
-        disowned(region, &page, tally).await?;
+        old_copies(service, region, &rows, tally).await?;
         outside(service, region, &at_home, tally).await?;
     }
 }
@@ -174,43 +200,66 @@ impl Tally {
     }
 }
 
-/// What is wrong with a subject's row here, if anything.
-fn judge(facts: &SubjectFacts, home: Option<&Home>, here: &str, tally: &mut Tally) -> Option<&'static str> {
+/// What is wrong with a subject's row here, if anything. `ended`: it is in the hands of a wave that is over.
+fn judge(
+    facts: &SubjectFacts,
+    home: Option<&Home>,
+    here: &str,
+    ended: bool,
+    tally: &mut Tally,
+) -> Option<&'static str> {
     let Some(home) = home else { return Some("no-home") };
     let is_here = home.region == here;
     match (facts.state, is_here) {
         (None, _) => Some("unguarded"),
         (Some(State::Home), true) => None,
-        (Some(State::Marking | State::Moving | State::Fencing | State::Fenced | State::Sealed), true) => {
-            tally.between += 1;
-            None
-        }
-        // Past the cutover and not activated yet: the wave ends it.
-        (Some(State::Sealed), false) | (Some(State::Arriving), _) => {
-            tally.between += 1;
-            None
-        }
         (Some(State::Away), false) => {
             tally.old_copies += 1;
             None
         }
         (Some(State::Away), true) => Some("not-home"),
+        (Some(_), true) if ended => Some("not-home"),
+        (Some(State::Sealed | State::Arriving), false) if ended => Some("left-over"),
+        // Past the cutover and not activated yet: the wave ends it.
+        (Some(_), true) | (Some(State::Sealed | State::Arriving), false) => {
+            tally.between += 1;
+            None
+        }
         (Some(_), false) => Some("second-home"),
     }
 }
 
-/// Of the old copies those that no wave erases: `guard disown` shut them.
-async fn disowned(region: &Region, page: &[SubjectFacts], tally: &mut Tally) -> Result<(), Broken> {
-    let away: Vec<SubjectId> =
-        page.iter().filter(|f| f.state == Some(State::Away)).map(|f| f.subject.clone()).collect();
-    if away.is_empty() {
-        return Ok(());
+/// The guard's rows of those of the page that are not simply at home.
+async fn between(region: &Region, page: &[SubjectFacts]) -> Result<BTreeMap<SubjectId, HomeRow>, Broken> {
+    let moves = |f: &&SubjectFacts| f.state.is_some_and(|state| state != State::Home);
+    let whom: Vec<SubjectId> = page.iter().filter(moves).map(|f| f.subject.clone()).collect();
+    if whom.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let rows = region.records.homes(&away).await.map_err(at(region))?;
-    for row in rows.iter().filter(|row| row.batch.as_deref().is_some_and(disown::is_ours)) {
+    let rows = region.records.homes(&whom).await.map_err(at(region))?;
+    Ok(rows.into_iter().map(|row| (row.subject.clone(), row)).collect())
+}
+
+/// Of the old copies those that no wave erases: `guard disown` shut them. With a list also those whose home does not know
+/// them: of all that are missing, only these can be named.
+async fn old_copies(
+    service: &Service,
+    region: &Region,
+    rows: &BTreeMap<SubjectId, HomeRow>,
+    tally: &mut Tally,
+) -> Result<(), Broken> {
+    let away: Vec<&HomeRow> = rows.values().filter(|row| row.state == State::Away).collect();
+    for row in away.iter().filter(|row| row.batch.as_deref().is_some_and(disown::is_ours)) {
         *tally.disowned.entry(region.id.clone()).or_default() += 1;
         if let Some(list) = &mut tally.list {
             list.add("disowned", &region.id, &row.subject)?;
+        }
+    }
+    let Some(list) = tally.list.as_mut().filter(|_| !away.is_empty()) else { return Ok(()) };
+    let copies: Vec<SubjectId> = away.iter().map(|row| row.subject.clone()).collect();
+    for (subject, home) in missing::last_copies(service, &copies).await.map_err(by_mover)? {
+        if home != region.id {
+            list.add("missing", &home, &subject)?;
         }
     }
     Ok(())
@@ -337,6 +386,10 @@ mod tests {
     use super::*;
 
     fn judged(state: Option<State>, home: Option<&str>) -> Option<&'static str> {
+        judged_in(state, home, false)
+    }
+
+    fn judged_in(state: Option<State>, home: Option<&str>, ended: bool) -> Option<&'static str> {
         let facts = SubjectFacts {
             subject: SubjectId("1".into()),
             country: None,
@@ -345,7 +398,7 @@ mod tests {
             state,
         };
         let home = home.map(|region| Home { region: region.to_owned(), epoch: 1, attempt: 0 });
-        judge(&facts, home.as_ref(), "here", &mut Tally::default())
+        judge(&facts, home.as_ref(), "here", ended, &mut Tally::default())
     }
 
     #[test]
@@ -359,5 +412,17 @@ mod tests {
         assert_eq!(judged(Some(State::Away), Some("here")), Some("not-home"));
         assert_eq!(judged(None, Some("here")), Some("unguarded"));
         assert_eq!(judged(Some(State::Home), None), Some("no-home"));
+    }
+
+    #[test]
+    fn nobody_is_on_the_way_in_a_wave_that_is_over() {
+        for state in [State::Moving, State::Fenced, State::Sealed, State::Arriving] {
+            assert_eq!(judged_in(Some(state), Some("here"), true), Some("not-home"), "{state:?}");
+            assert_eq!(judged_in(Some(state), Some("here"), false), None, "{state:?}");
+        }
+        assert_eq!(judged_in(Some(State::Arriving), Some("there"), true), Some("left-over"));
+        assert_eq!(judged_in(Some(State::Sealed), Some("there"), true), Some("left-over"));
+        assert_eq!(judged_in(Some(State::Moving), Some("there"), true), Some("second-home"));
+        assert_eq!(judged_in(Some(State::Away), Some("there"), true), None);
     }
 }

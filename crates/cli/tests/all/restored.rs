@@ -4,6 +4,17 @@ use crate::shop::{Ran, Shop};
 
 const ALL: &str = "SELECT count(*) FROM customer";
 
+fn back_up(shop: &Shop, file: &str, to: &str) {
+    shop.db(file).execute("VACUUM INTO ?1", [shop.path(to).to_str()]).expect("a backup");
+}
+
+fn restore(shop: &Shop, backup: &str, file: &str) {
+    for also in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(shop.path(&format!("{file}{also}")));
+    }
+    std::fs::copy(shop.path(backup), shop.path(file)).expect("restored");
+}
+
 fn json(ran: &Ran) -> serde_json::Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}\n{}", ran.whole()))
 }
@@ -16,17 +27,14 @@ fn what_a_backup_brings_back_is_shut_and_erased() {
     assert!(clean.stdout.contains("nothing came back"), "{}", clean.whole());
     let all = shop.number("shop.db", ALL);
     let id = shop.number("shop.db", "SELECT min(id) FROM customer WHERE country = 'Germany'");
-    shop.db("shop.db").execute("VACUUM INTO ?1", [shop.path("backup.db").to_str()]).expect("a backup");
+    back_up(&shop, "shop.db", "backup.db");
     shop.ok(&["plan", "-o", "plan.json"]);
     let moved = shop.run(&["move", "plan.json"]);
     assert!([0, 3].contains(&moved.code), "{}", moved.whole());
     shop.ok(&["erase"]);
     let who = shop.number("de/shop.db", ALL);
     assert!(who > 1 && shop.number("shop.db", ALL) == all - who);
-    for also in ["shop.db-wal", "shop.db-shm"] {
-        let _ = std::fs::remove_file(shop.path(also));
-    }
-    std::fs::copy(shop.path("backup.db"), shop.path("shop.db")).expect("restored");
+    restore(&shop, "backup.db", "shop.db");
     let write = format!("UPDATE customer SET name = 'x' WHERE id = {id}");
     assert_eq!(shop.db("shop.db").execute(&write, []), Ok(1), "the revived copy takes writes");
 
@@ -70,4 +78,88 @@ fn a_backup_of_before_the_guard_is_told_the_way() {
     assert_eq!((observes.code, observes.stdout.contains("only observes")), (3, true), "{}", observes.whole());
     shop.ok(&["guard", "enforce", "--region", "us"]);
     shop.ok(&["region", "reconcile", "us"]);
+}
+
+/// Everybody of Germany and France has moved, and their new home is restored from before that: it knows nobody. `verify`
+/// says so, and so do `status` and `check`; the erase keeps the copies; and the way back that the documents tell brings
+/// everybody home again.
+#[test]
+fn who_is_lost_is_found_and_brought_back() {
+    let shop = Shop::ready(1);
+    shop.append("domicile.toml", "\n[limits]\ngrace = \"0s\"\n");
+    back_up(&shop, "de/shop.db", "empty.db");
+    shop.ok(&["plan", "-o", "plan.json"]);
+    let moved = shop.run(&["move", "plan.json"]);
+    assert!([0, 3].contains(&moved.code), "{}", moved.whole());
+    let who = shop.number("de/shop.db", ALL);
+    assert!(who > 1);
+    let quiet = shop.run(&["status"]);
+    assert!(!quiet.stdout.contains("nobody here"), "{}", quiet.whole());
+    restore(&shop, "empty.db", "de/shop.db");
+
+    let found = shop.run(&["verify", "--list", "found.txt"]);
+    assert_eq!(found.code, 3, "{}", found.whole());
+    let row = format!("de      {who:>5}  missing");
+    assert!(found.stdout.contains(&row), "no `{row}` in {}", found.whole());
+    assert!(found.stdout.contains("domicile region reconcile de"), "{}", found.whole());
+    let listed = shop.read("found.txt");
+    let lost: Vec<&str> = listed.lines().filter_map(|line| line.strip_prefix("missing\tde\t")).collect();
+    assert_eq!(lost.len() as i64, who, "{listed}");
+    let status = shop.ok(&["status"]);
+    assert!(status.stdout.contains(&format!("{who} have nobody here")), "{}", status.whole());
+    let check = shop.run(&["check"]);
+    assert!(check.stdout.contains("domicile verify"), "{}", check.whole());
+    let told = shop.run(&["region", "reconcile", "de", "--json"]);
+    assert_eq!((told.code, json(&told)["lost"].as_i64()), (3, Some(who)), "{}", told.whole());
+
+    let kept = shop.run(&["erase"]);
+    assert_eq!((kept.code, kept.stderr.contains("code:  copies-kept")), (3, true), "{}", kept.whole());
+    for said in ["region reconcile", "docs/operate.md"] {
+        assert!(kept.stderr.contains(said), "no `{said}` in {}", kept.whole());
+    }
+    // The way that docs/operate.md tells: the home is theirs already, the rows are at the old one.
+    let mut register = vec!["register", "--region", "de", "--json"];
+    register.extend(&lost);
+    let homes = json(&shop.ok(&register));
+    let db = shop.db("de/shop.db");
+    db.execute("ATTACH ?1 AS old", [shop.path("shop.db").to_str()]).expect("attached");
+    for one in homes["subjects"].as_array().expect("subjects") {
+        assert_eq!(one["outcome"], "already", "{homes}");
+        let (id, epoch) = (one["subject"].as_str().expect("a key"), one["epoch"].as_i64().expect("an epoch"));
+        let sql = format!(
+            "BEGIN; INSERT INTO domicile_signup(subject, epoch) VALUES ({id}, {epoch}); \
+             INSERT INTO main.customer SELECT * FROM old.customer WHERE id = {id}; \
+             INSERT INTO main.purchase SELECT * FROM old.purchase WHERE customer_id = {id}; \
+             INSERT INTO main.purchase_line SELECT l.* FROM old.purchase_line l \
+             JOIN old.purchase p ON p.id = l.purchase_id WHERE p.customer_id = {id}; COMMIT"
+        );
+        db.execute_batch(&sql).unwrap_or_else(|e| panic!("{e}: {sql}"));
+    }
+    drop(db);
+    shop.consistent();
+    shop.ok(&["erase"]);
+    assert_eq!((shop.number("de/shop.db", ALL), shop.number("shop.db", ALL)), (who, 28 - who));
+    shop.consistent();
+}
+
+/// A wave's source restored from before its erase: `verify` finds a second home for each, and names the command that shuts
+/// them all.
+#[test]
+fn second_homes_name_the_command_for_many() {
+    let shop = Shop::ready(1);
+    shop.append("domicile.toml", "\n[limits]\ngrace = \"0s\"\n");
+    back_up(&shop, "shop.db", "backup.db");
+    shop.ok(&["plan", "-o", "plan.json"]);
+    shop.run(&["move", "plan.json"]);
+    shop.ok(&["erase"]);
+    restore(&shop, "backup.db", "shop.db");
+    let found = shop.run(&["verify"]);
+    assert_eq!(found.code, 3, "{}", found.whole());
+    for said in
+        ["second-home at us", "domicile region reconcile us", "domicile guard disown SUBJECT --region us"]
+    {
+        assert!(found.stdout.contains(said), "no `{said}` in {}", found.whole());
+    }
+    shop.run(&["region", "reconcile", "us", "--erase"]);
+    shop.consistent();
 }

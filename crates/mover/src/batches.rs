@@ -10,6 +10,7 @@ use crate::pace;
 use crate::prints::Prints;
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
+use crate::rest::{self, AtRest};
 use crate::route::{self, Until};
 use crate::service::{Region, Service};
 use domicile_directory::{Asked, WaveState};
@@ -93,6 +94,7 @@ pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64
         done: 0,
         first: Ok(()),
         told: false,
+        at_rest: AtRest::new(),
         places: Arc::new(Semaphore::new(run.service.limits.batches_in_flight.div_ceil(2))),
     };
     loop {
@@ -144,6 +146,8 @@ struct Shift<'r> {
     first: Result<()>,
     /// It was said that the wave is paused.
     told: bool,
+    /// Batches of the paused wave that are at rest.
+    at_rest: AtRest,
     /// Places for the long work, copying and comparing: half as many as batches in flight, rounded up. So others wait for the
     /// disk under their fences meanwhile, and no fence has more long work beside it than that.
     places: Arc<Semaphore>,
@@ -175,6 +179,7 @@ impl Shift<'_> {
                         self.run.service.observer.event(Event::Paused);
                     }
                     self.waiting.clear();
+                    self.bring_to_rest().await?;
                     return Ok(More::Paused);
                 }
             }
@@ -209,6 +214,13 @@ impl Shift<'_> {
             (id, token, result)
         }));
         Ok(true)
+    }
+
+    /// What a worker that died left under its fence would stay so for as long as the wave is paused.
+    async fn bring_to_rest(&mut self) -> Result<()> {
+        let run = self.run;
+        let (service, wave, from, to) = (&run.service, &run.wave, &run.from, &run.to);
+        rest::look_quietly(service, wave, from, to, &mut self.at_rest, &self.in_hand).await
     }
 
     fn take_in(&mut self, task: Result<Task, tokio::task::JoinError>) {

@@ -39,6 +39,7 @@ mod recheck;
 pub mod reconcile;
 mod record;
 mod report;
+pub mod rest;
 mod route;
 mod service;
 mod tied;

@@ -180,3 +180,56 @@ fn status_says_whether_a_worker_is_alive() {
     shop.ok(&["resume", "w1"]);
     all_moved(&shop);
 }
+
+/// A wave is open and its worker gone: its subjects are left alone, that is said, and it is not "all is well".
+#[test]
+fn reconcile_says_that_a_wave_is_in_the_way() {
+    let shop = slow();
+    let child = begun(&shop);
+    let began = std::time::Instant::now();
+    while shop.number("shop.db", "SELECT count(*) FROM domicile_home WHERE state = 'm'") == 0 {
+        assert!(began.elapsed().as_secs() < 120, "nobody begins to move");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let left = shop.run(&["region", "reconcile", "us"]);
+    assert_eq!(left.code, 4, "{}", left.whole());
+    for said in ["in a wave that is under way: left alone", "domicile resume", "domicile region reconcile us"]
+    {
+        assert!(left.stdout.contains(said), "no `{said}` in {}", left.whole());
+    }
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    shop.ok(&["region", "reconcile", "us"]);
+}
+
+/// The worker is killed between the seal and the swap: `pause` waits for its lease to run out, and frees them.
+#[test]
+fn pause_brings_to_rest_what_a_killed_worker_left() {
+    let shop = slow();
+    shop.append("domicile.toml", "turn_ms = 1500\n");
+    let child = begun(&shop);
+    let moving = "SELECT count(*) FROM domicile_home WHERE state = 'm'";
+    let began = std::time::Instant::now();
+    while shop.number("shop.db", moving) == 0 {
+        assert!(began.elapsed().as_secs() < 120, "nobody begins to move");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let id = shop.number("shop.db", "SELECT min(subject) FROM domicile_home WHERE state = 'm'");
+    // Where it stands between the two: no clock ends this.
+    let seal = format!("UPDATE domicile_home SET state = 's' WHERE subject = {id}");
+    assert_eq!(shop.db("shop.db").execute(&seal, []), Ok(1));
+    let write = format!("UPDATE customer SET name = 'x' WHERE id = {id}");
+    let refused = shop.db("shop.db").execute(&write, []).expect_err("sealed").to_string();
+    assert!(refused.contains("RS001"), "{refused}");
+    let paused = shop.ok(&["pause"]);
+    let said = "1 subject was under a fence, whose worker is gone: brought to rest\neverybody can write";
+    assert!(paused.stdout.contains(said), "{}", paused.whole());
+    assert_eq!(shop.db("shop.db").execute(&write, []), Ok(1));
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    all_moved(&shop);
+}

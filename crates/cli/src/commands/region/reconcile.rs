@@ -8,14 +8,14 @@ use crate::figures::{count, counted};
 use crate::open::{self, Want};
 use crate::paper;
 use crate::progress::Progress;
-use crate::screen::Answer;
+use crate::screen::{Answer, Exit};
 use domicile_datamap::Layout;
 use domicile_mover::Error;
-use domicile_mover::reconcile::{self, Reconciled};
+use domicile_mover::reconcile::{self, May, Reconciled};
 use serde_json::{Value, json};
 
 /// Shuts, counts, and with `erase` erases.
-pub(super) async fn run(app: &App, config: &Config, of: &Service, id: &str, erase: bool) -> Result<Answer> {
+pub(super) async fn run(app: &App, config: &Config, of: &Service, id: &str, may: May) -> Result<Answer> {
     app.signals.be_careful();
     config.chosen(of, Some(id))?;
     let progress = Progress::start(&app.screen);
@@ -25,9 +25,15 @@ pub(super) async fn run(app: &App, config: &Config, of: &Service, id: &str, eras
     progress.end();
     let service = service?;
     app.screen.say(&format!("looking at every subject of {id}, and shutting those who live elsewhere"));
-    let found = reconcile::run(&service, id, erase).await.map_err(|e| failed(id, &e))?;
-    let text = said(id, &found, &service.layout, erase, &app.service_flag());
-    Ok(Answer::new(text, as_json(id, &found, &service.layout)).no_if(!found.is_clean()))
+    let found = reconcile::run(&service, id, may).await.map_err(|e| failed(id, &e))?;
+    let text = said(id, &found, &service.layout, may.erase, &app.service_flag());
+    let answer = Answer::new(text, as_json(id, &found, &service.layout));
+    Ok(match (found.is_clean(), found.in_wave) {
+        (true, 0) => answer,
+        // When it has ended, the same command says whether all is well.
+        (true, _) => Answer { exit: Exit::Stopped, ..answer },
+        (false, _) => answer.no_if(true),
+    })
 }
 
 fn failed(id: &str, error: &Error) -> Box<Failure> {
@@ -39,7 +45,7 @@ fn failed(id: &str, error: &Error) -> Box<Failure> {
             "between two pages of subjects is the place to stop",
             format!("domicile region reconcile {id}   # begins again; what was shut stays shut"),
         )
-        .exit(crate::screen::Exit::Stopped),
+        .exit(Exit::Stopped),
         other => failure::of_mover(other),
     }
 }
@@ -49,8 +55,7 @@ fn no_guard(id: &str) -> Box<Failure> {
     let why =
         "the backup is older than it, and in such a database nothing can be shut: keep the application away";
     let fix = format!("{}\ndomicile guard enforce --region {id}", before_enforce(id));
-    Failure::new("guard-absent", format!("{id}: the guard is not installed"), why, fix)
-        .exit(crate::screen::Exit::No)
+    Failure::new("guard-absent", format!("{id}: the guard is not installed"), why, fix).exit(Exit::No)
 }
 
 /// The steps up to `enforce`, which is refused while somebody has no row in the guard.
@@ -104,14 +109,15 @@ fn came_back(id: &str, found: &Reconciled, layout: &Layout, erase: bool, flag: &
 }
 
 /// Counts that are not zero, each with what it means.
-fn notes(id: &str, found: &Reconciled) -> [(u64, String); 9] {
+fn notes(id: &str, found: &Reconciled) -> [(u64, String); 13] {
     let wait =
         "not shut: their writers did not end. Keep the application away, and run the same command again";
     let kept = "kept: their home does not know them, or can't be reached. What is here may be the only copy: bring \
                 their home back first";
     let lost = format!(
         "live at {id} by the directory and are not in it: they moved in after the backup, and are lost with it, or were \
-         deleted. An older copy may wait for its erase at another region: look at `domicile status` before any erase"
+         deleted. An older copy may wait for its erase at another region: `domicile verify --list found.txt` names whose. \
+         The way back: docs/operate.md, \"After a restore\""
     );
     let stale =
         format!("live at {id}, with rows of an earlier stay: they left and came back after the backup");
@@ -120,10 +126,35 @@ fn notes(id: &str, found: &Reconciled) -> [(u64, String); 9] {
         (found.still_written, wait.to_owned()),
         (found.kept, kept.to_owned()),
         (found.lost, lost),
+        (
+            found.half - found.half_removed,
+            format!(
+                "live here as a half copy of a wave that is over; nobody can write them, and a whole copy stands at another \
+                 region. Removes the half ones: domicile region reconcile {id} --erase"
+            ),
+        ),
+        (found.half_removed, "half copies removed; they live here, and have to be brought back".to_owned()),
+        (
+            found.half_last - found.half_opened,
+            format!(
+                "live here as a half copy of a wave that is over; nobody can write them, and no whole copy was found. Rows \
+                 may lack. A newer backup is better; else, lets them be written as they are: domicile region reconcile {id} --open"
+            ),
+        ),
+        (
+            found.half_opened,
+            "half copies opened: they are written here from now on, and rows may lack".to_owned(),
+        ),
         (found.stale, stale),
         (found.unguarded, format!("live here, unknown to the guard: domicile guard backfill --region {id}")),
         (found.unknown, unknown),
-        (found.in_wave, "in a wave that is under way: left alone, ask again when it has ended".to_owned()),
+        (
+            found.in_wave,
+            format!(
+                "in a wave that is under way: left alone. End it with `domicile resume` or `domicile abort`, then again: \
+                 domicile region reconcile {id}"
+            ),
+        ),
         (found.waiting, "old copies that wait for `domicile erase` or `guard disown --erase`".to_owned()),
         (found.put_back, "were in the middle of a wave that has ended: at home again".to_owned()),
     ]
@@ -139,7 +170,8 @@ fn as_json(id: &str, found: &Reconciled, layout: &Layout) -> Value {
         "region": id, "looked_at": found.looked_at, "came_back": found.came_back, "rows": rows,
         "still_written": found.still_written, "kept": found.kept, "lost": found.lost, "stale": found.stale,
         "unguarded": found.unguarded, "unknown": found.unknown, "in_wave": found.in_wave, "waiting": found.waiting,
-        "put_back": found.put_back, "observing": found.observing, "batches_closed": found.batches,
+        "half": found.half, "half_removed": found.half_removed, "half_last": found.half_last,
+        "half_opened": found.half_opened, "put_back": found.put_back, "observing": found.observing, "batches_closed": found.batches,
         "erased": {
             "subjects": found.erased.subjects, "rows": found.erased.rows, "objects": found.erased.objects,
         },

@@ -75,7 +75,7 @@ pub enum Command {
     /// Sign-up's first step: give new subjects their one home in the directory
     #[command(after_help = REGISTER)]
     Register(RegisterArgs),
-    /// Prepare a new region, keep shared tables in step
+    /// Prepare a new region, keep shared tables in step, reconcile a restored one
     #[command(subcommand)]
     Region(RegionCommand),
     /// Show who would move where, and why; change nothing of the data

@@ -74,6 +74,9 @@ pub async fn run(app: &App) -> Result<Answer> {
     let mut all = Findings::default();
     let shown = format!("{} with service `{}`", counted(config.regions.len() as u64, "region"), service.name);
     all.fine("configuration", format!("{}: {shown}", config.file.display()));
+    if let Some(Some(address)) = all.of("metrics", crate::metrics::serve::configured(&config)) {
+        all.fine("metrics", format!("http://{address}/metrics"));
+    }
     check_keys(&mut all, &config, service);
     check_control(&mut all, &config).await;
     check_policies(&mut all, &config, service);

@@ -114,7 +114,7 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     text.push_str(&waves_text(&waves, service));
     text.push_str(&regions_text(&regions, Some(&homes), deep));
     text.push_str(&absent_text(&regions, &homes, &waves));
-    text.push_str(&workers_text(&waves));
+    text.push_str(&workers_text(&waves, workers.alive()));
     text.push_str(&workers.text());
     text.push_str(&fences_text(&regions, service.limits.fence_deadline));
     text.push_str(&sealed_text(&regions, false));
@@ -273,18 +273,30 @@ fn absent_text(regions: &[(&str, Asked)], homes: &BTreeMap<String, u64>, waves: 
     text
 }
 
-/// Who is at a wave under way: a worker that renewed its turn, or nobody.
-fn workers_text(waves: &[WaveFacts]) -> String {
+/// Who is at a wave under way: a worker that renewed its turn, nobody, or those that are alive and look for turns.
+fn workers_text(waves: &[WaveFacts], alive: usize) -> String {
     let mut text = String::new();
     for w in waves.iter().filter(|w| w.is_under_way()) {
         let aborts = w.state == WaveState::Aborting || w.asked == Request::Abort;
         let goes = if aborts { "ends it" } else { "goes on" };
         let said = match (&w.worker, w.asked) {
+            (Some(worker), Request::Pause) if !aborts => format!(
+                "paused: its worker waits (seen {}: {}); `domicile resume {}` {goes}",
+                worker.ago(),
+                worker.holder,
+                w.id
+            ),
             (Some(worker), _) => format!("running (worker seen {}: {})", worker.ago(), worker.holder),
             (None, Request::Abort) => format!("its abort was asked for: `domicile abort {}` ends it", w.id),
             (None, _) if w.waits_for_its_plan() => {
                 "the first subjects have moved: `domicile move PLAN`, with its plan, moves the rest"
                     .to_owned()
+            }
+            (None, Request::Pause) if alive > 0 => {
+                format!("paused: `domicile resume {}`, and {} {goes}", w.id, looks(alive))
+            }
+            (None, Request::Run) if alive > 0 => {
+                format!("nobody has its turn: {} it; `domicile resume {}` does, too", takes(alive), w.id)
             }
             (None, Request::Pause) => format!("paused, and no worker: `domicile resume {}` {goes}", w.id),
             (None, _) => format!("no worker: `domicile resume {}` {goes}", w.id),
@@ -293,6 +305,18 @@ fn workers_text(waves: &[WaveFacts]) -> String {
         text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{}: ", w.id), &said)));
     }
     text
+}
+
+fn looks(alive: usize) -> String {
+    if alive == 1 {
+        "the worker that is there".to_owned()
+    } else {
+        format!("one of {alive} workers that are there")
+    }
+}
+
+fn takes(alive: usize) -> String {
+    format!("{} takes", looks(alive))
 }
 
 /// How fast it goes, who is parked, what is waited for: a line each, where there is something to say.

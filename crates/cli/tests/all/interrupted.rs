@@ -233,3 +233,44 @@ fn pause_brings_to_rest_what_a_killed_worker_left() {
     shop.ok(&["resume"]);
     all_moved(&shop);
 }
+
+/// The turn is free, and a worker is there that looks for turns: `status` does not say that there is none.
+#[test]
+fn status_knows_the_worker_that_is_there() {
+    let shop = slow();
+    shop.append("domicile.toml", "turn_ms = 1500\n");
+    let child = begun(&shop);
+    shop.ok(&["pause"]);
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let mut worker = shop.command(&["worker"]);
+    let worker = worker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let wanted = "paused: `domicile resume w1`, and the worker that is there goes on";
+    let began = std::time::Instant::now();
+    let flat = || shop.ok(&["status"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut said = flat();
+    while !said.contains(wanted) {
+        assert!(began.elapsed().as_secs() < 120, "it never says `{wanted}`: {said}");
+        said = flat();
+    }
+    assert!(!said.contains("no worker"), "{said}");
+    signal(&worker, "-TERM");
+    ended(worker, &shop);
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    all_moved(&shop);
+}
+
+/// `resume` of a wave whose worker lives waits for its turn; that the wave is moved by then is no failure.
+#[test]
+fn resume_of_a_wave_that_ends_meanwhile() {
+    let shop = slow();
+    shop.edit("domicile.toml", "rows_per_s = 200\n", "rows_per_s = 1000\nturn_ms = 120000\n");
+    let child = begun(&shop);
+    let resumed = shop.ok(&["resume"]);
+    assert!(resumed.stdout.contains("w1: moved; another worker has ended it"), "{}", resumed.whole());
+    assert_eq!(ended(child, &shop).code, 0);
+    all_moved(&shop);
+    let over = shop.run(&["resume", "w1"]);
+    assert_eq!(over.code, 1, "{}", over.whole());
+}

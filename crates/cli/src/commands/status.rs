@@ -111,7 +111,7 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     let homes = service.directory.counts(&service.name).await.map_err(|e| failure::of_directory(&e))?;
     let workers = Workers::of(service).await?;
     let mut text = format!("service {}\n\n", service.name);
-    text.push_str(&waves_text(&waves, service));
+    text.push_str(&waves_text(&waves, service, workers.alive()));
     text.push_str(&regions_text(&regions, Some(&homes), deep));
     text.push_str(&absent_text(&regions, &homes, &waves));
     text.push_str(&workers_text(&waves, workers.alive()));
@@ -167,7 +167,7 @@ async fn ask_records(records: &dyn Records, id: &str, deep: bool) -> Result<Aske
     }
 }
 
-fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
+fn waves_text(waves: &[WaveFacts], service: &Service, alive: usize) -> String {
     if waves.is_empty() {
         return "no wave yet: domicile plan\n\n".to_owned();
     }
@@ -176,7 +176,7 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
         vec![
             w.id.clone(),
             from_to,
-            state_words(w),
+            state_words(w, alive),
             format!("{} of {}", w.known(w.moved).map_or("?".to_owned(), count), count(w.planned)),
             next(w, service),
         ]
@@ -184,13 +184,14 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
     format!("{}\n\n", paper::table(&["wave", "from -> to", "state", "moved", "next"], &[3], rows.collect()))
 }
 
-fn state_words(w: &WaveFacts) -> String {
+fn state_words(w: &WaveFacts, alive: usize) -> String {
     match (w.state, w.asked, &w.worker) {
         (WaveState::Open, Request::Abort, _) => "to be aborted".to_owned(),
         (WaveState::Open, _, _) if w.waits_for_its_plan() => "first moved".to_owned(),
         (WaveState::Open, Request::Pause, _) => "paused".to_owned(),
         (WaveState::Open, _, Some(_)) => "running".to_owned(),
         (WaveState::Aborting, _, Some(_)) => "aborting".to_owned(),
+        (WaveState::Open | WaveState::Aborting, _, None) if alive > 0 => "waits".to_owned(),
         (WaveState::Open | WaveState::Aborting, _, None) => "no worker".to_owned(),
         (state, _, _) => state.to_string(),
     }

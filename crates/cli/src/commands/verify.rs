@@ -18,7 +18,7 @@ use domicile_mover::{Error, Region, Service};
 use domicile_policy::{Circumstances, Placer};
 use domicile_stores::records::{HomeRow, State, SubjectFacts, SubjectId};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod list;
@@ -30,7 +30,8 @@ use list::List;
 const PAGE: u32 = 2_000;
 
 /// What can be wrong, each with what it means.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
+    ("no-guard", "subjects live here, and the guard is not installed: nothing can be looked at"),
     ("no-home", "rows of a subject that the directory knows no home for"),
     ("second-home", "a subject is at home here for the guard, and elsewhere for the directory"),
     ("not-home", "a subject whose home this is for the directory, and not for the guard"),
@@ -53,6 +54,8 @@ struct Tally {
     disowned: BTreeMap<String, u64>,
     /// Regions that could not be looked at, or not to the end, with the reason.
     unseen: BTreeMap<String, String>,
+    /// Regions without a guard.
+    bare: BTreeSet<String>,
     /// Where subjects are named, on request.
     list: Option<List>,
 }
@@ -73,7 +76,11 @@ pub async fn run(app: &App, args: VerifyArgs) -> Result<Answer> {
     let mut tally = Tally { unseen: service.closed.clone(), list, ..Tally::default() };
     let waves = Waves::of(&service).await.map_err(|e| failure::of_mover(&e))?;
     let regions: Vec<&Arc<Region>> = service.regions.values().filter(|r| meant(&r.id)).collect();
+    without_guard(&service, &meant, &mut tally).await?;
     for region in &regions {
+        if tally.bare.contains(&region.id) {
+            continue;
+        }
         app.screen.say(&format!("looking at every subject of {}", region.id));
         match whole(&service, region, &waves, &mut tally).await {
             Err(Broken { region: Some(id), failure }) if failure.code == "store-unreachable" => {
@@ -87,7 +94,7 @@ pub async fn run(app: &App, args: VerifyArgs) -> Result<Answer> {
         list::stayed(list, &service, wave).await?;
     }
     let written = tally.list.take().map(List::end).transpose()?;
-    let seen = |r: &&Arc<Region>| !tally.unseen.contains_key(&r.id);
+    let seen = |r: &&Arc<Region>| !tally.unseen.contains_key(&r.id) && !tally.bare.contains(&r.id);
     let seen: Vec<&str> = regions.iter().copied().filter(|r| seen(r)).map(|r| r.id.as_str()).collect();
     Ok(with_list(answer(&service, &tally, &seen, &app.service_flag()), written))
 }
@@ -128,6 +135,22 @@ fn by_mover(error: Error) -> Broken {
         }
         other => Broken { region: None, failure: failure::of_mover(&other) },
     }
+}
+
+/// Regions that were restored from a backup older than their guard; in a new one that nobody lives in yet none is missed.
+async fn without_guard(service: &Service, meant: &impl Fn(&str) -> bool, tally: &mut Tally) -> Result<()> {
+    let homes = service.directory.counts(&service.name).await.map_err(|e| failure::of_directory(&e))?;
+    for region in service.regions.values() {
+        // One that does not answer is met again, by whoever looks at it.
+        let Ok(status) = region.records.status(false).await else { continue };
+        if status.mode.is_some() {
+            continue;
+        }
+        tally.bare.insert(region.id.clone());
+        let lives = homes.get(&region.id).copied().filter(|_| meant(&region.id)).unwrap_or(0);
+        tally.note(&region.id, Some("no-guard"), lives);
+    }
+    Ok(())
 }
 
 /// Everybody with rows in the region, and then those who should be there and are not.
@@ -275,10 +298,10 @@ async fn outside(
     if subjects.is_empty() {
         return Ok(());
     }
-    let silent: Vec<String> = tally.unseen.keys().cloned().collect();
+    let silent: BTreeSet<String> = tally.unseen.keys().chain(&tally.bare).cloned().collect();
     for other in service.regions.values().filter(|r| r.id != here.id && !silent.contains(&r.id)) {
         let known = other.records.homes(subjects).await.map_err(at(other))?;
-        let explained: std::collections::BTreeSet<&SubjectId> = known.iter().map(|h| &h.subject).collect();
+        let explained: BTreeSet<&SubjectId> = known.iter().map(|h| &h.subject).collect();
         let rest: Vec<SubjectId> = subjects.iter().filter(|s| !explained.contains(s)).cloned().collect();
         if rest.is_empty() {
             continue;

@@ -64,6 +64,8 @@ fn what_a_backup_brings_back_is_shut_and_erased() {
 fn a_backup_of_before_the_guard_is_told_the_way() {
     let shop = Shop::ready(1);
     shop.ok(&["guard", "remove", "--region", "us"]);
+    let found = shop.run(&["verify"]);
+    assert_eq!((found.code, found.stdout.contains("no-guard at us")), (3, true), "{}", found.whole());
     let refused = shop.run(&["region", "reconcile", "us", "--erase"]);
     assert_eq!(refused.code, 3, "{}", refused.whole());
     for said in

@@ -29,6 +29,10 @@ pub fn mend(kind: &str, region: &str, flag: &str) -> String {
                  \"After a restore\". One who was registered and never signed up is counted here, too."
             )
         ),
+        "no-guard" => format!(
+            "  domicile guard install{flag} --region {region}\n  domicile region reconcile{flag} {region}   # was a backup \
+             from before it restored?"
+        ),
         "left-over" => format!("  domicile region reconcile{flag} {region}"),
         "not-home" => format!(
             "  domicile status{flag}          # a wave that is open ends it: domicile resume{flag}\n  \

@@ -75,7 +75,7 @@ async fn without_control_store(app: &App, away: &Failure, deep: bool) -> Result<
             mapped.down.iter().find(|(r, _)| r.id() == region.id()).map(|(_, failure)| failure.clone());
         let asked = match (down, mapped.prepared().any(|r| r.id() == region.id())) {
             (Some(failure), _) => Err(open::in_a_line(&failure)),
-            (None, false) => Err("it has no tables yet".to_owned()),
+            (None, false) => Err(open::NO_TABLES.to_owned()),
             (None, true) => match mapped.records(region).await {
                 Ok(records) => ask_records(records.as_ref(), region.id(), deep).await?,
                 Err(failure) => Err(open::in_a_line(&failure)),

@@ -1,6 +1,8 @@
 //! `region reconcile`: a region's file is restored from a backup of before its erase.
 
+use crate::interrupted::once_begun;
 use crate::shop::{Ran, Shop};
+use std::process::Stdio;
 
 const ALL: &str = "SELECT count(*) FROM customer";
 
@@ -164,4 +166,60 @@ fn second_homes_name_the_command_for_many() {
     }
     shop.run(&["region", "reconcile", "us", "--erase"]);
     shop.consistent();
+}
+
+/// The new home is restored from the middle of the wave, and the old copies are erased: what is there is all there is. It is
+/// found, nobody can write it, and it is opened when that is said, and every other region could be asked.
+#[test]
+fn half_copies_are_opened_when_that_is_said() {
+    let shop = Shop::ready(20);
+    shop.append(
+        "domicile.toml",
+        "\n[limits]\ngrace = \"0s\"\nbatch_subjects = 20\nbatches_in_flight = 1\nrows_per_s = 200\n",
+    );
+    shop.ok(&["plan", "-o", "plan.json"]);
+    let mut command = shop.command(&["move", "plan.json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut child = once_begun(child);
+    let arriving = "SELECT count(*) FROM customer JOIN domicile_home ON subject = id WHERE state = 'a'";
+    let began = std::time::Instant::now();
+    // In one snapshot: whoever arrives now is at home a moment later.
+    while {
+        let _ = std::fs::remove_file(shop.path("middle.db"));
+        back_up(&shop, "de/shop.db", "middle.db");
+        shop.number("middle.db", arriving) == 0
+    } {
+        assert!(began.elapsed().as_secs() < 120, "nobody arrives");
+    }
+    let half = shop.number("middle.db", arriving);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    shop.edit("domicile.toml", "rows_per_s = 200\n", "");
+    shop.ok(&["resume"]);
+    shop.ok(&["erase"]);
+    restore(&shop, "middle.db", "de/shop.db");
+
+    let found = shop.run(&["verify"]);
+    assert_eq!((found.code, found.stdout.contains("not-home at de")), (3, true), "{}", found.whole());
+    let told = shop.run(&["region", "reconcile", "de", "--erase", "--json"]);
+    assert_eq!((told.code, json(&told)["half_last"].as_i64()), (3, Some(half)), "{}", told.whole());
+    let said = shop.run(&["region", "reconcile", "de"]);
+    assert!(said.stdout.contains("domicile region reconcile de --open"), "{}", said.whole());
+    let write = "UPDATE customer SET name = 'x' WHERE id = (SELECT min(subject) FROM domicile_home WHERE state = 'a')";
+    let refused = shop.db("de/shop.db").execute(write, []).expect_err("nobody can write").to_string();
+    assert!(refused.contains("RS001"), "{refused}");
+
+    let mumbai =
+        "\n[[region]]\nid = \"mumbai\"\ncountry = \"IN\"\nrecords = \"postgres://nobody@127.0.0.1:1/shop\"\n";
+    shop.append("domicile.toml", mumbai);
+    let blind = shop.run(&["region", "reconcile", "de", "--open"]);
+    assert!(blind.code == 1 && blind.stderr.contains("region mumbai can't be reached"), "{}", blind.whole());
+    shop.edit("domicile.toml", mumbai, "");
+
+    let opened = shop.run(&["region", "reconcile", "de", "--open", "--json"]);
+    assert_eq!(json(&opened)["half_opened"].as_i64(), Some(half), "{}", opened.whole());
+    assert_eq!(shop.number("de/shop.db", arriving), 0);
+    let id = shop.number("de/shop.db", "SELECT min(id) FROM customer");
+    let write = format!("UPDATE customer SET name = 'x' WHERE id = {id}");
+    assert_eq!(shop.db("de/shop.db").execute(&write, []), Ok(1));
 }

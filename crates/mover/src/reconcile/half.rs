@@ -94,19 +94,41 @@ async fn halves(service: &Service, here: &Region, rows: Vec<HomeRow>) -> Result<
     Ok(halves)
 }
 
-/// Those with a copy that is `away` at another region: it is as the cutover left it.
+/// Those with a copy that is `away` at another region, as the cutover left it. One with less rows than what is here was in
+/// the middle of its erase.
 async fn whole_elsewhere(service: &Service, here: &Region, halves: &[Half]) -> Result<BTreeSet<SubjectId>> {
     let subjects: Vec<SubjectId> = halves.iter().map(|half| half.row.subject.clone()).collect();
     let mut whole = BTreeSet::new();
+    let here_rows = rows(here, &subjects).await?;
     for other in service.regions.values().filter(|region| region.id != here.id && !subjects.is_empty()) {
+        // One without a guard has been nobody's home since.
+        if other.records.status(false).await.at(other)?.mode.is_none() {
+            continue;
+        }
         let away: Vec<HomeRow> = other.records.homes(&subjects).await.at(other)?;
         let away: Vec<SubjectId> =
             away.into_iter().filter(|row| row.state == State::Away).map(|row| row.subject).collect();
-        // Without a row there the guard has only kept its word, and not the copy.
-        let facts = other.records.facts(&away).await.at(other)?;
-        whole.extend(facts.into_iter().map(|fact| fact.subject));
+        let there = rows(other, &away).await?;
+        whole.extend(
+            there.into_iter().filter(|(s, n)| *n >= here_rows.get(s).copied().unwrap_or(0)).map(|(s, _)| s),
+        );
     }
     Ok(whole)
+}
+
+/// Rows of each of them that has any.
+async fn rows(region: &Region, subjects: &[SubjectId]) -> Result<BTreeMap<SubjectId, u64>> {
+    let mut rows = BTreeMap::new();
+    if subjects.is_empty() {
+        return Ok(rows);
+    }
+    let mut snapshot = region.records.snapshot().await.at(region)?;
+    for ((subject, _), n) in snapshot.counts(subjects).await.at(region)? {
+        *rows.entry(subject).or_default() += n;
+    }
+    snapshot.close().await.at(region)?;
+    rows.retain(|_, n| *n > 0);
+    Ok(rows)
 }
 
 /// Rows and the guard's row in one transaction, under the lease of the batch that brought them.

@@ -184,6 +184,9 @@ impl Desk<'_> {
             self.parts.insert(wave.id.clone(), part);
         }
         let Some(part) = self.parts.get_mut(&wave.id) else { return Ok(Did::Nothing) };
+        if self.config.services.len() > 1 {
+            self.progress.of_service(&wave.service);
+        }
         let error = match part.go_on().await {
             Ok(did) => return Ok(did),
             Err(error) => error,

@@ -75,7 +75,7 @@ pub enum Command {
     /// Sign-up's first step: give new subjects their one home in the directory
     #[command(after_help = REGISTER)]
     Register(RegisterArgs),
-    /// Prepare a new region, keep shared tables in step
+    /// Prepare a new region, keep shared tables in step, reconcile a restored one
     #[command(subcommand)]
     Region(RegionCommand),
     /// Show who would move where, and why; change nothing of the data
@@ -94,7 +94,7 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Let a running wave begin nothing new until `resume`
     #[command(
-        after_help = "Works from another terminal; batches under way are finished first.\n\nExample:\n  domicile pause w1"
+        after_help = "Works from another terminal; batches under way are finished first. What a worker that was killed left under its fence\nis brought to rest once its lease has run out ([limits] turn_ms).\n\nExample:\n  domicile pause w1"
     )]
     Pause(WaveName),
     /// End a wave early: who has not moved stays, and the copies are removed

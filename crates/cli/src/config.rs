@@ -182,11 +182,26 @@ impl Config {
                     format!("service `{}` has no region `{wanted}`", service.name),
                     format!("it may use: {}", ids.join(", ")),
                     match nearest(wanted, &ids) {
+                        _ if self.region(wanted).is_some() => self.of_another(service, wanted),
                         Some(id) => format!("did you mean {id}?"),
                         None => format!("add a [[region]] with id = \"{wanted}\" to {}", self.file.display()),
                     },
                 ))
             }
+        }
+    }
+
+    /// The region is there, and the service may not use it.
+    fn of_another(&self, service: &Service, region: &str) -> String {
+        let uses = |s: &&Service| s.name != service.name && s.regions.iter().any(|id| id == region);
+        let adds = format!(
+            "add \"{region}\" to the `regions` of service `{}` in {}",
+            service.name,
+            self.file.display()
+        );
+        match self.services.iter().find(uses) {
+            Some(other) => format!("--service {}   # which uses it; or {adds}", other.name),
+            None => adds,
         }
     }
 }

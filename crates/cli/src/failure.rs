@@ -8,6 +8,7 @@ mod map;
 mod mover;
 mod store;
 
+use crate::named::Named;
 use crate::paper;
 use crate::screen::Exit;
 use serde_json::{Value, json};
@@ -89,6 +90,13 @@ impl Failure {
     pub fn fix(mut self: Box<Self>, fix: impl Into<String>) -> Box<Self> {
         self.fix = fix.into();
         self
+    }
+
+    /// The same; commands in it name what was typed.
+    pub fn naming(&self, named: &Named) -> Self {
+        let [what, why, state, fix] =
+            [&self.what, &self.why, &self.state, &self.fix].map(|text| named.shown(text));
+        Self { what, why, state, fix, code: self.code, exit: self.exit }
     }
 
     /// Five labelled parts. `colour` makes the first label red.

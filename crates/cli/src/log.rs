@@ -71,7 +71,7 @@ fn told(event: &Event) -> (Level, &'static str, Value) {
             (Info, "fenced", json!({ "batch": batch, "subjects": subjects }))
         }
         Event::Activated { subjects, pause } => {
-            (Info, "activated", json!({ "subjects": subjects, "pause_ms": pause.as_secs_f64() * 1000.0 }))
+            (Info, "activated", json!({ "subjects": subjects, "pause_ms": ms(pause) }))
         }
         Event::Left { subjects, code, why } => {
             (Warn, "left", json!({ "subjects": subjects, "code": code, "why": why }))

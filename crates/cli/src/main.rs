@@ -1,5 +1,6 @@
 //! The binary `domicile`: args -> config -> one call; the only place that prints.
 
+mod absent;
 mod app;
 mod args;
 mod commands;
@@ -47,18 +48,16 @@ fn main() -> ExitCode {
 
 async fn run(cli: args::Cli) -> Exit {
     let log_json = cli.command.as_ref().is_some_and(args::Command::logs_json);
-    let screen = Screen::new(cli.global.json, cli.global.quiet).logging_json(log_json);
+    let named = named::Named::typed(&cli.global.config, cli.global.service.as_deref());
+    let screen = Screen::new(cli.global.json, cli.global.quiet).logging_json(log_json).naming(named);
     let signals = signals::Signals::listen(screen.clone());
-    let typed = named::typed(&cli.global.config);
     let app = App { global: cli.global, screen: screen.clone(), signals };
     match commands::run(&app, cli.command).await {
-        Ok(mut answer) => {
-            answer.text = named::with_config(&answer.text, typed.as_deref());
+        Ok(answer) => {
             screen.answer(&answer);
             answer.exit
         }
-        Err(mut failure) => {
-            failure.fix = named::with_config(&failure.fix, typed.as_deref());
+        Err(failure) => {
             screen.failure(&failure);
             failure.exit
         }

@@ -132,9 +132,11 @@ impl Counted {
     /// Another wave, or none: what was in flight of the one before is so no longer.
     fn begin(&mut self, wave: &str, from: &str, to: &str) {
         self.batches.clear();
-        for gauge in ["domicile_batches_in_flight", "domicile_ceiling_waiting", "domicile_paused"] {
+        for gauge in ["domicile_batches_in_flight", "domicile_ceiling_waiting"] {
             self.clear(gauge);
         }
+        // There from the first moment, or an alert could not tell "not paused" from "not there".
+        self.set("domicile_paused", String::new(), 0.0);
         self.wave = wave.to_owned();
         self.pair = format!("{},{}", labelled("from", from), labelled("to", to));
     }

@@ -540,11 +540,14 @@ fn gone(mapped: &Mapped<'_>, region: &Region, homes: u64) -> Box<Failure> {
     )
 }
 
+/// Why a region is closed in which nothing of the service can be.
+pub const NO_TABLES: &str = "it has no tables yet";
+
 /// A failure as the reason in a table's row or in a sentence.
 pub fn in_a_line(failure: &Failure) -> String {
     match failure.code {
         "store-unreachable" => failure.why.replace('\n', " "),
-        "region-unprepared" => "it has no tables yet".to_owned(),
+        "region-unprepared" => NO_TABLES.to_owned(),
         // Without its place: whoever shows it names the region. With where the password was read.
         "store-login" => {
             format!("it refused the user or the password; {}", failure.fix.lines().next().unwrap_or_default())

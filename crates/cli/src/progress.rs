@@ -4,6 +4,7 @@
 use crate::figures::{bytes, count, counted, duration};
 use crate::log::{self, Level};
 use crate::metrics::Metrics;
+use crate::named;
 use crate::screen::Screen;
 use domicile_mover::progress::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,6 +26,8 @@ pub struct Progress {
     metrics: OnceLock<Arc<Metrics>>,
     tally: Mutex<Tally>,
     batches: AtomicU64,
+    /// Whose waves these are, where the command line does not say and there are several services.
+    service: Mutex<Option<String>>,
 }
 
 /// What happened so far in the wave under way.
@@ -68,6 +71,7 @@ impl Progress {
             metrics: OnceLock::new(),
             tally: Mutex::new(tally),
             batches: AtomicU64::new(0),
+            service: Mutex::default(),
         });
         tokio::spawn(tick(Arc::downgrade(&progress)));
         progress
@@ -85,6 +89,18 @@ impl Progress {
     pub fn watch(&self, service: &Arc<domicile_mover::Service>) {
         if let Some(metrics) = self.metrics.get() {
             metrics.watch(service);
+        }
+    }
+
+    /// From here on it is this service's waves, one of several: commands in what is said name it.
+    pub fn of_service(&self, service: &str) {
+        *self.service.lock().unwrap_or_else(PoisonError::into_inner) = Some(service.to_owned());
+    }
+
+    fn naming(&self, line: &str) -> String {
+        match &*self.service.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(service) => named::of_service(line, service),
+            None => line.to_owned(),
         }
     }
 
@@ -284,7 +300,7 @@ impl Observer for Progress {
             // Its words are in the event already.
             self.note(event);
         } else if let Some(line) = self.note(event) {
-            self.line(&line);
+            self.line(&self.naming(&line));
         }
     }
 }
@@ -310,5 +326,20 @@ async fn tick(progress: Weak<Progress>) {
         if let Some(line) = progress.due() {
             progress.line(&line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_of_several_services_names_the_one() {
+        let progress = Progress::start(&Screen::new(false, true));
+        let paused = progress.note(Event::Paused).unwrap();
+        assert_eq!(progress.naming(&paused), paused, "there is one service");
+        progress.of_service("shop");
+        let said = progress.naming(&paused);
+        assert_eq!(said, "paused: `domicile resume --service shop` in another terminal goes on");
     }
 }

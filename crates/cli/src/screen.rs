@@ -5,8 +5,10 @@
 
 use crate::failure::Failure;
 use crate::log::{self, Level};
+use crate::named::Named;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 /// Version of the shape of every JSON answer.
 pub const JSON_FORMAT: u32 = 1;
@@ -65,6 +67,8 @@ pub struct Screen {
     colour: bool,
     terminal: bool,
     log_json: bool,
+    /// What commands that are shown have to name.
+    named: Arc<Named>,
 }
 
 impl Screen {
@@ -80,12 +84,18 @@ impl Screen {
             colour: terminal && !dumb && said("NO_COLOR").is_none(),
             terminal,
             log_json: false,
+            named: Arc::default(),
         }
     }
 
     /// The same, with the story as JSON lines.
     pub fn logging_json(self, log_json: bool) -> Self {
         Self { log_json, ..self }
+    }
+
+    /// The same; commands in what it shows name these.
+    pub fn naming(self, named: Named) -> Self {
+        Self { named: Arc::new(named), ..self }
     }
 
     /// Is the story told as JSON lines?
@@ -117,6 +127,7 @@ impl Screen {
 
     /// One line of the story; nothing with `--quiet`.
     pub fn say(&self, line: &str) {
+        let line = self.named.shown(line);
         if self.log_json {
             self.log(&log::line(Level::Info, "", "said", json!({ "text": line.trim() })));
         } else if !self.quiet {
@@ -144,12 +155,13 @@ impl Screen {
             }
             to_stdout(&format!("{json:#}\n"));
         } else if !answer.text.is_empty() {
-            to_stdout(&format!("{}\n", answer.text.trim_end()));
+            to_stdout(&format!("{}\n", self.named.shown(answer.text.trim_end())));
         }
     }
 
     /// Prints a failure, to stderr in either form: stdout is for answers.
     pub fn failure(&self, failure: &Failure) {
+        let failure = &failure.naming(&self.named);
         if self.log_json {
             let error = json!({ "format": JSON_FORMAT, "error": failure.json() });
             to_stderr(&format!("{}\n", log::line(Level::Error, "", "failed", error)));

@@ -94,9 +94,10 @@ impl WaveFacts {
         self.first && settled && self.state == WaveState::Open && self.worker.is_none()
     }
 
-    /// How fast it goes now; nothing where nobody moved of late, or it is over.
+    /// How fast it goes now; nothing where nobody moved of late, it is over, or it is asked to pause or to end.
     pub fn rate(&self) -> Option<Rate> {
-        if self.unread.is_some() || self.state != WaveState::Open || self.worker.is_none() {
+        let goes_on = self.state == WaveState::Open && self.asked == Asked::Run && self.worker.is_some();
+        if self.unread.is_some() || !goes_on {
             return None;
         }
         self.speed.rate(Timestamp::now())

@@ -62,6 +62,11 @@ impl Workers {
         Ok(Self(all))
     }
 
+    /// How many are alive.
+    pub fn alive(&self) -> usize {
+        self.0.values().filter(|seen| !seen.silent).count()
+    }
+
     /// A table, nothing where nobody is there.
     pub fn text(&self) -> String {
         if self.0.is_empty() {

@@ -159,6 +159,11 @@ pub fn in_the_files_words(message: &str) -> String {
         ("string \"", "the text \""),
         ("floating point ", "the number "),
     ];
+    // The parser keeps what fits nothing else in its widest type, and names that.
+    let wide = message.split_once(" as i128").or_else(|| message.split_once(" as u128"));
+    if let Some((_, number)) = wide.and_then(|(before, _)| before.split_once("integer ")) {
+        return format!("the number {number} is too large");
+    }
     let mut said = message.trim().to_owned();
     for (from, to) in WORDS {
         said = said.replace(from, to);

@@ -138,6 +138,55 @@ impl Directory {
         Ok(removed)
     }
 
+    /// Up to `limit` subjects whose home is `region`, by their hashes, after `after`, each with its epoch.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn residents(
+        &self,
+        service: &str,
+        region: &str,
+        after: Option<SubjectHash>,
+        limit: u32,
+    ) -> Result<Vec<(SubjectHash, u64)>> {
+        self.ready().await?;
+        let sql = "SELECT subject, epoch FROM directory_home WHERE service = $1 AND region = $2 AND subject > $3 \
+                   ORDER BY subject LIMIT $4";
+        // No hash is as short as nothing: everything is after it.
+        let after = Value::Bytes(after.map_or(Vec::new(), |hash| hash.0.to_vec()));
+        let params = vec![service.into(), region.into(), after, Value::Int(limit.into())];
+        let answer = self.ask(Statement::new(sql, params)).await?;
+        let read = |row: &Vec<Value>| {
+            let mut columns = Columns::of(self, row);
+            Ok((columns.hash()?, columns.count()?))
+        };
+        answer.rows.iter().map(read).collect()
+    }
+
+    /// Those of these subjects whose home is still `region`, at the same epoch.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn still_residents(
+        &self,
+        service: &str,
+        region: &str,
+        subjects: &[(SubjectHash, u64)],
+    ) -> Result<Vec<(SubjectHash, u64)>> {
+        self.ready().await?;
+        let mut still = Vec::new();
+        for chunk in subjects.chunks(CHUNK) {
+            let hashes: Vec<SubjectHash> = chunk.iter().map(|(hash, _)| *hash).collect();
+            let found = self.read_homes(&self.ask(select_homes(service, &hashes)).await?)?;
+            let lives = |(hash, epoch): &&(SubjectHash, u64)| {
+                let home = found.get(hash).and_then(Option::as_ref);
+                home.is_some_and(|home| home.region == region && home.epoch == *epoch)
+            };
+            still.extend(chunk.iter().filter(lives));
+        }
+        Ok(still)
+    }
+
     /// Subjects by region, for `status`. Reads the whole service.
     ///
     /// # Errors

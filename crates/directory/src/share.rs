@@ -59,12 +59,39 @@ impl Directory {
         ttl: Duration,
         during: WaveState,
     ) -> Result<Option<BatchLease>> {
+        self.take_batch_where(wave, batch, holder, ttl, during, "(asked = 0 OR state <> 'open')").await
+    }
+
+    /// The same while the wave is open and paused: for whoever brings what a dead worker left under a fence to rest, and
+    /// begins nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn take_batch_to_rest(
+        &self,
+        wave: &str,
+        batch: &str,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<Option<BatchLease>> {
+        self.take_batch_where(wave, batch, holder, ttl, WaveState::Open, "asked = 1").await
+    }
+
+    async fn take_batch_where(
+        &self,
+        wave: &str,
+        batch: &str,
+        holder: &str,
+        ttl: Duration,
+        during: WaveState,
+        asked: &str,
+    ) -> Result<Option<BatchLease>> {
         let now = now_ms(self.ready().await?);
         // One statement: whoever undoes the wave sets its state first, and then nobody else takes a batch.
         let sql = format!(
             "INSERT INTO directory_batch (batch, wave, holder, token, expires_ms) \
              SELECT $2, id, $3, 1, {now} + $4 FROM directory_wave \
-             WHERE id = $1 AND state = $5 AND (asked = 0 OR state <> 'open') \
+             WHERE id = $1 AND state = $5 AND {asked} \
              ON CONFLICT (batch) DO UPDATE SET holder = $3, token = directory_batch.token + 1, \
              expires_ms = {now} + $4 WHERE directory_batch.holder IS NULL OR directory_batch.holder = $3 \
              OR directory_batch.expires_ms <= {now} RETURNING token"

@@ -10,6 +10,7 @@ use crate::pace;
 use crate::prints::Prints;
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
+use crate::rest::{self, AtRest};
 use crate::route::{self, Until};
 use crate::service::{Region, Service};
 use domicile_directory::{Asked, WaveState};
@@ -17,8 +18,12 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+/// Between two questions whether the wave is paused while all places are taken.
+const HEAR_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a worker stays with a wave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +101,8 @@ pub(crate) async fn run_batches(run: &Arc<Run>, ended: &mut Ended) -> Result<u64
         done: 0,
         first: Ok(()),
         told: false,
+        heard: Instant::now(),
+        at_rest: AtRest::new(),
         places: Arc::new(Semaphore::new(run.service.limits.batches_in_flight.div_ceil(2))),
     };
     loop {
@@ -158,6 +165,10 @@ struct Shift<'r> {
     first: Result<()>,
     /// It was said that the wave is paused.
     told: bool,
+    /// When it was last asked, with all places taken, whether it is.
+    heard: Instant,
+    /// Batches of the paused wave that are at rest.
+    at_rest: AtRest,
     /// Places for the long work, copying and comparing: half as many as batches in flight, rounded up. So others wait for the
     /// disk under their fences meanwhile, and no fence has more long work beside it than that.
     places: Arc<Semaphore>,
@@ -166,6 +177,7 @@ struct Shift<'r> {
 impl Shift<'_> {
     /// Takes batches until all places are taken.
     async fn fill(&mut self) -> Result<More> {
+        self.hear_of_a_pause().await;
         let (mut looked, mut others) = (false, false);
         while self.in_flight.len() < self.run.service.limits.batches_in_flight {
             self.run.check_stop()?;
@@ -189,6 +201,7 @@ impl Shift<'_> {
                         self.run.service.observer.event(Event::Paused);
                     }
                     self.waiting.clear();
+                    self.bring_to_rest().await?;
                     return Ok(More::Paused);
                 }
             }
@@ -223,6 +236,27 @@ impl Shift<'_> {
             (id, token, result)
         }));
         Ok(true)
+    }
+
+    /// Says that the wave is paused while batches are in flight, which may be long: nothing else asks before a place is free.
+    async fn hear_of_a_pause(&mut self) {
+        let full = self.in_flight.len() >= self.run.service.limits.batches_in_flight;
+        if self.told || !full || self.heard.elapsed() < HEAR_EVERY {
+            return;
+        }
+        self.heard = Instant::now();
+        // Where the control store can't be asked now, whoever has to know asks again.
+        if matches!(self.run.asked().await, Ok(Asked::Pause)) {
+            self.told = true;
+            self.run.service.observer.event(Event::Paused);
+        }
+    }
+
+    /// What a worker that died left under its fence would stay so for as long as the wave is paused.
+    async fn bring_to_rest(&mut self) -> Result<()> {
+        let run = self.run;
+        let (service, wave, from, to) = (&run.service, &run.wave, &run.from, &run.to);
+        rest::look_quietly(service, wave, from, to, &mut self.at_rest, &self.in_hand).await
     }
 
     fn take_in(&mut self, task: Result<Task, tokio::task::JoinError>) {

@@ -99,7 +99,7 @@ impl Kept {
             (0, _) => lost,
             _ => format!("{lost}. And {back}"),
         };
-        Err(Error::Kept { wave: wave.to_owned(), why })
+        Err(Error::Kept { wave: wave.to_owned(), why, last: last > 0 })
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Error {
         wave: String,
         /// How many, where, and why.
         why: String,
+        /// Some may be the last ones: their home does not know their subjects.
+        last: bool,
     },
     /// The guard at a region is absent: nothing there can be shut.
     #[error("region {region}: the guard is not installed")]

@@ -35,13 +35,22 @@ impl Hold {
         halt: &Arc<Halt>,
     ) -> Result<Option<Self>> {
         let (holder, length) = (service.worker.as_str(), service.limits.turn);
-        let Some(lease) = service.directory.take_batch(wave, batch, holder, length, during).await? else {
-            return Ok(None);
-        };
+        let lease = service.directory.take_batch(wave, batch, holder, length, during).await?;
+        Ok(lease.map(|lease| Self::of(service, lease, (during == WaveState::Open).then(|| halt.clone()))))
+    }
+
+    /// Takes the batch of a paused wave in hand, to bring it to rest; `None` where another worker has it, or the wave is not
+    /// paused any more.
+    pub async fn to_rest(service: &Arc<Service>, wave: &str, batch: &str) -> Result<Option<Self>> {
+        let (holder, length) = (service.worker.as_str(), service.limits.turn);
+        let lease = service.directory.take_batch_to_rest(wave, batch, holder, length).await?;
+        Ok(lease.map(|lease| Self::of(service, lease, None)))
+    }
+
+    fn of(service: &Arc<Service>, lease: BatchLease, heeding: Option<Arc<Halt>>) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
-        let heeding = (during == WaveState::Open).then(|| halt.clone());
         let renewal = tokio::spawn(renew(service.clone(), lease.clone(), lost.clone(), heeding));
-        Ok(Some(Self { service: service.clone(), lease, lost, renewal }))
+        Self { service: service.clone(), lease, lost, renewal }
     }
 
     /// The same, but a worker that has it is waited for until `patience` is over: it gives it back, or its

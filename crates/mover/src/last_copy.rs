@@ -13,12 +13,16 @@ use std::collections::{BTreeMap, HashSet};
 /// INVARIANT: asked before each erase, never remembered: a backup may be restored at any time. One that is restored
 /// between this look and the erase is not seen.
 pub(crate) async fn known_at_home(service: &Service, travellers: &[Traveller]) -> Result<HashSet<SubjectId>> {
-    let subjects = ids(travellers);
-    let homes = service.directory.homes(&service.name, &subjects).await?;
+    known(service, &ids(travellers)).await
+}
+
+/// The same of subjects.
+pub(crate) async fn known(service: &Service, subjects: &[SubjectId]) -> Result<HashSet<SubjectId>> {
+    let homes = service.directory.homes(&service.name, subjects).await?;
     let mut by_region: BTreeMap<String, BTreeMap<SubjectId, u64>> = BTreeMap::new();
-    for (subject, home) in subjects.into_iter().zip(homes) {
+    for (subject, home) in subjects.iter().zip(homes) {
         let Some(home) = home else { continue };
-        by_region.entry(home.region).or_default().insert(subject, home.epoch);
+        by_region.entry(home.region).or_default().insert(subject.clone(), home.epoch);
     }
     let mut known = HashSet::new();
     for (region, epochs) in by_region {

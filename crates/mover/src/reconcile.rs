@@ -5,6 +5,7 @@
 //! The directory decides: it was not restored. `judge` says what each row is, `shut` and `erased` do something about it.
 
 mod erased;
+mod half;
 mod judge;
 mod shut;
 
@@ -14,6 +15,7 @@ use crate::error::{At, Error, Result};
 use crate::service::{Region, Service};
 use domicile_datamap::layout::TableIx;
 use domicile_stores::records::{HomeRow, Lease, Mode, State, SubjectFacts, SubjectId};
+pub use half::May;
 use judge::{Judge, Verdict};
 use std::collections::BTreeMap;
 
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 const PAGE: u32 = 500;
 
 /// What the names of its batches begin with: such a batch is of no wave.
-const BATCH: &str = "reconcile-";
+pub(crate) const BATCH: &str = "reconcile-";
 
 /// What was found at a region; counts of subjects where nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,6 +50,14 @@ pub struct Reconciled {
     /// Live here by the directory, and are not here, or only as a copy that was not theirs to use. They were deleted, or
     /// came after the backup and are lost with it.
     pub lost: u64,
+    /// Live here, and the backup has them as a half copy of a wave that is over, while a whole copy stands at another region.
+    pub half: u64,
+    /// Of `half`: removed, where erasing was asked for. They are `lost` then, and nothing is in the way of the whole copy.
+    pub half_removed: u64,
+    /// Live here as such a half copy, and no whole one was found: it may be all that is left.
+    pub half_last: u64,
+    /// Of `half_last`: writable from now on, where opening was asked for.
+    pub half_opened: u64,
     /// Live here, and their rows are of an earlier stay: they moved away and came back after the backup.
     pub stale: u64,
     /// Live here by the directory, and the guard does not know them.
@@ -64,7 +74,8 @@ impl Reconciled {
     /// Nothing is left to do or to know.
     pub fn is_clean(&self) -> bool {
         let open = self.came_back - self.erased.subjects.min(self.came_back);
-        let unsettled = open + self.lost + self.stale + self.unguarded + self.unknown;
+        let half = (self.half - self.half_removed) + (self.half_last - self.half_opened);
+        let unsettled = open + half + self.lost + self.stale + self.unguarded + self.unknown;
         unsettled == 0 && !self.observing
     }
 }
@@ -74,12 +85,12 @@ pub(crate) fn shut_it(row: &HomeRow) -> bool {
     row.state == State::Away && row.batch.as_deref().is_some_and(|batch| batch.starts_with(BATCH))
 }
 
-/// Looks at every subject with rows at the region. Those that live elsewhere and that no wave explains are shut, and
-/// with `erase` erased where their home knows them. Safe to stop and to repeat.
+/// Looks at every subject with rows at the region. Those that live elsewhere and that no wave explains are shut, and, where
+/// that may be, erased where their home knows them. Half copies of those who live here are settled. Safe to stop and to repeat.
 ///
 /// # Errors
 /// `NoGuard` where the guard is absent; `Region` and `Directory` as everywhere.
-pub async fn run(service: &Service, region: &str, erase: bool) -> Result<Reconciled> {
+pub async fn run(service: &Service, region: &str, may: May) -> Result<Reconciled> {
     let here = service.region(region)?;
     let mode = here.records.status(false).await.at(here)?.mode;
     let Some(mode) = mode else { return Err(Error::NoGuard { region: region.to_owned() }) };
@@ -96,14 +107,15 @@ pub async fn run(service: &Service, region: &str, erase: bool) -> Result<Reconci
     }
     // Before anything is said or erased: a standby that takes this one's place must know that they are shut.
     here.records.wait_for_standbys(service.limits.standby_wait).await.at(here)?;
+    half::settle(service, &judge, here, may, &mut found).await?;
     let mut met = Met::default();
     let mut pages = Pages::of(service, &judge, here);
     while let Some(page) = pages.next().await? {
         met.count(&page, &mut found);
-        erased::page(service, here, &page, erase, &mut found).await?;
+        erased::page(service, here, &page, may.erase, &mut found).await?;
     }
     let absent = homes_here.saturating_sub(met.live_here + met.deleted(here).await?);
-    found.lost = found.lost.max(absent);
+    found.lost = found.lost.max(absent.saturating_sub(met.half));
     found.batches = shut::close_ended(&judge, here).await?;
     armed::disarm(here, &name, wave_only).await?;
     Ok(found)
@@ -123,6 +135,8 @@ struct Met {
     live_here: u64,
     /// Have a row of the guard that is neither `away` nor `arriving`.
     guarded: u64,
+    /// Live here, and are here as a half copy.
+    half: u64,
 }
 
 impl Met {
@@ -135,6 +149,7 @@ impl Met {
                 Verdict::InWave { .. } => Some(&mut found.in_wave),
                 Verdict::Waiting => Some(&mut found.waiting),
                 Verdict::Lost => Some(&mut found.lost),
+                Verdict::Half => Some(&mut self.half),
                 Verdict::Stale => Some(&mut found.stale),
                 Verdict::Unguarded => Some(&mut found.unguarded),
                 Verdict::Unknown => Some(&mut found.unknown),

@@ -102,15 +102,7 @@ impl Stage {
 /// says which stage that is. For a new batch all subjects are `home` and this changes nothing.
 async fn begin(batch: &Batch<'_>) -> Result<Stage> {
     batch.prints.compare(batch.source, batch.target).await?;
-    let standing = stand(batch).await?;
-    finish_moved(batch, &standing.moved).await?;
-    // Sealed subjects: only the directory knows. What moved is activated, what did not is `moving`.
-    let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
-    finish_moved(batch, &moved).await?;
-    let back_to_moving = plain(&[State::Fencing, State::Fenced], State::Moving);
-    batch.settle_states(Side::Source, &standing.open, back_to_moving).await?;
-    batch.settle_states(Side::Source, &standing.open, plain(&[State::Marking], State::Home)).await?;
-    let travellers: Vec<_> = standing.open.into_iter().chain(back).collect();
+    let travellers = rest(batch).await?;
     let states = batch.source.records.homes(&ids(&travellers)).await.at(batch.source)?;
     let moving: Vec<_> = states.into_iter().filter(|h| h.state == State::Moving).map(|h| h.subject).collect();
     let reached = batch.record.lock().await.reached;
@@ -124,6 +116,20 @@ async fn begin(batch: &Batch<'_>) -> Result<Stage> {
         return Ok(Stage::Activated);
     }
     Ok(Stage::Planned(Planned { travellers }))
+}
+
+/// Brings a batch whose worker is gone to a safe point and begins nothing: who is past the swap is at home there, everybody
+/// else can be written at the old home. Returns those who have not moved.
+pub(crate) async fn rest(batch: &Batch<'_>) -> Result<Vec<Traveller>> {
+    let standing = stand(batch).await?;
+    finish_moved(batch, &standing.moved).await?;
+    // Sealed subjects: only the directory knows. What moved is activated, what did not is `moving`.
+    let (moved, back) = cutover::settle(batch, &standing.sealed).await?;
+    finish_moved(batch, &moved).await?;
+    let back_to_moving = plain(&[State::Fencing, State::Fenced], State::Moving);
+    batch.settle_states(Side::Source, &standing.open, back_to_moving).await?;
+    batch.settle_states(Side::Source, &standing.open, plain(&[State::Marking], State::Home)).await?;
+    Ok(standing.open.into_iter().chain(back).collect())
 }
 
 /// Whether the target holds a copy of each of them for this batch.

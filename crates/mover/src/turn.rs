@@ -75,26 +75,29 @@ impl Drop for Turn {
 }
 
 async fn lease(service: &Service, wave: &str, wait: Wait) -> Result<WaveLease> {
-    let (length, began, mut waited) = (service.limits.turn, Instant::now(), false);
+    let (length, began, mut waited) = (service.limits.turn, Instant::now(), None);
     loop {
         let answer = service.directory.take_wave(wave, service.worker.as_str(), length).await;
         let (holder, left_ms) = match (answer, wait) {
-            (Err(domicile_directory::Error::Held { holder, left_ms, .. }), Wait::Once) if !waited => {
+            (Err(domicile_directory::Error::Held { holder, left_ms, .. }), Wait::Once)
+                if waited.is_none_or(|until| Instant::now() < until) =>
+            {
                 (holder, left_ms)
             }
             (Err(domicile_directory::Error::Held { holder, left_ms, .. }), Wait::For(patience))
-                if !waited || began.elapsed() < patience =>
+                if waited.is_none() || began.elapsed() < patience =>
             {
                 (holder, left_ms)
             }
             (answer, _) => return Ok(answer?),
         };
         let left = Duration::from_millis(left_ms.max(0).unsigned_abs() + 100);
-        if !std::mem::replace(&mut waited, true) {
+        if waited.is_none() {
+            waited = Some(Instant::now() + left);
             service.observer.event(Event::Waits { wave: wave.to_owned(), holder, left });
         }
-        // One who was asked to stop gives the turn back before it ends.
-        tokio::time::sleep(if wait == Wait::Once { left } else { left.min(LOOK_AGAIN) }).await;
+        // One who was asked to stop, or comes to the wave's end, gives the turn back before it runs out.
+        tokio::time::sleep(left.min(LOOK_AGAIN)).await;
     }
 }
 

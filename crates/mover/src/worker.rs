@@ -5,10 +5,12 @@ use crate::error::{Error, Result};
 use crate::prints::Prints;
 use crate::progress::Event;
 use crate::report::WaveReport;
+use crate::rest::{self, AtRest};
 use crate::route::Until;
 use crate::service::Service;
 use crate::wave::{self, WaveNote};
 use domicile_directory::{Asked, Wave, WaveState};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,12 +74,14 @@ pub struct Part {
     ended: Ended,
     prints: Option<Arc<Prints>>,
     abort_seen: Option<Instant>,
+    at_rest: AtRest,
 }
 
 impl Part {
     /// A part in a wave of the service.
     pub fn new(service: Arc<Service>, wave: &str) -> Self {
-        Self { service, wave: wave.to_owned(), ended: Ended::new(), prints: None, abort_seen: None }
+        let (ended, at_rest) = (Ended::new(), AtRest::new());
+        Self { service, wave: wave.to_owned(), ended, prints: None, abort_seen: None, at_rest }
     }
 
     /// The service it works for.
@@ -98,12 +102,21 @@ impl Part {
             return Ok(Did::Nothing);
         }
         match (driver, row.asked) {
-            (_, Asked::Pause) if row.state == WaveState::Open => Ok(Did::Nothing),
+            (_, Asked::Pause) if row.state == WaveState::Open => self.rest(&note).await,
             (None, Asked::Abort) if row.state == WaveState::Open => self.abort_if_left().await,
             (None, _) => self.drive(&row).await,
             (Some(driver), Asked::Run) if row.state == WaveState::Open => self.help(&note, driver).await,
             (Some(_), _) => Ok(Did::Nothing),
         }
+    }
+
+    /// Of a paused wave only what a dead worker left under its fence.
+    async fn rest(&mut self, note: &WaveNote) -> Result<Did> {
+        let service = &self.service;
+        let (from, to) = (service.region(&note.planned.from)?, service.region(&note.planned.to)?);
+        // A worker is at one wave at a time: it has nothing in flight now.
+        rest::look_quietly(service, &self.wave, from, to, &mut self.at_rest, &BTreeSet::new()).await?;
+        Ok(Did::Nothing)
     }
 
     async fn drive(&self, row: &Wave) -> Result<Did> {

@@ -366,6 +366,8 @@ pub trait Records: Send + Sync {
     async fn measure(&self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, Size>>;
     /// The guard's rows of these subjects; absent ones are left out.
     async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>>;
+    /// The guard's rows of everybody whom it knows, also of those without a row in the root, by key order, after `after`.
+    async fn known(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<HomeRow>>;
     /// Adds subjects to a plan's list in the region; who is in it already stays in it.
     async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()>;
     /// Reads a plan's list by key order, after `after`.

@@ -115,9 +115,12 @@ pub enum RegionCommand {
     Reconcile {
         /// The region whose database was restored
         id: String,
-        /// Also remove their rows and objects there, for good
+        /// Also remove their rows and objects there, for good, and half copies of which a whole one stands elsewhere
         #[arg(long)]
         erase: bool,
+        /// Also let those be written of whom only a half copy is left
+        #[arg(long)]
+        open: bool,
     },
 }
 
@@ -126,10 +129,14 @@ A backup that is older than an erase brings moved subjects back, and their old c
 directory knows where everybody lives. Run this first, before the application is let in:
   domicile region reconcile beijing           shuts every such copy (writes get RS001), counts rows by table
   domicile region reconcile beijing --erase   then removes them; can't be undone
-Subjects in a wave that is under way are left alone. Who moved in after the backup is missing: counted, never
-made up. Nobody is named, and no receipt is written; --json is the record to keep.
+Subjects in a wave that is under way are left alone: end it (`domicile resume`), and run this again. Who moved in after
+the backup is missing: counted, never made up. A backup of the middle of a wave has half copies, which nobody can write:
+  domicile region reconcile beijing --erase   where a whole copy stands at another region, removes the half one
+  domicile region reconcile beijing --open    where nothing else is left, lets the half one be written
+Nobody is named, and no receipt is written; --json is the record to keep.
 
-Exit code 3 while something that came back is not erased, or somebody is missing; 0 when all is well.";
+Exit code 3 while something that came back is not erased, or somebody is missing; 4 while only a wave under way is in
+the way; 0 when all is well.";
 
 /// `domicile receipt ...`.
 #[derive(Debug, Subcommand)]

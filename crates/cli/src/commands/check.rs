@@ -1,5 +1,6 @@
 //! `check`: everything that must be right before a move, all at once; changes nothing.
 
+use crate::absent;
 use crate::app::App;
 use crate::config::{Config, Guard, Service};
 use crate::failure::{self, Failure, Result};
@@ -73,6 +74,9 @@ pub async fn run(app: &App) -> Result<Answer> {
     let mut all = Findings::default();
     let shown = format!("{} with service `{}`", counted(config.regions.len() as u64, "region"), service.name);
     all.fine("configuration", format!("{}: {shown}", config.file.display()));
+    if let Some(Some(address)) = all.of("metrics", crate::metrics::serve::configured(&config)) {
+        all.fine("metrics", format!("http://{address}/metrics"));
+    }
     check_keys(&mut all, &config, service);
     check_control(&mut all, &config).await;
     check_policies(&mut all, &config, service);
@@ -259,6 +263,19 @@ async fn check_store(all: &mut Findings, area: &str, mapped: &Mapped<'_>, seen: 
     }
     let Some(status) = all.of(area, records.status(true).await.map_err(of_store)) else { return };
     check_guard(all, area, mapped.service.guard, id, &status);
+    check_homes(all, area, mapped, id, &status).await;
+}
+
+/// Nothing is refused for them, and one that is signing up is no fault; whoever restored a backup has to hear of it.
+async fn check_homes(all: &mut Findings, area: &str, mapped: &Mapped<'_>, id: &str, status: &GuardStatus) {
+    // A control store that can't be asked was named before.
+    let Ok(directory) = open::directory(mapped.config).await else { return };
+    let Ok(homes) = directory.counts(&mapped.service.name).await else { return };
+    let lives = homes.get(id).copied().unwrap_or(0);
+    let absent = absent::absent(lives, status);
+    if absent > 0 {
+        all.risk(area, "homes-missing", absent::words(absent, lives), "domicile verify");
+    }
 }
 
 fn check_guard(all: &mut Findings, area: &str, guard: Guard, id: &str, status: &GuardStatus) {

@@ -8,6 +8,7 @@ use crate::figures::{count, counted};
 use crate::open::{self, Mapped, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
+use domicile_mover::reconcile::May;
 use domicile_stores::Records;
 use serde_json::json;
 
@@ -22,7 +23,9 @@ pub async fn run(app: &App, command: RegionCommand) -> Result<Answer> {
         RegionCommand::SyncReference { id, from } => {
             sync(app, &config, service, id.as_deref(), from.as_deref()).await
         }
-        RegionCommand::Reconcile { id, erase } => reconcile::run(app, &config, service, &id, erase).await,
+        RegionCommand::Reconcile { id, erase, open } => {
+            reconcile::run(app, &config, service, &id, May { erase, open }).await
+        }
     }
 }
 

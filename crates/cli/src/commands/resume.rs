@@ -22,6 +22,8 @@ struct Done {
     reports: Vec<WaveReport>,
     /// Their worker is alive and goes on by itself.
     handed: Vec<String>,
+    /// Another worker has ended them meanwhile.
+    ended: Vec<String>,
     /// One of their regions does not answer.
     waiting: Vec<(String, Box<Failure>)>,
 }
@@ -76,21 +78,36 @@ async fn one(
     let facts = wave_state::one(&service, &wave.id).await?;
     same_map(&service, &facts).await?;
     match go_on(&service, &facts).await {
-        Ok(Some(report)) => done.reports.push(report),
-        Ok(None) => done.handed.push(facts.id),
+        Ok(Went::Drove(report)) => done.reports.push(*report),
+        Ok(Went::Handed) => done.handed.push(facts.id),
+        Ok(Went::Ended) => done.ended.push(facts.id),
         Err(error) => return Err(wave_state::failed(&service, &[facts.id], &error).await),
     }
     Ok(())
 }
 
 impl Done {
+    /// What others do, or did.
+    fn elsewhere(&self) -> String {
+        let mut text = String::new();
+        if !self.handed.is_empty() {
+            text.push_str(&format!("{}: no longer paused; its worker goes on\n", self.handed.join(", ")));
+        }
+        for wave in &self.ended {
+            text.push_str(&format!(
+                "{wave}: moved; another worker has ended it\nnext: domicile verify {wave}\n"
+            ));
+        }
+        text
+    }
+
     fn answer(mut self, config: &Config) -> Result<Answer> {
-        if self.reports.is_empty() && self.handed.is_empty() && !self.waiting.is_empty() {
+        let elsewhere = !self.handed.is_empty() || !self.ended.is_empty();
+        if self.reports.is_empty() && !elsewhere && !self.waiting.is_empty() {
             return Err(self.waiting.swap_remove(0).1);
         }
         let mut answer = if self.reports.is_empty() {
-            let text = format!("{}: no longer paused; its worker goes on\n", self.handed.join(", "));
-            Answer::new(text, json!({ "unpaused": self.handed }))
+            Answer::new(self.elsewhere(), json!({ "unpaused": self.handed, "ended": self.ended }))
         } else {
             moving::moved(config.limits.grace, &self.reports, None)
         };
@@ -129,17 +146,27 @@ async fn is_moved(service: &Service, wave: &str) -> Result<bool, Error> {
     Ok(wave.is_some_and(|wave| matches!(wave.state, WaveState::Moved | WaveState::Erased)))
 }
 
-/// `None`: the wave was paused, and its worker goes on by itself, or has ended it meanwhile.
-async fn go_on(service: &Arc<Service>, facts: &WaveFacts) -> Result<Option<WaveReport>, Error> {
+/// Who went on with a wave.
+enum Went {
+    /// This command.
+    Drove(Box<WaveReport>),
+    /// The wave was paused, and its worker goes on by itself.
+    Handed,
+    /// Its worker was alive, and ended it while this command waited for the turn.
+    Ended,
+}
+
+async fn go_on(service: &Arc<Service>, facts: &WaveFacts) -> Result<Went, Error> {
     let paused = facts.asked == Asked::Pause;
     if paused {
         service.directory.resume(&facts.id).await?;
     }
     match wave::resume(service, &facts.id).await {
-        Ok(report) => Ok(Some(report)),
-        Err(Error::Directory(DirectoryError::Held { .. })) if paused => Ok(None),
-        // Its worker was alive and ended it while this one waited for the turn.
-        Err(Error::Wave { .. }) if paused && is_moved(service, &facts.id).await? => Ok(None),
+        Ok(report) => Ok(Went::Drove(Box::new(report))),
+        Err(Error::Directory(DirectoryError::Held { .. })) if paused => Ok(Went::Handed),
+        Err(Error::Wave { .. }) if facts.is_under_way() && is_moved(service, &facts.id).await? => {
+            Ok(Went::Ended)
+        }
         Err(error) => Err(error),
     }
 }

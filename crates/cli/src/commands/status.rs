@@ -1,5 +1,6 @@
 //! `status`: waves, and how many subjects are in which state at which region.
 
+use crate::absent;
 use crate::app::App;
 use crate::args::StatusArgs;
 use crate::commands::guard::unreachable;
@@ -74,7 +75,7 @@ async fn without_control_store(app: &App, away: &Failure, deep: bool) -> Result<
             mapped.down.iter().find(|(r, _)| r.id() == region.id()).map(|(_, failure)| failure.clone());
         let asked = match (down, mapped.prepared().any(|r| r.id() == region.id())) {
             (Some(failure), _) => Err(open::in_a_line(&failure)),
-            (None, false) => Err("it has no tables yet".to_owned()),
+            (None, false) => Err(open::NO_TABLES.to_owned()),
             (None, true) => match mapped.records(region).await {
                 Ok(records) => ask_records(records.as_ref(), region.id(), deep).await?,
                 Err(failure) => Err(open::in_a_line(&failure)),
@@ -110,9 +111,10 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     let homes = service.directory.counts(&service.name).await.map_err(|e| failure::of_directory(&e))?;
     let workers = Workers::of(service).await?;
     let mut text = format!("service {}\n\n", service.name);
-    text.push_str(&waves_text(&waves, service));
+    text.push_str(&waves_text(&waves, service, workers.alive()));
     text.push_str(&regions_text(&regions, Some(&homes), deep));
-    text.push_str(&workers_text(&waves));
+    text.push_str(&absent_text(&regions, &homes, &waves));
+    text.push_str(&workers_text(&waves, workers.alive()));
     text.push_str(&workers.text());
     text.push_str(&fences_text(&regions, service.limits.fence_deadline));
     text.push_str(&sealed_text(&regions, false));
@@ -165,7 +167,7 @@ async fn ask_records(records: &dyn Records, id: &str, deep: bool) -> Result<Aske
     }
 }
 
-fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
+fn waves_text(waves: &[WaveFacts], service: &Service, alive: usize) -> String {
     if waves.is_empty() {
         return "no wave yet: domicile plan\n\n".to_owned();
     }
@@ -174,7 +176,7 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
         vec![
             w.id.clone(),
             from_to,
-            state_words(w),
+            state_words(w, alive),
             format!("{} of {}", w.known(w.moved).map_or("?".to_owned(), count), count(w.planned)),
             next(w, service),
         ]
@@ -182,13 +184,14 @@ fn waves_text(waves: &[WaveFacts], service: &Service) -> String {
     format!("{}\n\n", paper::table(&["wave", "from -> to", "state", "moved", "next"], &[3], rows.collect()))
 }
 
-fn state_words(w: &WaveFacts) -> String {
+fn state_words(w: &WaveFacts, alive: usize) -> String {
     match (w.state, w.asked, &w.worker) {
         (WaveState::Open, Request::Abort, _) => "to be aborted".to_owned(),
         (WaveState::Open, _, _) if w.waits_for_its_plan() => "first moved".to_owned(),
         (WaveState::Open, Request::Pause, _) => "paused".to_owned(),
         (WaveState::Open, _, Some(_)) => "running".to_owned(),
         (WaveState::Aborting, _, Some(_)) => "aborting".to_owned(),
+        (WaveState::Open | WaveState::Aborting, _, None) if alive > 0 => "waits".to_owned(),
         (WaveState::Open | WaveState::Aborting, _, None) => "no worker".to_owned(),
         (state, _, _) => state.to_string(),
     }
@@ -256,18 +259,45 @@ fn regions_text(regions: &[(&str, Asked)], homes: Homes<'_>, deep: bool) -> Stri
     text
 }
 
-/// Who is at a wave under way: a worker that renewed its turn, or nobody.
-fn workers_text(waves: &[WaveFacts]) -> String {
+/// Homes without anybody. While a wave is under way at the region, its subjects are counted here and there.
+fn absent_text(regions: &[(&str, Asked)], homes: &BTreeMap<String, u64>, waves: &[WaveFacts]) -> String {
+    let busy = |id: &str| waves.iter().any(|w| w.is_under_way() && (w.from == id || w.to == id));
+    let mut text = String::new();
+    for (id, status) in regions.iter().filter_map(|(id, asked)| asked.as_ref().ok().map(|s| (*id, s))) {
+        let lives = homes.get(id).copied().unwrap_or(0);
+        let absent = absent::absent(lives, status);
+        if absent > 0 && !busy(id) {
+            let said = format!("{}: domicile verify", absent::words(absent, lives));
+            text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{id}: "), &said)));
+        }
+    }
+    text
+}
+
+/// Who is at a wave under way: a worker that renewed its turn, nobody, or those that are alive and look for turns.
+fn workers_text(waves: &[WaveFacts], alive: usize) -> String {
     let mut text = String::new();
     for w in waves.iter().filter(|w| w.is_under_way()) {
         let aborts = w.state == WaveState::Aborting || w.asked == Request::Abort;
         let goes = if aborts { "ends it" } else { "goes on" };
         let said = match (&w.worker, w.asked) {
+            (Some(worker), Request::Pause) if !aborts => format!(
+                "paused: its worker waits (seen {}: {}); `domicile resume {}` {goes}",
+                worker.ago(),
+                worker.holder,
+                w.id
+            ),
             (Some(worker), _) => format!("running (worker seen {}: {})", worker.ago(), worker.holder),
             (None, Request::Abort) => format!("its abort was asked for: `domicile abort {}` ends it", w.id),
             (None, _) if w.waits_for_its_plan() => {
                 "the first subjects have moved: `domicile move PLAN`, with its plan, moves the rest"
                     .to_owned()
+            }
+            (None, Request::Pause) if alive > 0 => {
+                format!("paused: `domicile resume {}`, and {} {goes}", w.id, looks(alive))
+            }
+            (None, Request::Run) if alive > 0 => {
+                format!("nobody has its turn: {} it; `domicile resume {}` does, too", takes(alive), w.id)
             }
             (None, Request::Pause) => format!("paused, and no worker: `domicile resume {}` {goes}", w.id),
             (None, _) => format!("no worker: `domicile resume {}` {goes}", w.id),
@@ -276,6 +306,18 @@ fn workers_text(waves: &[WaveFacts]) -> String {
         text.push_str(&format!("\n{}\n", paper::wrapped(&format!("{}: ", w.id), &said)));
     }
     text
+}
+
+fn looks(alive: usize) -> String {
+    if alive == 1 {
+        "the worker that is there".to_owned()
+    } else {
+        format!("one of {alive} workers that are there")
+    }
+}
+
+fn takes(alive: usize) -> String {
+    format!("{} takes", looks(alive))
 }
 
 /// How fast it goes, who is parked, what is waited for: a line each, where there is something to say.

@@ -1,37 +1,38 @@
 //! `verify`: every subject has exactly one home, its rows are there and nowhere else, and policy
-//! permits it. Compares the directory, the guard's states and the rows themselves; changes nothing.
+//! permits it. Compares the directory, the guard's states and the rows themselves, from both sides: who is in a region and
+//! should not be, and who should be and is not. Changes nothing.
 
-use super::guard::disown;
 use crate::app::App;
 use crate::args::VerifyArgs;
-use crate::failure::{self, Failure, Result};
+use crate::failure::{self, Result};
 use crate::figures::{count, counted};
 use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
 use crate::wave_state;
-use domicile_directory::Home;
+use domicile_mover::missing::Waves;
 use domicile_mover::progress::Silent;
 use domicile_mover::{Region, Service};
-use domicile_policy::{Circumstances, Placer};
-use domicile_stores::records::{State, SubjectFacts, SubjectId};
+use domicile_stores::records::SubjectId;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod list;
 mod mend;
+mod walk;
 
 use list::List;
-
-/// Subjects looked at together.
-const PAGE: u32 = 2_000;
+use walk::{Broken, whole, without_guard};
 
 /// What can be wrong, each with what it means.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 9] = [
+    ("no-guard", "subjects live here, and the guard is not installed: nothing can be looked at"),
     ("no-home", "rows of a subject that the directory knows no home for"),
     ("second-home", "a subject is at home here for the guard, and elsewhere for the directory"),
     ("not-home", "a subject whose home this is for the directory, and not for the guard"),
+    ("missing", "a subject whose home this is for the directory, and nothing here knows it"),
+    ("left-over", "the half copy of a subject, of a wave that is over"),
     ("unguarded", "rows of a subject that the guard has no row for"),
     ("outside-home", "rows outside the subject's home, and no wave that explains them"),
     ("policy", "a subject whose home policy no longer permits: domicile plan"),
@@ -49,6 +50,8 @@ struct Tally {
     disowned: BTreeMap<String, u64>,
     /// Regions that could not be looked at, or not to the end, with the reason.
     unseen: BTreeMap<String, String>,
+    /// Regions without a guard.
+    bare: BTreeSet<String>,
     /// Where subjects are named, on request.
     list: Option<List>,
 }
@@ -67,10 +70,15 @@ pub async fn run(app: &App, args: VerifyArgs) -> Result<Answer> {
         |id: &str| wave.as_ref().is_none_or(|wave| [&wave.source, &wave.target].iter().any(|w| *w == id));
     let list = args.list.as_deref().map(List::create).transpose()?;
     let mut tally = Tally { unseen: service.closed.clone(), list, ..Tally::default() };
+    let waves = Waves::of(&service).await.map_err(|e| failure::of_mover(&e))?;
     let regions: Vec<&Arc<Region>> = service.regions.values().filter(|r| meant(&r.id)).collect();
+    without_guard(&service, &meant, &mut tally).await?;
     for region in &regions {
+        if tally.bare.contains(&region.id) {
+            continue;
+        }
         app.screen.say(&format!("looking at every subject of {}", region.id));
-        match walk(&service, region, &mut tally).await {
+        match whole(&service, region, &waves, &mut tally).await {
             Err(Broken { region: Some(id), failure }) if failure.code == "store-unreachable" => {
                 tally.unseen.insert(id, open::in_a_line(&failure));
             }
@@ -82,7 +90,7 @@ pub async fn run(app: &App, args: VerifyArgs) -> Result<Answer> {
         list::stayed(list, &service, wave).await?;
     }
     let written = tally.list.take().map(List::end).transpose()?;
-    let seen = |r: &&Arc<Region>| !tally.unseen.contains_key(&r.id);
+    let seen = |r: &&Arc<Region>| !tally.unseen.contains_key(&r.id) && !tally.bare.contains(&r.id);
     let seen: Vec<&str> = regions.iter().copied().filter(|r| seen(r)).map(|r| r.id.as_str()).collect();
     Ok(with_list(answer(&service, &tally, &seen, &app.service_flag()), written))
 }
@@ -94,67 +102,6 @@ fn with_list(mut answer: Answer, written: Option<(std::path::PathBuf, u64)>) -> 
     answer.text.push_str(&format!("\n{said} named in {}, for you alone (mode 0600)\n", path.display()));
     answer.json["list"] = json!({ "file": path, "subjects": lines });
     answer
-}
-
-/// Why a walk ended: a region's store, or what is everybody's.
-struct Broken {
-    region: Option<String>,
-    failure: Box<Failure>,
-}
-
-impl From<Box<Failure>> for Broken {
-    fn from(failure: Box<Failure>) -> Self {
-        Self { region: None, failure }
-    }
-}
-
-fn at(region: &Region) -> impl Fn(domicile_stores::Error) -> Broken + '_ {
-    move |e| Broken {
-        region: Some(region.id.clone()),
-        failure: failure::of_store(&format!("region {}", region.id), &e),
-    }
-}
-
-async fn walk(service: &Service, region: &Region, tally: &mut Tally) -> Result<(), Broken> {
-    let here = service.places.iter().position(|place| place.id == region.id);
-    let categories = service.layout.categories();
-    let mut placer = Placer::new(
-        &service.rules.policies,
-        Circumstances {
-            categories: &categories,
-            regions: &service.places,
-            latency: &service.rules.latency,
-            today: open::today(),
-            mechanisms: &service.rules.mechanisms,
-            for_latency: false,
-        },
-    );
-    let mut after: Option<SubjectId> = None;
-    loop {
-        let page = region.records.subjects(after.as_ref(), PAGE).await.map_err(at(region))?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.subject.clone());
-        let ids: Vec<SubjectId> = page.iter().map(|f| f.subject.clone()).collect();
-        let homes =
-            service.directory.homes(&service.name, &ids).await.map_err(|e| failure::of_directory(&e))?;
-        let mut at_home = Vec::new();
-        for (facts, home) in page.iter().zip(&homes) {
-            let kind = judge(facts, home.as_ref(), &region.id, tally);
-            if kind.is_some() {
-                tally.name(&region.id, kind, &facts.subject)?;
-                continue;
-            }
-            if home.as_ref().is_some_and(|h| h.region == region.id) {
-                tally.subjects += 1;
-                at_home.push(facts.subject.clone());
-                let id = placer.intern(&domicile_mover::plan::class_of(facts));
-                let leaves = placer.place(id, here).is_some_and(|p| p.must_leave);
-                tally.name(&region.id, leaves.then_some("policy"), &facts.subject)?;
-            }
-        }
-        disowned(region, &page, tally).await?;
-        outside(service, region, &at_home, tally).await?;
-    }
 }
 
 impl Tally {
@@ -172,79 +119,6 @@ impl Tally {
             _ => Ok(()),
         }
     }
-}
-
-/// What is wrong with a subject's row here, if anything.
-fn judge(facts: &SubjectFacts, home: Option<&Home>, here: &str, tally: &mut Tally) -> Option<&'static str> {
-    let Some(home) = home else { return Some("no-home") };
-    let is_here = home.region == here;
-    match (facts.state, is_here) {
-        (None, _) => Some("unguarded"),
-        (Some(State::Home), true) => None,
-        (Some(State::Marking | State::Moving | State::Fencing | State::Fenced | State::Sealed), true) => {
-            tally.between += 1;
-            None
-        }
-        // Past the cutover and not activated yet: the wave ends it.
-        (Some(State::Sealed), false) | (Some(State::Arriving), _) => {
-            tally.between += 1;
-            None
-        }
-        (Some(State::Away), false) => {
-            tally.old_copies += 1;
-            None
-        }
-        (Some(State::Away), true) => Some("not-home"),
-        (Some(_), false) => Some("second-home"),
-    }
-}
-
-/// Of the old copies those that no wave erases: `guard disown` shut them.
-async fn disowned(region: &Region, page: &[SubjectFacts], tally: &mut Tally) -> Result<(), Broken> {
-    let away: Vec<SubjectId> =
-        page.iter().filter(|f| f.state == Some(State::Away)).map(|f| f.subject.clone()).collect();
-    if away.is_empty() {
-        return Ok(());
-    }
-    let rows = region.records.homes(&away).await.map_err(at(region))?;
-    for row in rows.iter().filter(|row| row.batch.as_deref().is_some_and(disown::is_ours)) {
-        *tally.disowned.entry(region.id.clone()).or_default() += 1;
-        if let Some(list) = &mut tally.list {
-            list.add("disowned", &region.id, &row.subject)?;
-        }
-    }
-    Ok(())
-}
-
-/// Rows of subjects at home here that stand at another region, where no state explains them.
-async fn outside(
-    service: &Service,
-    here: &Region,
-    subjects: &[SubjectId],
-    tally: &mut Tally,
-) -> Result<(), Broken> {
-    if subjects.is_empty() {
-        return Ok(());
-    }
-    let silent: Vec<String> = tally.unseen.keys().cloned().collect();
-    for other in service.regions.values().filter(|r| r.id != here.id && !silent.contains(&r.id)) {
-        let known = other.records.homes(subjects).await.map_err(at(other))?;
-        let explained: std::collections::BTreeSet<&SubjectId> = known.iter().map(|h| &h.subject).collect();
-        let rest: Vec<SubjectId> = subjects.iter().filter(|s| !explained.contains(s)).cloned().collect();
-        if rest.is_empty() {
-            continue;
-        }
-        let found = other.records.measure(&rest).await.map_err(at(other))?;
-        let rows: u64 = found.values().map(|size| size.rows).sum();
-        tally.rows_outside += rows;
-        tally.note(&other.id, Some("outside-home"), rows);
-        if let (Some(list), true) = (&mut tally.list, rows > 0) {
-            for subject in list::with_rows(other, &rest).await.map_err(at(other))? {
-                list.add("outside-home", &other.id, &subject)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn answer(service: &Service, tally: &Tally, regions: &[&str], flag: &str) -> Answer {
@@ -330,34 +204,4 @@ fn refused_homes(tally: &Tally, flag: &str) -> String {
          not. Hence exit code 3."
     );
     format!("\n{}\n", paper::wrapped("", &said))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(state: Option<State>, home: Option<&str>) -> Option<&'static str> {
-        let facts = SubjectFacts {
-            subject: SubjectId("1".into()),
-            country: None,
-            citizenship: None,
-            flags: vec![],
-            state,
-        };
-        let home = home.map(|region| Home { region: region.to_owned(), epoch: 1, attempt: 0 });
-        judge(&facts, home.as_ref(), "here", &mut Tally::default())
-    }
-
-    #[test]
-    fn a_subject_has_one_home() {
-        assert_eq!(judged(Some(State::Home), Some("here")), None);
-        assert_eq!(judged(Some(State::Away), Some("there")), None);
-        assert_eq!(judged(Some(State::Arriving), Some("there")), None);
-        assert_eq!(judged(Some(State::Sealed), Some("there")), None);
-        assert_eq!(judged(Some(State::Home), Some("there")), Some("second-home"));
-        assert_eq!(judged(Some(State::Moving), Some("there")), Some("second-home"));
-        assert_eq!(judged(Some(State::Away), Some("here")), Some("not-home"));
-        assert_eq!(judged(None, Some("here")), Some("unguarded"));
-        assert_eq!(judged(Some(State::Home), None), Some("no-home"));
-    }
 }

@@ -7,6 +7,7 @@ use crate::config::{Config, Service};
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, duration};
 use crate::metrics::serve;
+use crate::named;
 use crate::open::{self, Want};
 use crate::progress::Progress;
 use crate::screen::{Answer, Exit};
@@ -163,10 +164,18 @@ impl Desk<'_> {
                     self.say(&wave.id, did);
                     return Ok(true);
                 }
-                Err(failure) => self.fails(&wave.id, failure)?,
+                Err(failure) => self.fails(&wave.id, self.of_service(wave, failure))?,
             }
         }
         Ok(false)
+    }
+
+    /// A worker need not be told a service; the command that mends its trouble has to be.
+    fn of_service(&self, wave: &Wave, mut failure: Box<Failure>) -> Box<Failure> {
+        if self.config.services.len() > 1 {
+            failure.fix = named::of_service(&failure.fix, &wave.service);
+        }
+        failure
     }
 
     async fn go_on(&mut self, wave: &Wave) -> Result<Did> {
@@ -175,6 +184,9 @@ impl Desk<'_> {
             self.parts.insert(wave.id.clone(), part);
         }
         let Some(part) = self.parts.get_mut(&wave.id) else { return Ok(Did::Nothing) };
+        if self.config.services.len() > 1 {
+            self.progress.of_service(&wave.service);
+        }
         let error = match part.go_on().await {
             Ok(did) => return Ok(did),
             Err(error) => error,

@@ -43,6 +43,11 @@ fn several_services_are_named() {
     let cloud = config.service(Some("cloud")).unwrap();
     assert_eq!(cloud.mechanisms[0].expires.unwrap().to_string(), "2025-12-31");
     assert_eq!(config.regions_of(config.service(Some("shop")).unwrap()).count(), 1);
+    let other = config.chosen(config.service(Some("shop")).unwrap(), Some("oregon")).unwrap_err();
+    assert!(other.fix.starts_with("--service cloud"), "it is there, for another service: {}", other.fix);
+    assert!(other.fix.contains("add \"oregon\" to the `regions` of service `shop`"), "{}", other.fix);
+    let nowhere = config.chosen(config.service(Some("shop")).unwrap(), Some("mars")).unwrap_err();
+    assert!(nowhere.fix.contains("add a [[region]]"), "{}", nowhere.fix);
     let shared = read(&format!("{head}{TWO}{services}")).unwrap_err();
     assert!(shared.what.contains("services `shop` and `cloud` have the same store"), "{}", shared.what);
 }

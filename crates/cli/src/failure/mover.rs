@@ -66,11 +66,11 @@ pub fn of_mover(error: &Error) -> Box<Failure> {
             format!("domicile resume {wave}"),
         )
         .exit(Exit::Stopped),
-        Error::Kept { wave, why } => Failure::new(
+        Error::Kept { wave, why, last } => Failure::new(
             "copies-kept",
             format!("wave {wave} is not erased whole"),
             why.clone(),
-            format!("domicile erase {wave}   # once that is mended; what may go is gone"),
+            kept_fix(wave, *last),
         )
         .exit(Exit::No),
         Error::Wave { wave, why } => Failure::new(
@@ -93,6 +93,18 @@ pub fn of_mover(error: &Error) -> Box<Failure> {
         ),
         _ => Failure::new("move-failed", what, "the mover's own words stand above", "domicile status"),
     }
+}
+
+/// Who is on the way back comes by itself; whose last copy this is has to be brought home.
+fn kept_fix(wave: &str, last: bool) -> String {
+    let who = match last {
+        true => {
+            "domicile verify --list found.txt   # `missing`: whose copies may be the last ones\n\
+             # how they come back: docs/operate.md, \"After a restore\"; then:\n"
+        }
+        false => "",
+    };
+    format!("{who}domicile erase {wave}   # once that is mended; what may go is gone")
 }
 
 fn reasons(n: usize) -> String {

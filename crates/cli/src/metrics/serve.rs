@@ -41,6 +41,11 @@ pub async fn begin(typed: &Typed<'_>, config: &Config, screen: &Screen) -> Resul
     Ok(Some(metrics))
 }
 
+/// Whether the configuration's address can be one; where, if it names one.
+pub fn configured(config: &Config) -> Result<Option<SocketAddr>> {
+    config.metrics.listen.as_deref().map(|text| address(text, config.metrics.off_loopback)).transpose()
+}
+
 /// What was typed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Typed<'a> {

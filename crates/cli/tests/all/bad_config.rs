@@ -211,3 +211,26 @@ fn a_command_line_that_can_not_be_understood() {
     assert_snapshot!("usage_missing", shop.run(&["move"]).whole());
     assert_snapshot!("usage_conflict", shop.run(&["move", "--rehearse", "--first", "2", "p"]).whole());
 }
+
+#[test]
+fn a_number_that_is_too_large() {
+    let said = refused(|s| s.append("domicile.toml", "\n[limits]\nrows_per_s = 99999999999999999999\n"));
+    assert!(said.contains("the number `99999999999999999999` is too large"), "{said}");
+    assert!(!said.contains("i128"), "{said}");
+}
+
+/// `check` looks at the address before a worker would.
+#[test]
+fn metrics_at_an_address_that_can_not_be() {
+    for (listen, code) in [("nowhere", "metrics-address"), ("0.0.0.0:9464", "metrics-address"), ("9464", "")]
+    {
+        let shop = configured();
+        shop.append("domicile.toml", &format!("\n[metrics]\nlisten = \"{listen}\"\n"));
+        let ran = shop.run(&["check", "--json"]);
+        let json: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}\n{}", ran.whole()));
+        let found = json["findings"].as_array().expect("findings").iter().find(|f| f["area"] == "metrics");
+        let found = found.unwrap_or_else(|| panic!("nothing of metrics in {}", ran.whole()));
+        assert_eq!(found["code"].as_str().unwrap_or_default(), code, "{listen}: {}", ran.whole());
+    }
+}

@@ -180,3 +180,97 @@ fn status_says_whether_a_worker_is_alive() {
     shop.ok(&["resume", "w1"]);
     all_moved(&shop);
 }
+
+/// A wave is open and its worker gone: its subjects are left alone, that is said, and it is not "all is well".
+#[test]
+fn reconcile_says_that_a_wave_is_in_the_way() {
+    let shop = slow();
+    let child = begun(&shop);
+    let began = std::time::Instant::now();
+    while shop.number("shop.db", "SELECT count(*) FROM domicile_home WHERE state = 'm'") == 0 {
+        assert!(began.elapsed().as_secs() < 120, "nobody begins to move");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let left = shop.run(&["region", "reconcile", "us"]);
+    assert_eq!(left.code, 4, "{}", left.whole());
+    for said in ["in a wave that is under way: left alone", "domicile resume", "domicile region reconcile us"]
+    {
+        assert!(left.stdout.contains(said), "no `{said}` in {}", left.whole());
+    }
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    shop.ok(&["region", "reconcile", "us"]);
+}
+
+/// The worker is killed between the seal and the swap: `pause` waits for its lease to run out, and frees them.
+#[test]
+fn pause_brings_to_rest_what_a_killed_worker_left() {
+    let shop = slow();
+    shop.append("domicile.toml", "turn_ms = 1500\n");
+    let child = begun(&shop);
+    let moving = "SELECT count(*) FROM domicile_home WHERE state = 'm'";
+    let began = std::time::Instant::now();
+    while shop.number("shop.db", moving) == 0 {
+        assert!(began.elapsed().as_secs() < 120, "nobody begins to move");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let id = shop.number("shop.db", "SELECT min(subject) FROM domicile_home WHERE state = 'm'");
+    // Where it stands between the two: no clock ends this.
+    let seal = format!("UPDATE domicile_home SET state = 's' WHERE subject = {id}");
+    assert_eq!(shop.db("shop.db").execute(&seal, []), Ok(1));
+    let write = format!("UPDATE customer SET name = 'x' WHERE id = {id}");
+    let refused = shop.db("shop.db").execute(&write, []).expect_err("sealed").to_string();
+    assert!(refused.contains("RS001"), "{refused}");
+    let paused = shop.ok(&["pause"]);
+    let said = "1 subject was under a fence, whose worker is gone: brought to rest\neverybody can write";
+    assert!(paused.stdout.contains(said), "{}", paused.whole());
+    assert_eq!(shop.db("shop.db").execute(&write, []), Ok(1));
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    all_moved(&shop);
+}
+
+/// The turn is free, and a worker is there that looks for turns: `status` does not say that there is none.
+#[test]
+fn status_knows_the_worker_that_is_there() {
+    let shop = slow();
+    shop.append("domicile.toml", "turn_ms = 1500\n");
+    let child = begun(&shop);
+    shop.ok(&["pause"]);
+    signal(&child, "-KILL");
+    ended(child, &shop);
+    let mut worker = shop.command(&["worker"]);
+    let worker = worker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let wanted = "paused: `domicile resume w1`, and the worker that is there goes on";
+    let began = std::time::Instant::now();
+    let flat = || shop.ok(&["status"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut said = flat();
+    while !said.contains(wanted) {
+        assert!(began.elapsed().as_secs() < 120, "it never says `{wanted}`: {said}");
+        said = flat();
+    }
+    assert!(!said.contains("no worker"), "{said}");
+    signal(&worker, "-TERM");
+    ended(worker, &shop);
+    hurry(&shop);
+    shop.ok(&["resume"]);
+    all_moved(&shop);
+}
+
+/// `resume` of a wave whose worker lives waits for its turn; that the wave is moved by then is no failure.
+#[test]
+fn resume_of_a_wave_that_ends_meanwhile() {
+    let shop = slow();
+    shop.edit("domicile.toml", "rows_per_s = 200\n", "rows_per_s = 1000\nturn_ms = 120000\n");
+    let child = begun(&shop);
+    let resumed = shop.ok(&["resume"]);
+    assert!(resumed.stdout.contains("w1: moved; another worker has ended it"), "{}", resumed.whole());
+    assert_eq!(ended(child, &shop).code, 0);
+    all_moved(&shop);
+    let over = shop.run(&["resume", "w1"]);
+    assert_eq!(over.code, 1, "{}", over.whole());
+}

@@ -50,7 +50,6 @@ fn a_wave_on_a_bad_network_ends_right() {
         fleet.servers.shop.edit("domicile.toml", &was, &is);
         proxies.push(proxy);
     }
-    fleet.servers.shop.edit("domicile.toml", "rows_per_s = 20", "rows_per_s = 60");
     let moving = fleet.begin(&["move", "plan.json"]);
     until("the wave is under way", || {
         fleet.control.sql("control", "SELECT count(*) FROM directory_batch") != "0"

@@ -1,7 +1,7 @@
 //! Two services in the same regions, each with its own map, plan, waves and receipts.
 
 use crate::servers::Servers;
-use crate::shop::{Shop, ran};
+use crate::shop::{Ran, Shop, ran};
 
 /// One configuration for both services, each with the map that `init` made of its own database.
 fn both() -> Servers {
@@ -46,6 +46,29 @@ fn has_only(shop: &Shop, service: &str, wave: &str) {
     assert_eq!(waves, [wave], "{}", ran.whole());
 }
 
+/// Every command that is shown can be pasted as it stands: it names its service. Returns what was shown.
+fn names_its_service(ran: Ran, service: &str) -> String {
+    let (mut seen, whole) = (0, format!("{}\n{}", ran.stdout, ran.stderr));
+    let flat = whole.split_whitespace().collect::<Vec<_>>().join(" ");
+    for command in flat.split("domicile ").skip(1) {
+        let word = command.split(' ').next().unwrap_or_default().trim_end_matches(['`', ',', ':']);
+        let reads = [
+            "plan", "resume", "abort", "pause", "status", "verify", "check", "erase", "guard", "region",
+            "move",
+        ];
+        if reads.contains(&word) {
+            let near = command.split('`').next().unwrap_or_default();
+            assert!(
+                near.contains(&format!("--service {service}")),
+                "`domicile {near}` names no service in:\n{whole}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no command is shown in:\n{whole}");
+    whole
+}
+
 #[test]
 fn two_services_move_side_by_side() {
     let servers = both();
@@ -59,6 +82,13 @@ fn two_services_move_side_by_side() {
     assert_eq!(second.code, 1, "{}", second.whole());
     assert!(second.stderr.contains("code:  wave-held"), "{}", second.whole());
     assert!(second.stderr.contains(&format!("worked on by pid {}", slow.id())), "{}", second.whole());
+    names_its_service(second, "shop");
+    for command in
+        [&["pause", "w1"][..], &["status"], &["resume", "w2"], &["check"], &["region", "reconcile", "us"]]
+    {
+        names_its_service(shop.run(&[command, &["--service", "shop"]].concat()), "shop");
+    }
+    shop.ok(&["resume", "w1", "--service", "shop"]);
     let other = shop.run(&["move", "shop.json", "--service", "club"]);
     assert_ne!(other.code, 0, "a plan of another service is refused: {}", other.whole());
     shop.ok(&["move", "club.json", "--service", "club"]);
@@ -74,6 +104,8 @@ fn two_services_move_side_by_side() {
         let json: serde_json::Value = serde_json::from_str(&verified.stdout).expect("JSON");
         let found = json["findings"].as_array().expect("findings");
         assert!(found.iter().all(|f| f["kind"] == "policy"), "{}", verified.whole());
+        names_its_service(shop.run(&["verify", "--service", service]), service);
+        names_its_service(shop.run(&["pause", wave, "--service", service]), service);
         shop.ok(&["erase", "--service", service]);
         let receipt = shop.ok(&["receipt", "verify", &format!("receipts/{wave}.receipts")]);
         assert!(receipt.stdout.contains(service), "{}", receipt.whole());

@@ -104,9 +104,14 @@ fn a_wave_is_watched_paused_and_resumed_from_elsewhere() {
     let said = shop.ok(&["status"]).stdout;
     assert!(said.contains(" subjects/s (") && said.contains(" left"), "{said}");
 
+    assert!(moving.get("/metrics").contains("\ndomicile_paused 0\n"), "it is there before it is needed");
     shop.ok(&["pause"]);
-    until("its batches have ended", || moving.metric("domicile_batches_in_flight", "") == 0.0);
     until("it says that it is paused", || moving.metric("domicile_paused", "") == 1.0);
+    let paused = shop.ok(&["status"]).stdout;
+    assert!(paused.contains("paused: its worker waits (seen"), "{paused}");
+    let wave = status(shop)["waves"][0].clone();
+    assert!(wave["eta_s"].is_null() && wave["speed"].is_null(), "it does not go on: {wave}");
+    until("its batches have ended", || moving.metric("domicile_batches_in_flight", "") == 0.0);
     let moved = moving.metric("domicile_wave_subjects_moved", "wave=\"w1\"");
     assert!(moved < 52.0, "nothing was left to pause");
     assert_eq!(status(shop)["waves"][0]["asked"], "pause");
@@ -134,6 +139,8 @@ fn a_wave_is_watched_paused_and_resumed_from_elsewhere() {
     }
     let staged = events.iter().find(|e| e["event"] == "stage").expect("there is one");
     assert_eq!((&staged["wave"], &staged["level"]), (&"w1".into(), &"info".into()));
+    let activated = events.iter().find(|e| e["event"] == "activated").expect("there is one");
+    assert!(activated["pause_ms"].is_u64(), "{activated}");
     assert!(staged["batch"].as_str().is_some_and(|b| b.starts_with("w1/")), "{staged}");
     shop.consistent();
 }

@@ -219,6 +219,8 @@ fn a_worker_that_is_killed_is_replaced() {
 #[test]
 fn a_worker_that_thaws_can_do_nothing_with_what_was_taken_over() {
     let mut fleet = Fleet::alone();
+    // Longer than several leases: a batch is finished by others only once one has run out.
+    fleet.servers.shop.edit("domicile.toml", "rows_per_s = 20", "rows_per_s = 6");
     let writers = fleet.writers();
     let (first, second) = (fleet.worker(), fleet.worker());
     let moving = fleet.begin(&["move", "plan.json"]);

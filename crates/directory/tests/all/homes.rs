@@ -26,6 +26,37 @@ async fn who_registers_first_stays_there() {
     }
 }
 
+/// Page by page, in the order of their hashes; who moved on, or was removed, is no resident any more.
+#[tokio::test]
+async fn residents_are_told_page_by_page() {
+    for stage in Stage::both().await {
+        let directory = stage.directory();
+        let whom: Vec<_> = (0..25).map(id).collect();
+        directory.register("shop", "bj", &whom).await.unwrap();
+        directory.register("shop", "or", &[id(30)]).await.unwrap();
+        directory.register("cloud", "bj", &[id(31)]).await.unwrap();
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = directory.residents("shop", "bj", after, 10).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 10);
+            after = Some(last.0);
+            all.extend(page);
+        }
+        let mut wanted: Vec<_> = whom.iter().map(|one| (directory.hash("shop", one), 1)).collect();
+        wanted.sort();
+        assert_eq!(all, wanted);
+        assert_eq!(directory.still_residents("shop", "bj", &all).await.unwrap(), all);
+        directory.cutover("shop", &[swap(3, "bj", 1, 0)], "or").await.unwrap();
+        directory.remove("shop", "bj", &[id(4)]).await.unwrap();
+        let still = directory.still_residents("shop", "bj", &all).await.unwrap();
+        let gone: Vec<_> = all.iter().filter(|one| !still.contains(one)).map(|(hash, _)| *hash).collect();
+        let mut left = [3, 4].map(|n| directory.hash("shop", &id(n)));
+        left.sort();
+        assert_eq!(gone, left);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_home_under_concurrent_registration() {
     for stage in Stage::both().await {

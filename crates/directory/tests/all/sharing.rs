@@ -44,6 +44,29 @@ async fn a_batch_is_in_the_hands_of_one() {
     }
 }
 
+/// A paused wave's batches are taken by nobody but to bring them to rest, and those of one that goes on or is to end, not
+/// even for that.
+#[tokio::test]
+async fn a_paused_waves_batch_is_taken_to_rest_only() {
+    for stage in Stage::both().await {
+        let directory = stage.directory();
+        opened(&directory).await;
+        let rest = |holder: &'static str| directory.take_batch_to_rest("w1", "w1/00001", holder, LONG);
+        assert_eq!(rest("pause").await.unwrap(), None, "it goes on");
+        let dead = directory.take_batch("w1", "w1/00001", "dead", LONG, OPEN).await.unwrap().unwrap();
+        directory.pause("w1").await.unwrap();
+        assert_eq!(rest("pause").await.unwrap(), None, "its lease has not run out");
+        directory.renew_batch(&dead, Duration::ZERO).await.unwrap();
+        assert_eq!(directory.take_batch("w1", "w1/00001", "other", LONG, OPEN).await.unwrap(), None);
+        let held = rest("pause").await.unwrap().unwrap();
+        assert!(held.token > dead.token);
+        assert!(matches!(directory.renew_batch(&dead, LONG).await, Err(Error::BatchLost { .. })));
+        directory.release_batch(&held).await.unwrap();
+        directory.ask_abort("w1").await.unwrap();
+        assert_eq!(rest("pause").await.unwrap(), None, "whoever aborts it does that");
+    }
+}
+
 #[tokio::test]
 async fn a_batch_whose_lease_ran_out_is_taken_over() {
     for stage in Stage::both().await {

@@ -16,8 +16,10 @@ pub(super) enum Verdict {
     AtHome,
     /// Lives here; the guard has it in a batch of a wave that is over.
     PutBack { batch: String },
-    /// Lives here by the directory; what is here is an old or a half copy.
+    /// Lives here by the directory; what is here is an old copy.
     Lost,
+    /// Lives here; what is here is the half copy of a wave that is over.
+    Half,
     /// Lives here; what is here is of an earlier stay.
     Stale,
     /// Lives here; the guard has no row.
@@ -38,7 +40,8 @@ impl Verdict {
         match self {
             Verdict::AtHome | Verdict::PutBack { .. } | Verdict::Stale | Verdict::Unguarded => true,
             Verdict::InWave { lives_here } => *lives_here,
-            Verdict::Lost | Verdict::Unknown | Verdict::Waiting | Verdict::CameBack { .. } => false,
+            Verdict::Lost | Verdict::Half => false,
+            Verdict::Unknown | Verdict::Waiting | Verdict::CameBack { .. } => false,
         }
     }
 }
@@ -88,6 +91,12 @@ impl Judge {
     /// Lists of plans whose waves from here are over.
     pub(super) fn ended_lists(&self) -> &[String] {
         &self.lists
+    }
+
+    /// Whether a row is in the hands of a wave that will do nothing more with it: all that it had to move has moved, or it is
+    /// over.
+    pub(super) fn leaves(&self, row: &HomeRow) -> bool {
+        row.batch.as_deref().is_some_and(|batch| matches!(self.hand(batch), Hand::Ended | Hand::Moved))
     }
 
     fn hand(&self, batch: &str) -> Hand {
@@ -175,7 +184,8 @@ fn in_use(waves: &[Wave], list: &str) -> bool {
 /// Of a subject that lives here by the directory.
 fn at_home(row: &HomeRow, home: &Home) -> Verdict {
     match (row.state, &row.batch) {
-        (State::Away | State::Arriving, _) => Verdict::Lost,
+        (State::Away, _) => Verdict::Lost,
+        (State::Arriving, _) => Verdict::Half,
         _ if row.epoch != home.epoch => Verdict::Stale,
         (State::Home, _) | (_, None) => Verdict::AtHome,
         (_, Some(batch)) => Verdict::PutBack { batch: batch.clone() },
@@ -252,7 +262,10 @@ mod tests {
         assert_eq!(judged(Some((State::Home, 3, None)), here), Verdict::AtHome);
         assert_eq!(judged(Some((State::Home, 1, None)), here), Verdict::Stale);
         assert_eq!(judged(Some((State::Away, 2, Some("w1/00001"))), here), Verdict::Lost);
-        assert_eq!(judged(Some((State::Arriving, 3, Some("w1/00001"))), here), Verdict::Lost);
+        assert_eq!(judged(Some((State::Arriving, 3, Some("w1/00001"))), here), Verdict::Half);
+        assert_eq!(judged(Some((State::Arriving, 3, Some("w2/00001"))), here), Verdict::Half);
+        let on_its_way = judged(Some((State::Arriving, 3, Some("w3/00001"))), here);
+        assert_eq!(on_its_way, Verdict::InWave { lives_here: true });
         assert_eq!(judged(None, here), Verdict::Unguarded);
         let put_back = Verdict::PutBack { batch: "w1/00001".into() };
         assert_eq!(judged(Some((State::Moving, 3, Some("w1/00001"))), here), put_back);

@@ -200,6 +200,7 @@ pass! {
     facts(subjects: &[SubjectId]) -> Vec<SubjectFacts>;
     measure(subjects: &[SubjectId]) -> BTreeMap<TableIx, Size>;
     homes(subjects: &[SubjectId]) -> Vec<HomeRow>;
+    known(after: Option<&SubjectId>, limit: u32) -> Vec<HomeRow>;
     extend_list(list: &str, subjects: &[SubjectId]) -> ();
     list(list: &str, after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;
     drop_list(list: &str) -> ();

@@ -12,6 +12,7 @@ mod memory;
 mod outage;
 mod pace;
 mod pen;
+mod rest;
 mod restored;
 mod sides;
 mod standby;

@@ -3,12 +3,15 @@
 
 use crate::trouble::{At, planned};
 use crate::world::{App, Engine, World};
-use domicile_mover::reconcile::{self, Reconciled};
+use domicile_mover::missing::{self, Waves};
+use domicile_mover::reconcile::{self, May, Reconciled};
 use domicile_mover::wave::{self, Options};
 use domicile_mover::{Error, Service};
 use domicile_stores::records::{Mode, SubjectId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const ALL: May = May { erase: true, open: true };
 
 /// Who moved, in the guard's tables and in every table of the application.
 async fn traces(app: &App, engine: Engine) -> Vec<String> {
@@ -73,7 +76,7 @@ async fn restored(world: &World, backup: &Path) {
 }
 
 async fn look(world: &World, erase: bool) -> Reconciled {
-    reconcile::run(world.service().await.as_ref(), "old", erase).await.unwrap()
+    reconcile::run(world.service().await.as_ref(), "old", May { erase, open: false }).await.unwrap()
 }
 
 async fn refuses(world: &World, ids: std::ops::RangeInclusive<i64>) {
@@ -186,14 +189,138 @@ async fn what_is_lost_is_said(engine: Engine) {
     let (empty, full) = (world.back_up("new"), world.back_up("old"));
     restored(&world, &full).await;
     world.restore("new", &empty);
-    let lost = reconcile::run(world.service().await.as_ref(), "new", false).await.unwrap();
+    let lost = reconcile::run(world.service().await.as_ref(), "new", May::default()).await.unwrap();
     assert_eq!((lost.lost, lost.came_back, lost.is_clean()), (3, 0, false), "{lost:?}");
     assert_eq!(world.dump("new").await["accounts"].len(), 0, "nothing is made up");
+    assert_eq!((missing(&world, "new").await, missing(&world, "old").await), (3, 0));
     let found = look(&world, true).await;
     assert_eq!((found.came_back, found.kept, found.erased.subjects), (3, 3, 0), "{found:?}");
     assert!(!found.is_clean());
     refuses(&world, 1..=3).await;
     assert_eq!(world.dump("old").await["accounts"].len(), 5, "their only copy stands");
+}
+
+async fn missing(world: &World, region: &str) -> u64 {
+    let service = world.service().await;
+    let waves = Waves::of(&service).await.unwrap();
+    missing::count(&service, service.region(region).unwrap(), &waves).await.unwrap()
+}
+
+/// Nobody is missing in a wave under way, at no stage; who was deleted is not; who was registered and never signed up is.
+/// Catches: a look that counts, and takes the two sides of a cutover for one.
+async fn who_is_missing(engine: Engine) {
+    for stage in ["copy", "fence", "cutover", "activate", "activated"] {
+        let world = Arc::new(World::new(engine, 3).await);
+        let (there, handle) = (world.clone(), tokio::runtime::Handle::current());
+        let service = crate::trouble::service_that(&world, stage, move || {
+            let (there, handle) = (there.clone(), handle.clone());
+            let looks = async move {
+                assert_eq!((missing(&there, "old").await, missing(&there, "new").await), (0, 0), "{stage}");
+            };
+            tokio::task::block_in_place(move || handle.block_on(looks));
+        })
+        .await;
+        move_all(&service).await;
+        if stage != "activated" {
+            continue;
+        }
+        let new = world.app("new").await;
+        for table in [
+            "photos WHERE account_id",
+            "items WHERE order_id IN (SELECT id FROM orders WHERE account_id",
+            "orders WHERE account_id",
+            "accounts WHERE id",
+        ] {
+            let end = if table.contains('(') { ")" } else { "" };
+            new.exec(&format!("DELETE FROM {table} = 1{end}")).await.unwrap();
+        }
+        assert_eq!(missing(&world, "new").await, 0, "deleted by the application");
+        service.directory.register(&service.name, "new", &[SubjectId("77".into())]).await.unwrap();
+        assert_eq!((missing(&world, "new").await, missing(&world, "old").await), (1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_missing_on_sqlite() {
+    who_is_missing(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_missing_on_postgres() {
+    who_is_missing(Engine::Postgres).await;
+}
+
+/// The new home is restored from the middle of the wave: half copies that nobody goes on with. Where the old copies stand they
+/// are cleared out of the way; where those are erased they are all there is, and are opened when somebody says so.
+async fn half_copies_are_settled(engine: Engine) {
+    for (stage, erased) in
+        [("catch up", false), ("fence", true), ("cutover", false), ("activate", true), ("copy", true)]
+    {
+        let world = Arc::new(World::new(engine, 3).await);
+        let made: Arc<std::sync::Mutex<Option<PathBuf>>> = Arc::default();
+        let (there, file) = (world.clone(), made.clone());
+        let service = crate::trouble::service_that(&world, stage, move || {
+            tokio::task::block_in_place(|| *file.lock().unwrap() = Some(there.back_up("new")));
+        })
+        .await;
+        let wave = move_all(&service).await;
+        if erased {
+            wave::erase_wave(&service, &wave).await.unwrap();
+        }
+        drop(service);
+        world.restore("new", &made.lock().unwrap().take().unwrap());
+        let arriving = if stage == "copy" { 0 } else { 3 };
+        let what = format!("{engine:?}, {stage}, erased {erased}");
+        let new = world.app("new").await;
+        let write = "UPDATE accounts SET version = version + 1 WHERE id < 1000";
+        if arriving > 0 {
+            assert!(new.exec(write).await.unwrap_err().contains("RS001"), "{what}: nobody can write them");
+        }
+        let look = async |may: May| reconcile::run(world.service().await.as_ref(), "new", may).await.unwrap();
+        let found = look(May::default()).await;
+        let counted = if erased { (0, arriving, 3 - arriving) } else { (arriving, 0, 3 - arriving) };
+        assert_eq!((found.half, found.half_last, found.lost), counted, "{what}: {found:?}");
+        assert!(!found.is_clean(), "{what}");
+        if erased {
+            let opened = look(May { erase: true, open: true }).await;
+            assert_eq!((opened.half_opened, opened.half_removed), (arriving, 0), "{what}: {opened:?}");
+            assert_eq!(new.exec(write).await, Ok(arriving), "{what}");
+            assert_eq!(opened.is_clean(), arriving == 3, "{what}: {opened:?}");
+        } else {
+            let removed = look(May { erase: true, open: true }).await;
+            assert_eq!(
+                (removed.half_removed, removed.half_opened, removed.lost),
+                (3, 0, 3),
+                "{what}: {removed:?}"
+            );
+            assert_eq!(missing(&world, "new").await, 3, "{what}");
+            // Nothing bars the way back.
+            let epoch = 2;
+            for id in 1..=3 {
+                let sign_up = match engine {
+                    Engine::Sqlite => {
+                        format!("INSERT INTO domicile_signup(subject, epoch) VALUES ({id}, {epoch})")
+                    }
+                    Engine::Postgres => format!("SELECT domicile.sign_up({id}, {epoch})"),
+                };
+                new.exec(&sign_up).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+                let row = format!("INSERT INTO accounts VALUES ({id}, 'IN', 'a{id}@example', 0)");
+                assert_eq!(new.exec(&row).await, Ok(1), "{what}");
+            }
+            assert_eq!(missing(&world, "new").await, 0, "{what}");
+            assert!(look(May::default()).await.is_clean(), "{what}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_copies_are_settled_on_sqlite() {
+    half_copies_are_settled(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_copies_are_settled_on_postgres() {
+    half_copies_are_settled(Engine::Postgres).await;
 }
 
 /// The new home is restored from before the move, and then the old copies are to be erased: they are the only ones.
@@ -249,7 +376,7 @@ async fn a_wave_under_way_is_left_alone(engine: Engine) {
         let (there, handle) = (there.clone(), handle.clone());
         let looks = async move {
             for region in ["old", "new"] {
-                let found = reconcile::run(there.service().await.as_ref(), region, true).await.unwrap();
+                let found = reconcile::run(there.service().await.as_ref(), region, ALL).await.unwrap();
                 assert_eq!((found.in_wave, found.came_back, found.lost), (3, 0, 0), "{region}: {found:?}");
             }
         };
@@ -284,7 +411,7 @@ async fn an_older_backup_than_the_guard(engine: Engine) {
     for row in ["accounts VALUES (1, 'IN', 'a1@example', 0)", "orders VALUES (10, 1, 0)"] {
         old.exec(&format!("INSERT INTO {row}")).await.unwrap();
     }
-    let refused = reconcile::run(&service, "old", true).await.unwrap_err();
+    let refused = reconcile::run(&service, "old", ALL).await.unwrap_err();
     assert!(matches!(refused, Error::NoGuard { .. }), "{refused}");
 
     region.records.install(&world.spec(&service, region)).await.unwrap();

@@ -16,6 +16,7 @@ mod hazards;
 mod homes;
 mod indexed;
 mod journal;
+mod known;
 mod measure;
 mod numbers;
 mod park;

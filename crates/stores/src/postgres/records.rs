@@ -106,6 +106,10 @@ impl Records for Postgres {
         Postgres::homes(self, subjects).await
     }
 
+    async fn known(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<HomeRow>> {
+        self.read_known(after, limit).await
+    }
+
     async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
         Postgres::extend_list(self, list, subjects).await
     }

@@ -22,6 +22,7 @@ mod fault;
 mod guard;
 mod homes;
 mod journal;
+mod known;
 mod numbers;
 mod paths;
 mod quote;

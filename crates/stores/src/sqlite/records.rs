@@ -111,6 +111,10 @@ impl Records for Sqlite {
         Sqlite::homes(self, subjects).await
     }
 
+    async fn known(&self, after: Option<&SubjectId>, limit: u32) -> Result<Vec<HomeRow>> {
+        self.read_known(after, limit).await
+    }
+
     async fn extend_list(&self, list: &str, subjects: &[SubjectId]) -> Result<()> {
         Sqlite::extend_list(self, list, subjects).await
     }

@@ -407,6 +407,21 @@ pub async fn erase(fixture: &dyn Fixture) {
     assert_eq!(stay.values().sum::<u64>(), 5);
     drop(here);
     assert_eq!(source.drop_homes(lease, &under_way.subjects, State::Away).await.expect("drop homes"), 2);
+    known_in_key_order(source).await;
+}
+
+/// Also those without a row of the application; 10 comes after 4, and not after 1.
+async fn known_in_key_order(records: &dyn Records) {
+    records.adopt(&[(subject(30), 7), (subject(10), 1)]).await.expect("adopt");
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = records.known(after.as_ref(), 2).await.expect("known");
+        let Some(last) = page.last() else { break };
+        after = Some(last.subject.clone());
+        all.extend(page.into_iter().map(|row| (row.subject, row.state, row.epoch)));
+    }
+    let home = |n, epoch| (subject(n), State::Home, epoch);
+    assert_eq!(all, [home(3, 1), home(4, 1), home(10, 1), home(30, 7)]);
 }
 
 /// A worker that was replaced changes nothing, whether it begins too late or is in the middle.

@@ -86,6 +86,7 @@ records! {
         facts(subjects: &[SubjectId]) -> Vec<SubjectFacts>;
         measure(subjects: &[SubjectId]) -> BTreeMap<TableIx, Size>;
         homes(subjects: &[SubjectId]) -> Vec<HomeRow>;
+        known(after: Option<&SubjectId>, limit: u32) -> Vec<HomeRow>;
         list(list: &str, after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;
         batch_ids(wave: &str) -> Vec<String>;
         known_batches() -> Vec<String>;

@@ -15,7 +15,25 @@ pub fn mend(kind: &str, region: &str, flag: &str) -> String {
                 )
             )
         ),
-        "second-home" => disown::steps(region, flag),
+        "second-home" => format!(
+            "  domicile region reconcile{flag} {region}   # many at once? a backup was restored here: this shuts them all\n{}\n{}",
+            paper::wrapped("  ", "If it is a few, signed up twice:"),
+            disown::steps(region, flag)
+        ),
+        "missing" => format!(
+            "  domicile region reconcile{flag} {region}   # was its database restored from an older backup?\n{}\n  \
+             domicile verify{flag} --list found.txt   # who of them has an old copy elsewhere",
+            paper::wrapped(
+                "  ",
+                "Begin with it, before anything is erased; the steps to bring them back stand in docs/operate.md, \
+                 \"After a restore\". One who was registered and never signed up is counted here, too."
+            )
+        ),
+        "no-guard" => format!(
+            "  domicile guard install{flag} --region {region}\n  domicile region reconcile{flag} {region}   # was a backup \
+             from before it restored?"
+        ),
+        "left-over" => format!("  domicile region reconcile{flag} {region}"),
         "not-home" => format!(
             "  domicile status{flag}          # a wave that is open ends it: domicile resume{flag}\n  \
              domicile locate{flag} SUBJECT  # was a database restored from an older backup?\n  \

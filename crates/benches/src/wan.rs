@@ -24,7 +24,7 @@ const PING_OFF_MAX: f64 = 8.0;
 const EACH: u64 = 1_000;
 /// Subjects that the mover moves, and the pipe with BBR; with cubic it brings a part of them, since it would take
 /// minutes for all, and its rate is what it is from the second second on.
-const SUBJECTS: u64 = 300;
+const SUBJECTS: u64 = 1_000;
 const PART: u64 = 20;
 /// What sockets use that ask for nothing, as most machines are set. The mover's ask for BBR.
 const USUAL: &str = "cubic";

@@ -527,7 +527,8 @@ pub trait Writing: Snapshot {
     /// Removes the rows of `domicile.home` of those of these subjects that are `arriving` in this batch: with
     /// [`Writing::clear`] in one transaction, so that a home without its copy never looks like a copy.
     async fn drop_arriving(&mut self, subjects: &[SubjectId]) -> Result<u64>;
-    /// Loads rows into a table that has none of these keys.
+    /// Loads rows into a table that has none of these keys. Returns how many were sent; an error of theirs may be
+    /// the next call's, at the latest [`Writing::commit`]'s.
     async fn load(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64>;
     /// Inserts rows or replaces them by primary key.
     async fn upsert(&mut self, table: TableIx, rows: RowStream<'_>) -> Result<u64>;

@@ -69,7 +69,7 @@ pub(super) struct Conn {
     /// What begins the transaction and goes out with its first statement, in one round trip.
     unsent: Mutex<Option<String>>,
     /// A `COPY ... FROM STDIN` whose rows are all on their way: it ends together with the next statement.
-    unfinished: Mutex<Option<Sink>>,
+    unfinished: Mutex<Option<(String, Sink)>>,
     /// Nobody answers there any more: it serves nobody else.
     given_up: AtomicBool,
     shared: Arc<Shared>,
@@ -194,9 +194,10 @@ impl Conn {
         Ok(Box::pin(self.send(what, self.client().copy_in(&statement)).await?))
     }
 
-    /// Ends a COPY together with the next statement, in one round trip; an error of it is that statement's.
-    pub(super) fn finish_with_the_next(&self, sink: Sink) {
-        *lock(&self.unfinished) = Some(sink);
+    /// Ends the COPY `what` together with the next statement, in one round trip; an error of its rows is what that
+    /// statement returns, in the words of this one.
+    pub(super) fn finish_with_the_next(&self, what: String, sink: Sink) {
+        *lock(&self.unfinished) = Some((what, sink));
     }
 
     /// Opens a transaction: `sql` is `BEGIN ...` and whatever follows it. Until [`Conn::commit`] or
@@ -281,12 +282,11 @@ impl Conn {
         call: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
     ) -> Result<T> {
         let unfinished = lock(&self.unfinished).take();
-        let Some(mut sink) = unfinished else { return self.answered(what, call).await };
-        let both = async {
-            let (finished, answer) = join(sink.as_mut().finish(), call).await;
-            finished.and(answer)
-        };
-        Box::pin(self.answered(what, both)).await
+        let Some((loading, mut sink)) = unfinished else { return self.answered(what, call).await };
+        let both = async { Ok(join(sink.as_mut().finish(), call).await) };
+        let (finished, answer) = Box::pin(self.answered(what, both)).await?;
+        finished.map_err(|e| self.fail(&loading, &e))?;
+        answer.map_err(|e| self.fail(what, &e))
     }
 
     /// The answer to a call, or `Unreachable` once it is clear that none will come: see [`watch`].

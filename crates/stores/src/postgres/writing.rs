@@ -102,7 +102,7 @@ impl Writing for Transaction {
             piece.extend_from_slice(&row);
         }
         // The next table's COPY begins behind it, so that a table costs one round trip and not two.
-        self.conn.finish_with_the_next(sink);
+        self.conn.finish_with_the_next(what, sink);
         Ok(loaded)
     }
 

@@ -36,7 +36,7 @@ async fn read(pool: &Pool) -> Result<Catalogue> {
     let [columns_of, indexes_of, keys_of, triggers_of, sequences_of] =
         [COLUMNS, INDEXES, FOREIGN_KEYS, TRIGGERS, SEQUENCES].map(|sql| conn.query(WHAT, sql, &[]));
     let answers = tokio::try_join!(columns_of, indexes_of, keys_of, triggers_of, sequences_of)?;
-    conn.end_reading();
+    conn.end_reading().await;
     each(&mut tables, &answers.0, column);
     each(&mut tables, &answers.1, index);
     each(&mut tables, &answers.2, foreign_key);

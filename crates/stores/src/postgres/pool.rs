@@ -249,11 +249,14 @@ impl Conn {
 
     /// Rolls back a transaction that only read: the server is told, and nobody waits for its answer. Whoever has the
     /// connection next is served after it.
-    pub(super) fn end_reading(&mut self) {
+    pub(super) async fn end_reading(&mut self) {
         let was_sent = self.unsent.get_mut().unwrap_or_else(PoisonError::into_inner).take().is_none();
         if was_sent {
             // The driver sends with the first poll; if the connection is gone, so is the transaction.
             let _ = self.client().batch_execute("ROLLBACK").now_or_never();
+            // The task that writes to the socket goes first: our caller may be busy for a while, and the server would
+            // hold the tables' locks as long.
+            tokio::task::yield_now().await;
         }
         self.in_transaction = false;
     }

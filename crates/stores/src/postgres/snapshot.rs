@@ -232,7 +232,7 @@ impl Snapshot for Transaction {
     }
 
     async fn close(mut self: Box<Self>) -> Result<()> {
-        self.conn.end_reading();
+        self.conn.end_reading().await;
         Ok(())
     }
 }

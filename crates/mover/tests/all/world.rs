@@ -345,6 +345,21 @@ impl World {
                 );
             }
             Engine::Sqlite => {
+                // A service that was dropped closes its files a moment later, and would write into the new one. SQLite
+                // leaves WAL mode only where nobody else is connected.
+                let alone = || {
+                    let db = rusqlite::Connection::open(self.sqlite(region)).unwrap();
+                    let mode = db.query_row("PRAGMA journal_mode = DELETE", [], |r| r.get::<_, String>(0));
+                    mode.is_ok_and(|mode| mode == "delete")
+                };
+                let began = std::time::Instant::now();
+                while !alone() {
+                    assert!(
+                        began.elapsed() < Duration::from_secs(60),
+                        "somebody stays connected to {region}"
+                    );
+                    std::thread::sleep(Duration::from_millis(10));
+                }
                 for also in ["-wal", "-shm"] {
                     let mut path = self.sqlite(region).into_os_string();
                     path.push(also);

@@ -15,6 +15,10 @@ const EACH: u64 = 4;
 /// A size of this many subjects or more is run once.
 const MANY: u64 = 50_000;
 
+/// Subjects whose pause is measured, as many at every size: with fewer of them each would have more of the load's writers, and
+/// the pause would tell of those.
+const PAUSED: u64 = 4;
+
 /// What was measured at one size.
 struct Size {
     count: u64,
@@ -69,13 +73,12 @@ async fn subjects(ground: &Ground, asked: &Asked, count: u64) -> Fallible<Size> 
 
 /// The medians of all runs' pauses (p50 by the mover, under writers) for subjects of so many rows.
 async fn pause_of(ground: &Ground, asked: &Asked, name: &'static str, each: u64) -> Fallible<Size> {
-    let subjects = (20_000 / each).clamp(4, 200);
-    let runs = if asked.quick { 1 } else { 3 };
+    let runs = if asked.quick { 1 } else { 5 };
     let mut size =
         Size { count: each, runs, seconds: Vec::new(), peaks_mib: Vec::new(), pauses_ms: Vec::new() };
     for run in 0..runs {
         eprintln!("bench: pause of subjects of {each} rows, run {}", run + 1);
-        let ran = pause::one(ground, Shape { name, subjects, each, object_bytes: 0 }).await?;
+        let ran = pause::one(ground, Shape { name, subjects: PAUSED, each, object_bytes: 0 }).await?;
         size.pauses_ms.push(quantile(&ran.pauses, 0.5));
     }
     ground.drop(name);
@@ -105,7 +108,7 @@ fn tell_subjects(sizes: &[Size]) {
 
 fn tell_pauses(sizes: &[Size]) {
     println!(
-        "\nThe pause under the load of the row above, by a subject's size:\n\n| rows of a subject | runs | pause p50 by the mover, ms |\n|---|---|---|"
+        "\nThe pause of {PAUSED} subjects under the load of the pause row, by a subject's size:\n\n| rows of a subject | runs | pause p50 by the mover, ms |\n|---|---|---|"
     );
     for size in sizes {
         println!("| {} | {} | {} |", size.count, size.runs, three(&size.pauses_ms, 1));

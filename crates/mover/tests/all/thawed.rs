@@ -9,9 +9,6 @@ use domicile_mover::wave::{self, Options};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Longer than a turn of the worker that stands still.
-const OVERSLEPT: std::time::Duration = std::time::Duration::from_millis(300);
-
 /// On threads of its own.
 fn apart<T: Send>(threads: usize, work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
@@ -25,10 +22,9 @@ fn apart<T: Send>(threads: usize, work: impl Future<Output = T> + Send) -> T {
     })
 }
 
-/// Ends every wave as another process would: resumed, erased.
+/// Ends every wave as another process would: resumed, erased. It waits until the turn of the one that stands still is over.
 async fn end(world: &World, what: &str) {
     let service = world.service().await;
-    tokio::time::sleep(OVERSLEPT).await;
     for w in service.directory.waves(&WaveFilter::default()).await.unwrap() {
         if w.state == WaveState::Open {
             wave::resume(&service, &w.id).await.unwrap_or_else(|e| panic!("{what}: {e}"));

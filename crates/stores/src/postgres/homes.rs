@@ -57,24 +57,12 @@ impl Postgres {
 
     fn homes_text(&self) -> String {
         let (_, _, ty) = root(&self.layout);
-        format!(
-            "select subject::text, state::text, epoch, gen, batch from domicile.home \
-             where subject = any ($1::text[]::{ty}[]) order by subject"
-        )
+        format!("{HOME_ROWS} where subject = any ($1::text[]::{ty}[]) order by subject")
     }
 
     pub(super) async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>> {
         let rows = self.conn().await?.query("reading homes", &self.homes_text(), &[&texts(subjects)]).await?;
-        Ok(rows
-            .iter()
-            .map(|r| HomeRow {
-                subject: SubjectId(r.get(0)),
-                state: guard::state(r.get(1)).expect("checked by the table"),
-                epoch: r.get::<_, i64>(2) as u64,
-                generation: r.get(3),
-                batch: r.get(4),
-            })
-            .collect())
+        Ok(rows.iter().map(home_row).collect())
     }
 
     /// Step 1 of a fence or mark, sealing, activating: a non-key update, which waits for no writer's
@@ -382,6 +370,19 @@ impl To {
         let rest: [&(dyn ToSql + Sync); 6] =
             [&self.from, &self.to, &self.epoch, &self.deadline_us, &self.in_time, &self.commit];
         first.iter().copied().chain(rest).collect()
+    }
+}
+
+/// What [`home_row`] reads.
+pub(super) const HOME_ROWS: &str = "select subject::text, state::text, epoch, gen, batch from domicile.home";
+
+pub(super) fn home_row(row: &Row) -> HomeRow {
+    HomeRow {
+        subject: SubjectId(row.get(0)),
+        state: guard::state(row.get(1)).expect("checked by the table"),
+        epoch: row.get::<_, i64>(2) as u64,
+        generation: row.get(3),
+        batch: row.get(4),
     }
 }
 

@@ -11,7 +11,7 @@ use super::guard::words::NOW_MS;
 use super::{Fault, Sqlite};
 use crate::records::{HomeRow, Lease, State, SubjectId, Transition};
 use crate::{Error, Result};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::time::Duration;
 
 /// The letter that `domicile_home.state` holds.
@@ -43,25 +43,31 @@ pub(crate) fn state_of(letter: &str) -> Result<State, Fault> {
     })
 }
 
+/// What [`home_row`] reads.
+pub(super) const HOME_ROWS: &str =
+    "SELECT CAST(subject AS TEXT), state, epoch, gen, batch FROM domicile_home";
+
+pub(super) fn home_row(row: &Row<'_>) -> Result<HomeRow, Fault> {
+    Ok(HomeRow {
+        subject: SubjectId(row.get(0)?),
+        state: state_of(&row.get::<_, String>(1)?)?,
+        epoch: row.get::<_, i64>(2)? as u64,
+        generation: row.get(3)?,
+        batch: row.get(4)?,
+    })
+}
+
 impl Sqlite {
     /// See [`crate::Records::homes`].
     pub(super) async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>> {
         let subjects = subjects.to_vec();
         self.read("read homes", move |conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT CAST(subject AS TEXT), state, epoch, gen, batch FROM domicile_home WHERE subject = ?1",
-            )?;
+            let mut statement = conn.prepare_cached(&format!("{HOME_ROWS} WHERE subject = ?1"))?;
             let mut all = Vec::with_capacity(subjects.len());
             for subject in &subjects {
                 let mut rows = statement.query([&subject.0])?;
                 if let Some(row) = rows.next()? {
-                    all.push(HomeRow {
-                        subject: SubjectId(row.get(0)?),
-                        state: state_of(&row.get::<_, String>(1)?)?,
-                        epoch: row.get::<_, i64>(2)? as u64,
-                        generation: row.get(3)?,
-                        batch: row.get(4)?,
-                    });
+                    all.push(home_row(row)?);
                 }
             }
             Ok(all)

@@ -34,8 +34,11 @@ enum Call {
         subject: usize,
         fault: Option<Fault>,
     },
-    /// Lets every late transaction happen.
-    Release,
+    /// Lets every late transaction happen, one after the other, and looks after each: two of them may take a home and
+    /// give it back.
+    Release {
+        newest_first: bool,
+    },
 }
 
 fn fault() -> impl Strategy<Value = Option<Fault>> {
@@ -55,7 +58,7 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(subject, to, stale, fault)| Call::Swap { subject, to, stale, fault }),
         4 => (0..8_usize, fault()).prop_map(|(which, fault)| Call::Settle { which, fault }),
         1 => (region, subject, fault()).prop_map(|(region, subject, fault)| Call::Remove { region, subject, fault }),
-        2 => Just(Call::Release),
+        2 => any::<bool>().prop_map(|newest_first| Call::Release { newest_first }),
     ]
 }
 
@@ -86,7 +89,11 @@ impl World<'_> {
             Call::Remove { region, subject, .. } => {
                 self.directory.remove(&self.service, REGIONS[*region], &[id(subject)]).await.unwrap();
             }
-            Call::Release => self.faulty.release().await,
+            Call::Release { newest_first } => {
+                while self.faulty.release_one(*newest_first).await {
+                    self.check().await;
+                }
+            }
         }
         // A call that had nothing to do may have left its fault unused.
         self.faulty.clear();
@@ -200,8 +207,7 @@ fn check(stage: Stage, runtime: &tokio::runtime::Runtime, cases: u32) {
             for call in &calls {
                 world.call(call).await;
             }
-            faulty.release().await;
-            world.check().await;
+            world.call(&Call::Release { newest_first: false }).await;
         });
         Ok(())
     });

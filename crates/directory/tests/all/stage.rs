@@ -5,10 +5,11 @@ use domicile_stores::control::{Control, ControlStore, Dialect, Rows, Statement};
 use domicile_stores::records::SubjectId;
 use domicile_stores::{Error, Result};
 use domicile_testbed::postgres::Cluster;
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
@@ -76,19 +77,30 @@ pub enum Fault {
     Again,
 }
 
+/// A transaction that happens when its gate is opened.
+struct Late {
+    gate: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Late {
+    fn open(self) -> tokio::task::JoinHandle<()> {
+        self.gate.send(()).expect("it waits");
+        self.task
+    }
+}
+
 /// A control store that spoils answers to writing transactions.
 #[derive(Clone)]
 pub struct Faulty {
     inner: ControlStore,
     faults: Arc<Mutex<Vec<Fault>>>,
-    gate: Arc<watch::Sender<bool>>,
-    late: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
+    late: Arc<Mutex<VecDeque<Late>>>,
 }
 
 impl Faulty {
     fn over(inner: ControlStore) -> Self {
-        let gate = Arc::new(watch::Sender::new(false));
-        Self { inner, faults: Arc::default(), gate, late: Arc::default() }
+        Self { inner, faults: Arc::default(), late: Arc::default() }
     }
 
     /// Spoils the next writing transactions in this order.
@@ -106,14 +118,24 @@ impl Faulty {
         self.faults.lock().expect("faults").clear();
     }
 
-    /// Lets what is late happen now, and waits for it.
+    /// Lets all that is late happen now, at once, and waits for it.
     pub async fn release(&self) {
-        self.gate.send_replace(true);
         let late = std::mem::take(&mut *self.late.lock().expect("late"));
-        for task in late {
+        let tasks: Vec<_> = late.into_iter().map(Late::open).collect();
+        for task in tasks {
             task.await.expect("the late transaction");
         }
-        self.gate.send_replace(false);
+    }
+
+    /// Lets one late transaction happen, the oldest or the newest. False: none is late.
+    pub async fn release_one(&self, newest: bool) -> bool {
+        let late = {
+            let mut late = self.late.lock().expect("late");
+            if newest { late.pop_back() } else { late.pop_front() }
+        };
+        let Some(late) = late else { return false };
+        late.open().await.expect("the late transaction");
+        true
     }
 }
 
@@ -139,11 +161,13 @@ impl Control for Faulty {
                 unknown
             }
             Some(Fault::Late) => {
-                let (inner, mut gate) = (self.inner.clone(), self.gate.subscribe());
-                self.late.lock().expect("late").push(tokio::spawn(async move {
-                    gate.wait_for(|open| *open).await.expect("the gate");
+                let (inner, (gate, opened)) = (self.inner.clone(), oneshot::channel());
+                let task = tokio::spawn(async move {
+                    // A test that ended does not want it any more.
+                    let Ok(()) = opened.await else { return };
                     inner.run(statements).await.expect("late, but done");
-                }));
+                });
+                self.late.lock().expect("late").push_back(Late { gate, task });
                 unknown
             }
             Some(Fault::Again) => {

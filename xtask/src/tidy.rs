@@ -13,6 +13,7 @@ const LAYERS: [(&str, u32); 8] = [
     ("domicile-stores", 1),
     ("domicile-directory", 2),
     ("domicile-mover", 3),
+    ("domicile-server", 4),
     ("domicile-model", 0), // of the mover, but it imports nothing of ours: it would only prove itself
     ("domicile-cli", 5),
 ];

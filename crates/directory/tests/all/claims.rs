@@ -267,3 +267,36 @@ async fn sign_up(directory: &Directory, region: &str, subject: u32, n: u32) -> b
     assert_eq!(commit(directory, subject, n, &attempt).await, Committed::Yes);
     true
 }
+
+/// Calls whose answers were lost and that happen after everything else.
+#[tokio::test]
+async fn what_comes_late_takes_nothing_newer() {
+    for stage in Stage::both().await {
+        let (directory, faulty) = stage.faulty();
+        directory.register("shop", "bj", &[id(1), id(2)]).await.unwrap();
+        let hashes = [1, 2].map(|n| directory.hash("shop", &id(n)));
+        // A release, and its own subject takes the name anew.
+        reserve(&directory, 1, 7, "a", LONG).await;
+        commit(&directory, 1, 7, "a").await;
+        faulty.spoil(&[Fault::Late]);
+        assert_eq!(
+            directory.release("shop", &id(1), &[email(7)], None).await.unwrap(),
+            1,
+            "done by the repetition"
+        );
+        reserve(&directory, 1, 7, "b", LONG).await;
+        commit(&directory, 1, 7, "b").await;
+        faulty.release().await;
+        assert_eq!(owner(&directory, 7).await, Some(hashes[0]));
+        // A reservation and a commit, and another has the name meanwhile.
+        faulty.spoil(&[Fault::Late]);
+        assert_eq!(reserve(&directory, 1, 8, "c", OVER).await, Reserved::Yes);
+        faulty.spoil(&[Fault::Late]);
+        assert_eq!(commit(&directory, 1, 8, "c").await, Committed::Yes);
+        directory.release("shop", &id(1), &[email(8)], Some("c")).await.unwrap();
+        assert_eq!(reserve(&directory, 2, 8, "d", LONG).await, Reserved::Yes);
+        faulty.release().await;
+        assert_eq!(commit(&directory, 2, 8, "d").await, Committed::Yes);
+        assert_eq!(owner(&directory, 8).await, Some(hashes[1]));
+    }
+}

@@ -25,6 +25,7 @@ mod claims;
 mod cutover;
 mod error;
 mod feed;
+mod gateway;
 mod homes;
 mod key;
 mod lease;
@@ -42,6 +43,7 @@ pub use claims::{
 pub use cutover::{Settled, Swap};
 pub use error::{Error, Result};
 pub use feed::{Changed, Cursor, Page};
+pub use gateway::{GatewaySeen, Heads, Park};
 pub use homes::{Home, Registered};
 pub use key::{DirectoryKey, SubjectHash};
 pub use lease::WaveLease;

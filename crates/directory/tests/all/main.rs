@@ -4,6 +4,7 @@ mod canary;
 mod claims;
 mod claims_model;
 mod faults;
+mod gateways;
 mod homes;
 mod late_swaps;
 mod model;

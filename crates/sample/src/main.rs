@@ -25,12 +25,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes the application's tables where they are missing.
+    Prepare(Prepare),
     /// One instance of the application: notes of people.
     Serve(Serve),
     /// People who write notes; each acknowledged write stands in a log.
     Load(Loaded),
     /// Compares a load's log with all regions' databases; exit code 3 where a write is lost, doubled or misrouted.
     Check(Checked),
+}
+
+#[derive(Args)]
+struct Prepare {
+    /// The database, as the role that will own the tables: postgres://ROLE@HOST/DATABASE or sqlite:PATH.
+    #[arg(long, value_name = "URL", env = "SAMPLE_STORE", hide_env_values = true)]
+    store: String,
 }
 
 #[derive(Args)]
@@ -44,9 +53,6 @@ struct Serve {
     /// Where to listen; port 0 is any, and the one taken is printed.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen: String,
-    /// Make the tables where they are missing.
-    #[arg(long)]
-    prepare: bool,
     /// Ask this directory service for each person's home; without it all are served from this region.
     #[arg(long, value_name = "URL", requires = "home")]
     directory: Option<String>,
@@ -110,6 +116,7 @@ fn region(text: &str) -> Result<Region> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Prepare(asked) => prepare(&asked.store).await,
         Command::Serve(asked) => serve(asked).await,
         Command::Load(asked) => load(asked).await,
         Command::Check(asked) => checked(asked).await,
@@ -118,6 +125,12 @@ async fn main() -> ExitCode {
         eprintln!("domicile-sample: {why}");
         ExitCode::FAILURE
     })
+}
+
+async fn prepare(store: &str) -> Result<ExitCode> {
+    let store = Store::open(store, "").map_err(|e| e.to_string())?;
+    store.prepare().await.map_err(|e| e.to_string())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(asked: Serve) -> Result<ExitCode> {
@@ -138,9 +151,6 @@ async fn serve(asked: Serve) -> Result<ExitCode> {
 async fn homes(asked: &Serve) -> Result<Homes> {
     let said = |e: domicile_sample::store::Refusal| e.to_string();
     let store = Store::open(&asked.store, &asked.region).map_err(said)?;
-    if asked.prepare {
-        store.prepare().await.map_err(said)?;
-    }
     let region = asked.region.clone();
     let Some(url) = &asked.directory else { return Ok(Homes::Here { region, store }) };
     let mut stores = std::collections::BTreeMap::from([(region.clone(), store)]);

@@ -31,6 +31,13 @@ impl Latency {
         self.longest = self.longest.max(took);
     }
 
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(n, more)| *n += more);
+        self.count += other.count;
+        self.longest = self.longest.max(other.longest);
+    }
+
     /// How many.
     pub fn count(&self) -> u64 {
         self.count

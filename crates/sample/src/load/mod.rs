@@ -68,7 +68,10 @@ struct Shared {
     asked: Asked,
     client: Client,
     log: Log,
+    /// Since the last lap.
     tally: Mutex<Tally>,
+    /// All laps before.
+    before: Mutex<Tally>,
     /// People without a request in flight.
     idle: Mutex<Vec<Person>>,
     /// The addresses of now; an application in front of which a gateway is put gets others.
@@ -85,6 +88,7 @@ impl Load {
             client: Client::new(),
             log: Log::create(&asked.log)?,
             tally: Mutex::default(),
+            before: Mutex::default(),
             idle: Mutex::new(people),
             bases: watch::Sender::new(asked.bases.clone()),
             asked,
@@ -99,12 +103,19 @@ impl Load {
         self.shared.bases.send_replace(bases);
     }
 
-    /// What was counted so far.
+    /// What was counted since the last lap, without ending it.
     pub fn tally(&self) -> Tally {
         self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends it: what is in flight is waited for. What was counted.
+    /// Ends a lap: what was counted since the last one.
+    pub fn lap(&self) -> Tally {
+        let lap = std::mem::take(&mut *self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.before.lock().unwrap_or_else(PoisonError::into_inner).add(&lap);
+        lap
+    }
+
+    /// Ends it: what is in flight is waited for. What was counted in all laps.
     ///
     /// # Errors
     /// Where the log could not be written: then nothing can be said of the run.
@@ -112,8 +123,9 @@ impl Load {
         self.stop.send_replace(true);
         self.at_work.await.map_err(io::Error::other)?;
         self.shared.log.finish()?;
-        let tally = self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(tally.clone())
+        let mut all = self.shared.before.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.add(&self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(all)
     }
 }
 

@@ -40,6 +40,21 @@ impl Tally {
         *self.failures.entry(what).or_default() += 1;
     }
 
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        self.writes += other.writes;
+        self.reads += other.reads;
+        self.sign_ups += other.sign_ups;
+        self.failed += other.failed;
+        self.repeated += other.repeated;
+        self.wrong += other.wrong;
+        for (what, n) in &other.failures {
+            *self.failures.entry(what.clone()).or_default() += n;
+        }
+        self.latency.add(&other.latency);
+        self.read_latency.add(&other.read_latency);
+    }
+
     /// Requests that were answered as they should be.
     pub fn answered(&self) -> u64 {
         self.writes + self.reads + self.sign_ups

@@ -1,7 +1,10 @@
 //! What the application answers, and above all when its database refuses.
 
 use crate::site::{Instance, Site, person};
+use http_body_util::{BodyExt, Empty};
 use hyper::Method;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 
 const ANN: (&str, &str) = ("X-Subject", "ann");
@@ -113,23 +116,13 @@ async fn static_files_have_a_tag_and_streams_end_with_the_application() {
     let epoch = app.ask(Method::GET, "/whoami", &[("Domicile-Epoch", "7")], "").await.json();
     assert_eq!((&epoch["epoch"], &epoch["region"]), (&json!("7"), &json!("here")));
 
-    let base = app.base.clone();
-    let (heard, ended) = (tokio::spawn(events(base)), app);
-    tokio::time::timeout(std::time::Duration::from_secs(30), ended.stop()).await.expect("it ends");
-    heard.await.expect("a stream that ended");
-}
-
-/// Reads events until the server ends the stream.
-async fn events(base: String) {
-    use http_body_util::BodyExt;
-    let client: hyper_util::client::legacy::Client<_, http_body_util::Empty<bytes::Bytes>> =
-        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let uri = format!("{base}/events").parse().expect("an address");
-    // The application may have ended before it was asked.
-    if let Ok(answer) = client.get(uri).await {
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let _ = answer.into_body().collect().await;
-    }
+    let client: Client<_, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let events = client.get(format!("{}/events", app.base).parse().expect("an address")).await;
+    let mut events = events.expect("a stream").into_body();
+    let first = events.frame().await.expect("an event").expect("a whole one");
+    assert!(first.into_data().expect("data").starts_with(b"id: 0"));
+    let ((), rest) = tokio::join!(app.stop(), events.collect());
+    rest.expect("the stream ended as streams do");
 }
 
 /// The database refuses every write of notes from now on, with a code as the guard's documents have them.

@@ -95,12 +95,20 @@ impl Directory {
     /// # Errors
     /// The store's.
     pub async fn homes(&self, service: &str, subjects: &[SubjectId]) -> Result<Vec<Option<Home>>> {
+        let hashes: Vec<SubjectHash> = subjects.iter().map(|s| self.hash(service, s)).collect();
+        self.homes_of_hashes(service, &hashes).await
+    }
+
+    /// The same by hash, for who never sees more of a subject.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn homes_of_hashes(&self, service: &str, hashes: &[SubjectHash]) -> Result<Vec<Option<Home>>> {
         self.ready().await?;
-        let mut all = Vec::with_capacity(subjects.len());
-        for chunk in subjects.chunks(CHUNK) {
-            let hashes: Vec<_> = chunk.iter().map(|s| self.hash(service, s)).collect();
-            let found = self.read_homes(&self.ask(select_homes(service, &hashes)).await?)?;
-            all.extend(hashes.iter().map(|hash| found.get(hash).cloned().flatten()));
+        let mut all = Vec::with_capacity(hashes.len());
+        for chunk in hashes.chunks(CHUNK) {
+            let found = self.read_homes(&self.ask(select_homes(service, chunk)).await?)?;
+            all.extend(chunk.iter().map(|hash| found.get(hash).cloned().flatten()));
         }
         Ok(all)
     }

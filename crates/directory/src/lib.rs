@@ -25,6 +25,7 @@
 mod cutover;
 mod error;
 mod feed;
+mod gateway;
 mod homes;
 mod key;
 mod lease;
@@ -38,6 +39,7 @@ mod wave;
 pub use cutover::{Settled, Swap};
 pub use error::{Error, Result};
 pub use feed::{Changed, Cursor, Page};
+pub use gateway::{GatewaySeen, Heads, Park};
 pub use homes::{Home, Registered};
 pub use key::{DirectoryKey, SubjectHash};
 pub use lease::WaveLease;

@@ -105,6 +105,7 @@ pub(super) struct Limits {
     pub fence_subjects: Option<Spanned<u64>>,
     pub batches_in_flight: Option<Spanned<u64>>,
     pub writer_wait_ms: Option<Spanned<u64>>,
+    pub gateway_wait_ms: Option<Spanned<u64>>,
     pub fence_deadline_ms: Option<Spanned<u64>>,
     pub fence_tries: Option<Spanned<u64>>,
     pub catch_up_changes: Option<Spanned<u64>>,

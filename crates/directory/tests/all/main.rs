@@ -2,6 +2,7 @@
 
 mod canary;
 mod faults;
+mod gateways;
 mod homes;
 mod late_swaps;
 mod model;

@@ -1,0 +1,76 @@
+//! Answers that say no: RFC 9457 problem details, with a code that stays the same.
+
+use crate::body::{self, Body};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Why a request gets no other answer. Holds nothing that the client sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The HTTP status.
+    #[serde(serialize_with = "number")]
+    pub status: StatusCode,
+    /// A word that programs may rely on.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub title: &'static str,
+    /// More of it; names no subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When it is worth asking again.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// A problem without details.
+    pub const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+        Self { status, code, title, detail: None, retry_after: None }
+    }
+
+    /// The same with more words. They must name no subject.
+    pub fn because(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// The same, worth repeating after `wait`.
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// As an answer.
+    pub fn answer(&self) -> Response<Body> {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let mut answer = Response::new(body::full(text));
+        *answer.status_mut() = self.status;
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn a_problem_says_its_code() {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-lease", "this gateway may not route");
+        let answer = problem.retry_after(Duration::from_millis(10)).answer();
+        assert_eq!(answer.headers()[RETRY_AFTER], "1");
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        let known = r#"{"status":503,"code":"no-lease","title":"this gateway may not route"}"#;
+        assert_eq!(text, known.as_bytes());
+    }
+}

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Some("model") => model::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
         Some("tidy") => tidy::run(),
-        Some(walk @ ("chinook" | "odd")) => chinook::run(walk, &args[1..]),
+        Some(walk @ ("chinook" | "odd" | "adopt")) => chinook::run(walk, &args[1..]),
         _ => {
             print!("{HELP}");
             return ExitCode::from(if args.is_empty() { 0 } else { 2 });

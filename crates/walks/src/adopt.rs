@@ -1,0 +1,140 @@
+//! Adoption without an outage (docs/adopt.md): an application in one region, under load the whole time, becomes one
+//! in three; no request of it fails on the way.
+
+mod instances;
+mod laps;
+mod proof;
+mod site;
+
+use crate::walk::{Result, Walk, say};
+use instances::{Instances, binary};
+use laps::Laps;
+use site::{PLACES, POLICY, Site};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What was asked for.
+struct Asked {
+    people: usize,
+    per_s: f64,
+    sqlite: bool,
+    keep: Option<PathBuf>,
+}
+
+/// `adopt [--sqlite] [--people N] [--rate N] [--keep DIR]`.
+pub fn run(args: &[String]) -> Result<()> {
+    let asked = parse(args)?;
+    let walk = Walk::new("adopt", asked.keep.as_deref())?;
+    let site = if asked.sqlite { Site::sqlite(&walk) } else { Site::postgres() };
+    make(&site, asked.people)?;
+    let mut instances = Instances::start(&alone(&site))?;
+    say(&format!(
+        "{} people use it: {} requests a second, until the end of this walk",
+        asked.people, asked.per_s
+    ));
+    let mut laps = Laps::start(instances.bases(), asked.people, asked.per_s, &walk.path("load.log"))?;
+    laps.step("before Domicile")?;
+    read(&walk, &site, &mut laps)?;
+    watch(&walk, &mut laps)?;
+    open_regions(&walk, &site, &mut laps)?;
+    let _ = &mut instances;
+    let (tally, log) = laps.stop()?;
+    instances.stop()?;
+    proof::all(&site, asked.people, &tally, &log)
+}
+
+fn parse(args: &[String]) -> Result<Asked> {
+    let mut asked = Asked { people: 2000, per_s: 120.0, sqlite: false, keep: None };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+        match arg.as_str() {
+            "--sqlite" => asked.sqlite = true,
+            "--people" => asked.people = value()?.parse().map_err(|e| format!("--people: {e}"))?,
+            "--rate" => asked.per_s = value()?.parse().map_err(|e| format!("--rate: {e}"))?,
+            "--keep" => asked.keep = Some(PathBuf::from(value()?)),
+            other => {
+                return Err(format!(
+                    "unknown: {other}; adopt [--sqlite] [--people N] [--rate N] [--keep DIR]"
+                ));
+            }
+        }
+    }
+    if !(100..=100_000).contains(&asked.people) || !(10.0..=2000.0).contains(&asked.per_s) {
+        return Err("--people is from 100 to 100000, --rate from 10 to 2000".to_owned());
+    }
+    Ok(asked)
+}
+
+/// The application's tables and people in the first region.
+fn make(site: &Site, people: usize) -> Result<()> {
+    let made = Command::new(binary()?).args(["prepare", "--store", &site.url(0, "owner")]).status();
+    if !made.map_err(|e| e.to_string())?.success() {
+        return Err("the application's tables could not be made".to_owned());
+    }
+    site.let_the_application_in(0);
+    site.seed(people)
+}
+
+/// An instance that knows its own region only.
+fn alone(site: &Site) -> Vec<String> {
+    vec!["--region".into(), PLACES[0].id.into(), "--store".into(), site.url(0, "app")]
+}
+
+/// `init`, `answer`, the policy, and what the role may do: nothing of the application's database changes.
+fn read(walk: &Walk, site: &Site, laps: &mut Laps) -> Result<()> {
+    walk.ok(&["init", "--from", &site.url(0, "domicile"), "--country", "DE", "--region", PLACES[0].id])?;
+    walk.wants(&[0, 3], &["answer"])?;
+    walk.ok(&["answer", "stores", "none"])?;
+    walk.write("policies/residency.cedar", POLICY)?;
+    std::fs::remove_file(walk.path("policies/starter.cedar")).map_err(|e| e.to_string())?;
+    let config = walk.read("domicile.toml")?;
+    say("domicile.toml: guard = \"wave\", so that the guard's triggers fire only while somebody moves");
+    let (always, wave) = ("guard = \"always\"", "guard = \"wave\"");
+    if !config.contains(always) {
+        return Err(format!("domicile.toml does not say {always}"));
+    }
+    walk.write("domicile.toml", &config.replace(always, wave))?;
+    let grants = walk.ok(&["guard", "grants"])?;
+    site.grant(0, &grants)?;
+    walk.wants(&[3], &["check"])?;
+    laps.step("init, answer, check")
+}
+
+/// The guard counts what it would refuse; it goes once, to show how; everybody gets a home.
+fn watch(walk: &Walk, laps: &mut Laps) -> Result<()> {
+    walk.ok(&["guard", "install"])?;
+    laps.step("guard install: observes")?;
+    walk.ok(&["guard", "status"])?;
+    say("to go back: everything that Domicile installed goes, under load as well");
+    walk.ok(&["guard", "remove"])?;
+    laps.step("guard remove")?;
+    walk.ok(&["guard", "install"])?;
+    laps.step("guard install again")?;
+    walk.ok(&["guard", "backfill"])?;
+    laps.step("guard backfill")?;
+    walk.ok(&["guard", "status"])?;
+    Ok(())
+}
+
+/// The other regions: configuration, schema, guard.
+fn open_regions(walk: &Walk, site: &Site, laps: &mut Laps) -> Result<()> {
+    say("the other regions are written into domicile.toml");
+    for (at, place) in PLACES.iter().enumerate().skip(1) {
+        let url = site.url(at, "domicile");
+        let text = format!(
+            "\n[[region]]\nid = \"{}\"\ncountry = \"{}\"\nrecords = \"{url}\"\n",
+            place.id, place.country
+        );
+        print!("{text}");
+        walk.append("domicile.toml", &text)?;
+    }
+    for (at, place) in PLACES.iter().enumerate().skip(1) {
+        let grants = walk.ok(&["guard", "grants", "--region", place.id])?;
+        site.grant(at, &grants)?;
+        walk.ok(&["region", "prepare", place.id])?;
+        site.let_the_application_in(at);
+    }
+    walk.ok(&["guard", "install"])?;
+    laps.step("region prepare")
+}

@@ -1,4 +1,5 @@
-//! In which region's database a person is: the one of this instance, or the one that the directory names.
+//! In which region's database a person is: the one of this instance, or the one that the directory names, or,
+//! without a directory service, the one whose guard says so.
 
 use crate::directory::{Directory, Home};
 use crate::store::{Person, Refusal, Store, Write, Written};
@@ -26,16 +27,33 @@ pub enum Homes {
         /// Its database.
         store: Store,
     },
-    /// The directory says who is where, and this instance reaches every region's database.
+    /// This instance reaches every region's database, and asks where a person is.
     Everywhere {
         /// The region this instance stands in.
         region: String,
         /// Every region's database by the region's id.
         stores: BTreeMap<String, Store>,
-        /// The directory service.
-        directory: Directory,
-        /// What it said, by subject. A write may trust it, since the guard refuses what is stale.
+        /// Who is asked.
+        asks: Asks,
+        /// What was said, by subject. A write may trust it, since the guard refuses what is stale.
         known: Mutex<HashMap<String, Home>>,
+    },
+}
+
+/// Who says where a person is.
+#[derive(Debug)]
+pub enum Asks {
+    /// The directory service.
+    Directory {
+        /// Its client.
+        directory: Directory,
+        /// Where those are whom it does not know yet: the only region there was before Domicile.
+        others: Option<String>,
+    },
+    /// The guards of all regions.
+    Regions {
+        /// By country: the region into which a newcomer goes; this instance's own where none is named.
+        places: BTreeMap<String, String>,
     },
 }
 
@@ -101,8 +119,16 @@ impl Homes {
     pub async fn sign_up(&self, person: &Person, epoch: Option<i64>) -> Result<(bool, String), Refusal> {
         match self {
             Self::Here { region, store } => Ok((store.sign_up(person, epoch).await?, region.clone())),
-            Self::Everywhere { directory, .. } => {
-                let home = directory.sign_up(&person.id, &person.country).await?;
+            Self::Everywhere { asks, region, .. } => {
+                let home = match asks {
+                    Asks::Directory { directory, .. } => {
+                        directory.sign_up(&person.id, &person.country).await?
+                    }
+                    Asks::Regions { places } => {
+                        let region = places.get(&person.country).unwrap_or(region).clone();
+                        Home { region, epoch: 1 }
+                    }
+                };
                 let new = self.place(&home.region)?.store.sign_up(person, Some(home.epoch)).await?;
                 Ok((new, self.remember(&person.id, home).region))
             }
@@ -151,10 +177,17 @@ impl Homes {
         known.lock().unwrap_or_else(PoisonError::into_inner).get(person).cloned()
     }
 
-    /// What the directory says now.
+    /// What is said now.
     async fn asked(&self, person: &str) -> Result<Home, Refusal> {
-        let Self::Everywhere { directory, .. } = self else { return Err(Refusal::NotHere) };
-        let home = directory.home(person, self.recalled(person)).await?;
+        let Self::Everywhere { asks, stores, .. } = self else { return Err(Refusal::NotHere) };
+        let known = self.recalled(person);
+        let home = match asks {
+            Asks::Directory { directory, others } => match (directory.home(person, known).await, others) {
+                (Err(Refusal::NotHere), Some(region)) => Home { region: region.clone(), epoch: 0 },
+                (home, _) => home?,
+            },
+            Asks::Regions { .. } => by_the_guards(stores, person, known).await?,
+        };
         Ok(self.remember(person, home))
     }
 
@@ -172,4 +205,24 @@ impl Homes {
         }
         home
     }
+}
+
+/// Where a guard says that this person is at home. In the moment of a cutover two say so: the one that was not
+/// known before is the new one.
+async fn by_the_guards(
+    stores: &BTreeMap<String, Store>,
+    person: &str,
+    known: Option<Home>,
+) -> Result<Home, Refusal> {
+    let was = known.as_ref().map_or("", |home| home.region.as_str());
+    let mut found = Vec::new();
+    for (region, store) in stores {
+        if store.is_home(person).await? {
+            found.push(region);
+        }
+    }
+    let now = found.iter().find(|region| **region != was).or(found.first()).ok_or(Refusal::NotHere)?;
+    // Counted from what was known, since a guard tells applications no epoch.
+    let epoch = known.as_ref().map_or(1, |home| home.epoch + i64::from(**now != home.region));
+    Ok(Home { region: (*now).clone(), epoch })
 }

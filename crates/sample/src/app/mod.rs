@@ -12,7 +12,7 @@ mod people;
 mod photos;
 mod public;
 
-pub use homes::Homes;
+pub use homes::{Asks, Homes};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

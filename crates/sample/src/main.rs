@@ -177,7 +177,7 @@ async fn homes(asked: &Serve) -> Result<Homes> {
     let asks = match &asked.directory {
         None => Asks::Regions { places: asked.place.iter().cloned().collect() },
         Some(url) => Asks::Directory {
-            directory: Directory::new(url, &asked.service, token(asked)?.trim()),
+            directory: Box::new(Directory::new(url, &asked.service, token(asked)?.trim())),
             others: asked.others.clone(),
         },
     };

@@ -46,7 +46,7 @@ pub enum Asks {
     /// The directory service.
     Directory {
         /// Its client.
-        directory: Directory,
+        directory: Box<Directory>,
         /// Where those are whom it does not know yet: the only region there was before Domicile.
         others: Option<String>,
     },

@@ -26,11 +26,18 @@ pub struct Sqlite {
     path: PathBuf,
     region: Arc<str>,
     pool: Pool<Connection>,
+    /// One writer of this process at a time: SQLite has one in all, and lets the others sleep and look again.
+    writer: tokio::sync::Mutex<()>,
 }
 
 impl Sqlite {
     pub(super) fn open(path: &str, region: &str) -> Result<Self, Refusal> {
-        let sqlite = Self { path: path.into(), region: region.into(), pool: Pool::new() };
+        let sqlite = Self {
+            path: path.into(),
+            region: region.into(),
+            pool: Pool::new(),
+            writer: tokio::sync::Mutex::default(),
+        };
         connect(&sqlite.path).map_err(refusal)?;
         Ok(sqlite)
     }
@@ -59,6 +66,7 @@ impl Sqlite {
     pub(super) async fn write(&self, person: &str, write: Write) -> Result<Written, Refusal> {
         let (person, region, id) = (person.to_owned(), self.region.clone(), new_id()?);
         let asked = person.clone();
+        let turn = self.writer.lock().await;
         let written = self
             .run(move |db| {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -67,6 +75,7 @@ impl Sqlite {
                 Ok(written)
             })
             .await?;
+        drop(turn);
         if written == Written::NoSuchNote {
             // No row was touched and no trigger saw it: is it the note that is missing, or the person?
             self.here(&asked).await?;
@@ -93,6 +102,7 @@ impl Sqlite {
 
     pub(super) async fn sign_up(&self, person: Person, epoch: Option<i64>) -> Result<bool, Refusal> {
         let region = self.region.clone();
+        let _turn = self.writer.lock().await;
         self.run(move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             if let Some(epoch) = epoch {

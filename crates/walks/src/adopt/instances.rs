@@ -18,7 +18,8 @@ pub struct Instances {
 impl Instances {
     /// Starts them with these arguments of `domicile-sample serve`.
     pub fn start(args: &[String]) -> Result<Self> {
-        say(&format!("{MANY} instances of the application: domicile-sample serve {}", args.join(" ")));
+        say(&format!("{MANY} instances of the application"));
+        shown(args);
         let ports = free_ports::<MANY>();
         let running = ports.iter().map(|port| start(*port, args, &[])).collect::<Result<_>>()?;
         Ok(Self { ports, running })
@@ -31,7 +32,8 @@ impl Instances {
 
     /// Restarts one after the other with other arguments, as a deployment does.
     pub fn restart(&mut self, args: &[String], env: &[(&str, &str)]) -> Result<()> {
-        say(&format!("the instances restart one after the other: domicile-sample serve {}", args.join(" ")));
+        say("the instances restart one after the other");
+        shown(args);
         for (at, port) in self.ports.iter().enumerate() {
             end(&mut self.running[at])?;
             self.running[at] = start(*port, args, env)?;
@@ -59,6 +61,11 @@ pub fn binary() -> Result<PathBuf> {
     let here = std::env::current_exe().map_err(|e| e.to_string())?;
     let path = here.with_file_name("domicile-sample");
     if path.is_file() { Ok(path) } else { Err("build it first: cargo build -p domicile-sample".to_owned()) }
+}
+
+/// The command, an option a line.
+fn shown(args: &[String]) {
+    println!("\n$ domicile-sample serve {}", args.join(" ").replace(" --", " \\\n    --"));
 }
 
 /// Returns once it listens.

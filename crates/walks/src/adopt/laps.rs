@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// A step lasts until so many requests were answered in it, however short its commands are.
-const STEP_REQUESTS_MIN: u64 = 150;
+const STEP_REQUESTS_MIN: u64 = 250;
 /// A step in which nobody is answered for so long is an outage, and the walk fails.
 const STEP_MAX: Duration = Duration::from_secs(60);
 

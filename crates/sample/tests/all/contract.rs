@@ -6,6 +6,7 @@ use hyper::Method;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const ANN: (&str, &str) = ("X-Subject", "ann");
 const KEY: (&str, &str) = ("Idempotency-Key", "k1");
@@ -123,6 +124,32 @@ async fn static_files_have_a_tag_and_streams_end_with_the_application() {
     assert!(first.into_data().expect("data").starts_with(b"id: 0"));
     let ((), rest) = tokio::join!(app.stop(), events.collect());
     rest.expect("the stream ended as streams do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_socket_says_what_it_hears() {
+    let [_, site] = Site::both();
+    let app = Instance::start(&site.region("here").await).await;
+    let address = app.base.trim_start_matches("http://").to_owned();
+    let mut socket = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+    let hello = format!(
+        "GET /echo HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    socket.write_all(hello.as_bytes()).await.expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.expect("an answer"));
+    }
+    let head = String::from_utf8(head).expect("text");
+    // RFC 6455, section 1.3: the answer to this very key.
+    assert!(head.starts_with("HTTP/1.1 101") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+    // A text frame of "hi", masked with zeros, and the same back without a mask.
+    socket.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.expect("sent");
+    let mut back = [0; 4];
+    socket.read_exact(&mut back).await.expect("an echo");
+    assert_eq!(back, [0x81, 2, b'h', b'i']);
+    app.stop().await;
 }
 
 /// The database refuses every write of notes from now on, with a code as the guard's documents have them.

@@ -100,9 +100,9 @@ struct Loaded {
     /// How long.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     seconds: f64,
-    /// Begins each idempotency key: two runs must differ.
-    #[arg(long, value_name = "NAME", default_value = "run")]
-    run: String,
+    /// Begins each idempotency key, and each newcomer's id: two runs must differ, so it is drawn by default.
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
     /// The log.
     #[arg(long, value_name = "FILE")]
     log: PathBuf,
@@ -211,7 +211,7 @@ async fn load(asked: Loaded) -> Result<ExitCode> {
     let rate = asked.closed.map_or(Rate::Open(asked.rate), Rate::Closed);
     let how = Asked {
         bases: asked.at,
-        run: asked.run,
+        run: asked.run.unwrap_or_else(drawn),
         rate,
         sign_ups_per_s: asked.sign_ups,
         countries: asked.countries,
@@ -225,6 +225,13 @@ async fn load(asked: Loaded) -> Result<ExitCode> {
     let tally = load.stop().await.map_err(|e| format!("the log: {e}"))?;
     println!("{tally}");
     Ok(ExitCode::from(if tally.failed + tally.wrong == 0 { 0 } else { 3 }))
+}
+
+/// A name that no other run has.
+fn drawn() -> String {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).expect("the system's chance");
+    hex::encode(bytes)
 }
 
 async fn checked(asked: Checked) -> Result<ExitCode> {

@@ -55,7 +55,7 @@ fn adopt(walk: &Walk, site: &Site, always: bool, instances: &mut Instances, laps
 }
 
 fn parse(args: &[String]) -> Result<Asked> {
-    let mut asked = Asked { people: 2000, per_s: 150.0, sqlite: false, always: false, keep: None };
+    let mut asked = Asked { people: 4000, per_s: 200.0, sqlite: false, always: false, keep: None };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));

@@ -2,6 +2,7 @@
 //! the directory service, which tells applications where that is.
 
 pub mod body;
+pub mod edge;
 pub mod problem;
 
 pub use body::Body;

@@ -12,11 +12,14 @@
 mod answer;
 mod ask;
 mod count;
+mod directives;
 mod entry;
 mod fill;
+mod fits;
 mod flight;
 mod judge;
 mod key;
+mod lead;
 mod permitted;
 mod routes;
 mod settings;

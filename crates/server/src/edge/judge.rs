@@ -5,10 +5,11 @@
 //! in one spelling and no `Age`: an origin's header must not make a `Private` invisible or the process panic.
 
 use super::ask::Public;
+use super::directives::{directives as read, seconds, spelt};
+use super::fits::fits;
 use super::settings::PublicRoute;
 use http::header::{
-    AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, PRAGMA, SET_COOKIE,
-    VARY,
+    AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, ETAG, EXPIRES, LAST_MODIFIED, PRAGMA, SET_COOKIE, VARY,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest time anything is fresh, or stale and still given: a year.
-const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// Why an answer was not stored.
@@ -165,8 +166,8 @@ pub(super) fn judge(
 ) -> Result<Freshness, Reason> {
     let headers = &answer.headers;
     refused_by_house(&ask.route, &ask.path, personal, answer)?;
-    let mut directives = directives(headers, &CACHE_CONTROL)?;
-    let targeted = self::directives(headers, &CDN_CACHE_CONTROL)?;
+    let mut directives = read(headers, &CACHE_CONTROL)?;
+    let targeted = read(headers, &CDN_CACHE_CONTROL)?;
     for all in [&directives, &targeted] {
         if all.contains_key("no-store") {
             return Err(Reason::NoStore);
@@ -275,119 +276,7 @@ fn age(headers: &HeaderMap, times: Times) -> Duration {
     (Duration::from_secs(said).min(LIFETIME_MAX) + travelled).max(apparent.min(LIFETIME_MAX))
 }
 
-fn seconds(directives: &BTreeMap<String, Option<String>>, name: &str) -> Duration {
-    let said = directives.get(name).and_then(Option::as_deref).and_then(|v| v.parse().ok()).unwrap_or(0);
-    Duration::from_secs(said).min(LIFETIME_MAX)
-}
-
-/// Directives by name in small letters. Two that contradict each other: `no-cache` besides.
-fn directives(headers: &HeaderMap, name: &HeaderName) -> Result<BTreeMap<String, Option<String>>, Reason> {
-    let mut found: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for value in headers.get_all(name) {
-        let mut rest = value.to_str().map_err(|_| Reason::Unclear)?;
-        while !rest.trim_start().is_empty() {
-            let (directive, argument, after) = next(rest.trim_start()).ok_or(Reason::Unclear)?;
-            rest = after;
-            if directive.is_empty() {
-                continue;
-            }
-            let before = found.insert(directive, argument.clone());
-            if before.is_some_and(|b| b != argument) {
-                found.insert("no-cache".to_owned(), None);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// One directive, its argument without quotes, and what stands behind its comma.
-fn next(text: &str) -> Option<(String, Option<String>, &str)> {
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let end = text.find(|c| !token(c)).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    let (argument, rest) = match rest.trim_start().strip_prefix('=').map(str::trim_start) {
-        None => (None, rest),
-        Some(quoted) if quoted.starts_with('"') => {
-            let (inner, rest) = unquoted(&quoted[1..])?;
-            (Some(inner), rest)
-        }
-        Some(bare) => {
-            let end = bare.find(|c| !token(c)).unwrap_or(bare.len());
-            (Some(bare[..end].to_owned()), &bare[end..])
-        }
-    };
-    let rest = rest.trim_start();
-    let rest = if rest.is_empty() { rest } else { rest.strip_prefix(',')? };
-    Some((name.to_ascii_lowercase(), argument, rest))
-}
-
-fn unquoted(text: &str) -> Option<(String, &str)> {
-    let mut inner = String::new();
-    let mut letters = text.char_indices();
-    while let Some((at, c)) = letters.next() {
-        match c {
-            '"' => return Some((inner, &text[at + 1..])),
-            '\\' => inner.push(letters.next()?.1),
-            _ => inner.push(c),
-        }
-    }
-    None
-}
-
-/// For the library: arguments that it could split at a comma are left out.
-fn spelt(directives: &BTreeMap<String, Option<String>>) -> String {
-    let one = |(name, argument): (&String, &Option<String>)| match argument {
-        Some(a) if a.bytes().all(|b| b.is_ascii_alphanumeric()) && !a.is_empty() => format!("{name}={a}"),
-        _ => name.clone(),
-    };
-    directives.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
 /// The announced length of the body.
 pub(super) fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Media types that an extension may stand for, `*` for any ending. An extension that is not listed says nothing.
-const TYPES: [(&[&str], &[&str]); 21] = [
-    (&["css"], &["text/css"]),
-    (&["js", "mjs"], &["text/javascript", "application/javascript", "application/x-javascript"]),
-    (&["json", "map"], &["application/json", "text/json", "application/octet-stream"]),
-    (&["webmanifest"], &["application/manifest+json", "application/json"]),
-    (&["png"], &["image/png"]),
-    (&["jpg", "jpeg"], &["image/jpeg"]),
-    (&["gif"], &["image/gif"]),
-    (&["webp"], &["image/webp"]),
-    (&["avif"], &["image/avif"]),
-    (&["svg"], &["image/svg+xml"]),
-    (&["ico"], &["image/x-icon", "image/vnd.microsoft.icon"]),
-    (
-        &["woff", "woff2", "ttf", "otf", "eot"],
-        &["font/*", "application/font*", "application/vnd.ms-fontobject", "application/octet-stream"],
-    ),
-    (&["txt"], &["text/plain"]),
-    (&["xml"], &["application/xml", "text/xml", "application/rss+xml", "application/atom+xml"]),
-    (&["html", "htm"], &["text/html"]),
-    (&["pdf"], &["application/pdf"]),
-    (&["mp4", "webm", "ogg"], &["video/*", "audio/*"]),
-    (&["mp3", "wav", "flac"], &["audio/*"]),
-    (&["wasm"], &["application/wasm"]),
-    (&["csv"], &["text/csv"]),
-    (&["zip", "gz", "exe", "apk", "bin"], &["application/*"]),
-];
-
-fn fits(path: &str, headers: &HeaderMap) -> bool {
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let Some((_, extension)) = last.rsplit_once('.') else { return true };
-    let extension = extension.to_ascii_lowercase();
-    let Some((_, types)) = TYPES.iter().find(|(names, _)| names.contains(&extension.as_str())) else {
-        return true;
-    };
-    let mut said = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(Ok(one)), None) = (said.next().map(HeaderValue::to_str), said.next()) else { return false };
-    let bare = one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    types.iter().any(|known| match known.strip_suffix('*') {
-        Some(beginning) => bare.starts_with(beginning),
-        None => bare == *known,
-    })
 }

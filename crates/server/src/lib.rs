@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod edge;
+pub mod genuine;
 pub mod problem;
 
 pub use body::Body;

@@ -5,6 +5,8 @@ pub mod body;
 pub mod directory;
 pub mod gateway;
 pub mod listen;
+pub mod edge;
+pub mod genuine;
 pub mod problem;
 
 pub use body::Body;

@@ -10,6 +10,7 @@ pub mod genuine;
 pub mod listen;
 pub mod problem;
 pub mod token;
+pub mod trace;
 
 pub use body::Body;
 pub use problem::Problem;

@@ -11,4 +11,5 @@ pub use accept::{Listener, Stop, serve};
 pub use hyper::body::Incoming;
 pub use limits::ConnectionLimits;
 pub use peer::Peer;
+pub(crate) use tls::client_tls;
 pub use tls::{Certificate, TlsError};

@@ -14,12 +14,16 @@ mod count;
 mod follow;
 mod forward;
 mod home;
+mod measure;
 mod named;
 mod park;
 mod settings;
 mod subject;
+mod trip;
 
 pub use answer::Gateway;
 pub use count::Counts;
+pub use measure::{Histogram, explained};
 pub use settings::{Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 pub use subject::jwt::{JwtRule, Keys, KeysError};
+pub use trip::Watch;

@@ -46,9 +46,8 @@ impl SpanCounts {
     /// (metric, labels, help, value) of each.
     pub fn all(&self) -> Vec<(&'static str, &'static str, &'static str, u64)> {
         let help = "Spans of requests, by what became of them: dropped where the queue was full, failed where the receiver did not take them.";
-        let of = |labels, count: &AtomicU64| {
-            ("domicile_spans_total", labels, help, count.load(Ordering::Relaxed))
-        };
+        let of =
+            |labels, count: &AtomicU64| ("domicile_spans_total", labels, help, count.load(Ordering::Relaxed));
         vec![
             of(r#"{result="exported"}"#, &self.exported),
             of(r#"{result="dropped"}"#, &self.dropped),
@@ -120,7 +119,9 @@ struct Task {
 
 /// What became of one try.
 enum Tried {
-    Taken { rejected: u64 },
+    Taken {
+        rejected: u64,
+    },
     /// It may go better after a while.
     Again(Option<Duration>),
     Refused,

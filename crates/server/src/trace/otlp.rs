@@ -49,7 +49,6 @@ fn span(span: &Span) -> Value {
 fn attributes(span: &Span) -> Vec<Value> {
     let mut all = vec![
         text("http.request.method", span.method),
-        number("http.response.status_code", u64::from(span.status)),
         text("url.scheme", span.scheme),
         text("network.protocol.version", span.version),
         text("domicile.route", span.route.as_str()),
@@ -58,6 +57,9 @@ fn attributes(span: &Span) -> Vec<Value> {
         number("http.response.body.size", span.bytes),
         json!({ "key": "domicile.answered_whole", "value": { "boolValue": span.is_whole } }),
     ];
+    if span.status > 0 {
+        all.push(number("http.response.status_code", u64::from(span.status)));
+    }
     all.extend(span.region.as_deref().map(|region| text("domicile.region", region)));
     all.extend(span.cache.map(|cache| text("domicile.cache", cache)));
     all.extend(span.problem.map(|code| text("domicile.problem", code)));

@@ -80,8 +80,7 @@ mod tests {
         let quarter = Sampler { asks_parent: false, ratio: 0.25 };
         let sampled = (0..10_000).filter(|n| quarter.samples(id(*n), None)).count();
         assert!((2_400..2_600).contains(&sampled), "{sampled}");
-        let incoming =
-            |is_sampled| Some(Incoming { trace: id(1), parent: SpanId([1; 8]), is_sampled });
+        let incoming = |is_sampled| Some(Incoming { trace: id(1), parent: SpanId([1; 8]), is_sampled });
         let parent = Sampler { asks_parent: true, ratio: 0.0 };
         assert!(parent.samples(id(1), incoming(true).as_ref()) && !parent.samples(id(1), None));
         assert!(!Sampler::default().samples(id(1), incoming(false).as_ref()));

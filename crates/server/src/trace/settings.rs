@@ -95,7 +95,10 @@ impl Read {
         };
         let protocol = either(lookup, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
         if protocol.is_some_and(|(_, v)| v == "grpc") {
-            self.warn("OTEL_EXPORTER_OTLP_PROTOCOL", "says grpc; spans are sent as http/json, usually to port 4318");
+            self.warn(
+                "OTEL_EXPORTER_OTLP_PROTOCOL",
+                "says grpc; spans are sent as http/json, usually to port 4318",
+            );
         }
         Some(ExportSettings {
             endpoint,

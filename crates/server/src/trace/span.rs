@@ -67,7 +67,7 @@ pub struct Span {
     pub version: &'static str,
     /// Its way.
     pub route: Route,
-    /// The answer's status.
+    /// The answer's status; 0: none, its client went away.
     pub status: u16,
     /// The region that answered last; `None`: none was asked.
     pub region: Option<String>,
@@ -87,8 +87,7 @@ pub struct Span {
 
 /// A method as a word of a closed set: a client may make up any other.
 pub fn method_word(method: &http::Method) -> &'static str {
-    const KNOWN: [&str; 9] =
-        ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 

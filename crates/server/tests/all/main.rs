@@ -3,4 +3,6 @@
 mod hostile;
 mod moving;
 mod passing;
+mod receiver;
 mod town;
+mod traced;

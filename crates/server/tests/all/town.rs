@@ -6,7 +6,9 @@ use domicile_directory::{Directory, DirectoryKey, SubjectHash};
 use domicile_policy::{Latency, Policies, Region};
 use domicile_server::body::{self, Body};
 use domicile_server::directory::{Placing, Spelling};
-use domicile_server::gateway::{Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
+use domicile_server::gateway::{
+    Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream, Watch,
+};
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
 use domicile_stores::control::ControlStore;
 use domicile_stores::records::SubjectId;
@@ -107,6 +109,11 @@ impl Town {
     }
 
     pub async fn with(limits: Limits, connections: ConnectionLimits) -> Self {
+        Self::watched(limits, connections, Watch::default()).await
+    }
+
+    /// The same, and `watch` hears of every request.
+    pub async fn watched(limits: Limits, connections: ConnectionLimits, watch: Watch) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.unwrap();
         let directory = Arc::new(Directory::open(store, DirectoryKey::generate().unwrap()));
@@ -114,7 +121,7 @@ impl Town {
         directory.register("shop", "old", &[id("ann"), id("bob")]).await.unwrap();
         let (old, new) = (Application::default(), Application::default());
         let (at_old, at_new) = (old.start().await, new.start().await);
-        Self::of(directory, (old, at_old), (new, at_new), limits, connections, Some(folder)).await
+        Self::of(directory, (old, at_old), (new, at_new), (limits, connections, watch), Some(folder)).await
     }
 
     /// A second gateway of the same directory, whose old region is at another address.
@@ -122,15 +129,15 @@ impl Town {
         let (limits, connections) = (Limits::default(), ConnectionLimits::default());
         let (application, new) = (Application::default(), Application::default());
         let at_new = new.start().await;
-        Self::of(self.directory.clone(), (application, old), (new, at_new), limits, connections, None).await
+        let bounds = (limits, connections, Watch::default());
+        Self::of(self.directory.clone(), (application, old), (new, at_new), bounds, None).await
     }
 
     async fn of(
         directory: Arc<Directory>,
         (old, at_old): (Application, SocketAddr),
         (new, at_new): (Application, SocketAddr),
-        limits: Limits,
-        connections: ConnectionLimits,
+        (limits, connections, watch): (Limits, ConnectionLimits, Watch),
         folder: Option<tempfile::TempDir>,
     ) -> Self {
         let at = |address: SocketAddr| Upstream { address: format!("http://{address}").parse().unwrap() };
@@ -148,7 +155,7 @@ impl Town {
             trusts_forwarded: false,
             limits,
         };
-        let gateway = Gateway::start(directory.clone(), settings).await.unwrap();
+        let gateway = Gateway::start_watched(directory.clone(), settings, watch).await.unwrap();
         let listener =
             Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None, false, connections).unwrap();
         let (address, stop) = (listener.address().unwrap(), Stop::default());

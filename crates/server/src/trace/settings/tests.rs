@@ -11,7 +11,9 @@ fn nothing_is_exported_unless_somebody_says_where() {
     assert!(read(&[]).export.is_none() && read(&[("OTEL_SERVICE_NAME", "shop")]).export.is_none());
     let at = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
     assert!(read(&[at]).export.is_some());
-    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")] {
+    for off in
+        [("OTEL_SDK_DISABLED", "true"), ("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_TRACES_EXPORTER", "none")]
+    {
         assert!(read(&[at, off]).export.is_none(), "{off:?}");
     }
     assert!(read(&[at, ("OTEL_SDK_DISABLED", "1")]).export.is_some(), "only `true` is true");

@@ -153,6 +153,7 @@ impl Command {
             Command::Resume(args) => &args.log,
             Command::Worker(args) => &args.log,
             Command::Erase(args) => &args.log,
+            Command::Serve(args) => &args.log,
             _ => return false,
         };
         log.log == LogForm::Json
@@ -229,6 +230,8 @@ pub struct ServeArgs {
     /// The directory service, of all services
     #[arg(long)]
     pub directory: bool,
+    #[command(flatten)]
+    pub log: watching::LogArg,
 }
 
 /// `domicile answer`.

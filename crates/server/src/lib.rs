@@ -8,9 +8,11 @@ pub mod edge;
 pub mod gateway;
 pub mod genuine;
 pub mod listen;
+mod names;
 pub mod problem;
 pub mod token;
 pub mod trace;
 
 pub use body::Body;
+pub use names::metric_names;
 pub use problem::Problem;

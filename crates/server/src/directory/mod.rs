@@ -13,6 +13,7 @@ mod claims;
 mod follow;
 mod homes;
 mod limits;
+mod measure;
 mod placing;
 mod refusals;
 mod request;
@@ -21,6 +22,7 @@ mod service;
 mod spelling;
 
 pub use limits::DirectoryLimits;
+pub(crate) use measure::MEASURED as DIRECTORY_MEASURED;
 pub use placing::Placing;
 pub use routes::{DirectoryService, OPENAPI};
 pub use service::Served;

@@ -43,6 +43,14 @@ const CONNECT_TRIES: u32 = 5;
 /// When a client should come back where this gateway can't say better.
 const COME_BACK: Duration = Duration::from_secs(1);
 
+/// (metric, help) of what it holds, in the order of [`Gateway::gauges`].
+pub(crate) const GAUGES: [(&str, &str); 4] = [
+    ("domicile_gateway_homes", "Homes in memory."),
+    ("domicile_gateway_waiting", "Writes that wait for a park to end."),
+    ("domicile_gateway_tethers", "WebSockets and event streams."),
+    ("domicile_gateway_lease", "1 while this gateway may route."),
+];
+
 /// A running gateway of one service.
 pub struct Gateway {
     settings: Settings,
@@ -143,12 +151,13 @@ impl Gateway {
 
     /// What it holds now: (metric, help, value).
     pub fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
-        [
-            ("domicile_gateway_homes", "Homes in memory.", self.homes.len() as u64),
-            ("domicile_gateway_waiting", "Writes that wait for a park to end.", self.lanes.waiting() as u64),
-            ("domicile_gateway_tethers", "WebSockets and event streams.", self.tethers.len() as u64),
-            ("domicile_gateway_lease", "1 while this gateway may route.", u64::from(self.is_ready())),
-        ]
+        let now = [
+            self.homes.len() as u64,
+            self.lanes.waiting() as u64,
+            self.tethers.len() as u64,
+            u64::from(self.is_ready()),
+        ];
+        std::array::from_fn(|n| (GAUGES[n].0, GAUGES[n].1, now[n]))
     }
 
     /// All that it counts, holds and measures, as Prometheus reads it.

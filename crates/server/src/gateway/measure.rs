@@ -67,7 +67,7 @@ pub(super) struct Measures {
 }
 
 /// (name, kind, help).
-pub(super) const MEASURED: [(&str, &str, &str); 3] = [
+pub(crate) const MEASURED: [(&str, &str, &str); 3] = [
     (
         "domicile_gateway_request_seconds",
         "histogram",

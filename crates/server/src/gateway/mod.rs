@@ -21,8 +21,10 @@ mod settings;
 mod subject;
 mod trip;
 
+pub(crate) use answer::GAUGES;
 pub use answer::Gateway;
 pub use count::Counts;
+pub(crate) use measure::MEASURED;
 pub use measure::{Histogram, explained};
 pub use settings::{Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 pub use subject::jwt::{JwtRule, Keys, KeysError};

@@ -7,7 +7,7 @@ mod peer;
 mod proxy_protocol;
 mod tls;
 
-pub use accept::{Listener, Stop, serve};
+pub use accept::{CONNECTIONS, Listener, Stop, serve};
 pub use hyper::body::Incoming;
 pub use limits::ConnectionLimits;
 pub use peer::Peer;

@@ -1,7 +1,8 @@
 //! From `[gateway]` to a running gateway.
 
 use super::doors::Doors;
-use super::{GATEWAY_EXAMPLE, Serving, no_table, rules};
+use super::story::Story;
+use super::{GATEWAY_EXAMPLE, Serving, no_table, requests, rules};
 use crate::config::{self, Config, Service, SubjectIn};
 use crate::failure::{self, Failure, Result};
 use domicile_directory::Directory;
@@ -16,6 +17,7 @@ pub async fn serve(
     config: &Config,
     service: &Service,
     directory: Arc<Directory>,
+    story: &Story,
     doors: &mut Doors<'_>,
     serving: &mut Serving,
 ) -> Result<()> {
@@ -44,7 +46,10 @@ pub async fn serve(
         trusts_forwarded: asked.trusts_forwarded,
         limits: asked.limits,
     };
-    let gateway = Gateway::start(directory, settings).await.map_err(|e| failure::of_directory(&e))?;
+    let (watch, watched) = requests::watch(story, asked.logs_requests)?;
+    let gateway = Gateway::start_watched(directory, settings, watch).await;
+    let gateway = gateway.map_err(|e| failure::of_directory(&e))?;
+    serving.watched = watched;
     let certificate = doors.certificate(&asked.doors)?;
     let answering = gateway.clone();
     doors.open(

@@ -5,6 +5,8 @@ pub mod admin;
 pub mod body;
 pub mod directory;
 pub mod edge;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod gateway;
 pub mod genuine;
 pub mod listen;

@@ -182,6 +182,10 @@ async fn admin(story: &Story, config: &Config, serving: &Serving, doors: &mut Do
     Ok(())
 }
 
+/// The metric that this command adds to those of the server.
+#[cfg(test)]
+pub const LOG_LINES_DROPPED: &str = requests::DROPPED.0;
+
 const DIRECTORY_EXAMPLE: &str = "[directory]\nlisten = [\"127.0.0.1:8081\"]";
 const GATEWAY_EXAMPLE: &str = "[gateway]\nlisten = [\"127.0.0.1:8080\"]\nsubject = [\"header:X-Subject\"]";
 

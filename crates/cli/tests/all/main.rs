@@ -16,6 +16,7 @@ mod numbers;
 mod odd_ids;
 mod receipts;
 mod restored;
+mod served;
 mod servers;
 mod services;
 mod shop;

@@ -11,6 +11,7 @@
 
 mod claims;
 mod follow;
+pub(crate) mod fuzzed;
 mod homes;
 mod limits;
 mod measure;

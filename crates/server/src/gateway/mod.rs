@@ -13,6 +13,7 @@ mod check;
 mod count;
 mod follow;
 mod forward;
+pub(crate) mod fuzzed;
 mod home;
 mod measure;
 mod named;

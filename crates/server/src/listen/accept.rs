@@ -201,7 +201,7 @@ impl Door {
     }
 }
 
-fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
+pub(super) fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -1,6 +1,7 @@
 //! From a socket to requests: addresses, PROXY protocol, TLS, HTTP/1.1 and HTTP/2, and an end in which nobody is cut off.
 
 mod accept;
+pub(crate) mod fuzzed;
 mod limits;
 mod line;
 mod peer;

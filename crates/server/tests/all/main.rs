@@ -1,5 +1,6 @@
 //! A real gateway between real sockets, over a real directory.
 
+mod fuzzed;
 mod hostile;
 mod moving;
 mod passing;

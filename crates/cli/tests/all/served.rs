@@ -249,3 +249,64 @@ fn a_gateway_tells_of_itself_and_of_nobody() {
     }
     assert!(!told.replace(&url, "").replace(&admin, "").contains("127.0.0.1"), "{told}");
 }
+
+/// A public key of which nobody here has the private half.
+const KEYS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+/// What happens to a process that serves is in its log: keys read again or not, the lease lost and regained.
+#[test]
+fn a_lease_that_is_lost_is_told_and_so_is_a_reload() {
+    let shop = Shop::ready(1);
+    shop.write("jwks.json", KEYS);
+    let application = application();
+    let tables = GATEWAY.replace("\"header:X-Subject\"", "\"header:X-Subject\", \"jwt\"")
+        + &format!("[gateway.upstreams]\nus = \"http://{application}\"\nde = \"http://{application}\"\n")
+        + "[gateway.jwt]\nkeys = \"jwks.json\"\n"
+        + "[directory]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    shop.append("domicile.toml", &tables);
+    let mut serving = Running::start(shop.command(&["serve", "--gateway", "--directory", "--log", "json"]));
+    let mut at = std::collections::BTreeMap::new();
+    for _ in 0..3 {
+        let line = serving.event("listening");
+        let text = |key: &str| line[key].as_str().expect("a text").to_owned();
+        at.insert(text("what"), text("url"));
+    }
+    serving.event("ready");
+    serving.signal("-HUP");
+    assert_eq!(serving.event("reloaded")["what"], "keys of tokens");
+    shop.write("jwks.json", "{}");
+    serving.signal("-HUP");
+    assert_eq!(serving.event("not-reloaded")["level"], "warn");
+
+    let ask =
+        || raw(&at["gateway"], "GET / HTTP/1.1\r\nHost: a\r\nX-Subject: 1\r\nConnection: close\r\n\r\n");
+    let ready = || raw(&at["admin"], "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(ask().starts_with("HTTP/1.1 200 "), "{}", ask());
+    assert!(ready().starts_with("HTTP/1.1 200 "), "{}", ready());
+    let control = shop.db("control.db");
+    control.execute_batch("BEGIN EXCLUSIVE").expect("the control store is taken away");
+    assert!(serving.event("not-ready")["why"].as_str().expect("why").contains("directory"));
+    assert!(ask().contains("\"code\":\"no-lease\""), "{}", ask());
+    assert!(ready().starts_with("HTTP/1.1 503 "), "{}", ready());
+    control.execute_batch("ROLLBACK").expect("and given back");
+    serving.event("ready");
+    assert!(ask().starts_with("HTTP/1.1 200 "), "{}", ask());
+
+    let path = "/v1/services/main/homes/canary-subject";
+    let refused =
+        raw(&at["directory"], &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    let token = shop.read("keys/admin.tokens");
+    let metrics = format!(
+        "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
+        token.trim()
+    );
+    let metrics = raw(&at["admin"], &metrics);
+    let line = "domicile_directory_requests_total{operation=\"home\",status=\"4xx\"} 1";
+    assert!(metrics.lines().any(|l| l == line), "{metrics}");
+    serving.signal("-TERM");
+    let (code, told) = serving.ended();
+    assert_eq!(code, 0, "{told}");
+    assert!(!told.contains("canary") && !metrics.contains("canary"), "{told}");
+}

@@ -144,7 +144,7 @@ async fn rules(config: &Config, service: &Service, key: Option<&str>) -> Result<
         None => {
             let mapped = open::mapped(config, service, &Want::reachable()).await?;
             let root = mapped.layout.tables.first().ok_or_else(|| no_key(&service.name))?;
-            let of = |c: &&domicile_datamap::layout::MovedColumn| root.key.iter().any(|k| *k == c.name);
+            let of = |c: &&domicile_datamap::layout::MovedColumn| root.key.contains(&c.name);
             let column = root.columns.iter().find(of).ok_or_else(|| no_key(&service.name))?;
             Spelling::of(&column.type_name)
         }

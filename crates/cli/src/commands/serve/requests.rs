@@ -42,8 +42,10 @@ impl Watched {
         }
         let (logging, writer) = (self.logging, self.writer);
         let last = tokio::task::spawn_blocking(move || {
-            // Gone already: then nothing waits.
-            logging.map(|queue| queue.send(None));
+            if let Some(queue) = logging {
+                // Gone already: then nothing waits.
+                let _ = queue.send(None);
+            }
             writer.map(std::thread::JoinHandle::join)
         });
         let _ = tokio::time::timeout(LAST, last).await;

@@ -233,7 +233,13 @@ pub(super) fn gateway(typed: &TypedGateway, regions: &[Region], base: &Path) -> 
     }
     let subject = typed.subject.get_ref().iter().map(subject_in).collect::<Result<Vec<_>, _>>()?;
     let jwt = typed.jwt.as_ref().map(|jwt| jwt_of(jwt.get_ref(), base));
-    if subject.is_empty() || subject.contains(&SubjectIn::Jwt) != jwt.is_some() {
+    if subject.is_empty() {
+        let what = "`subject` names no place where a request says whose it is";
+        let why = "a request whose subject is not known is forwarded to nobody";
+        let fix = "\"jwt\", \"header:X-Subject\", \"cookie:uid\" or \"path:/users/\"";
+        return Err(Fault::new(typed.subject.span().start, "config-gateway", what, why, fix));
+    }
+    if subject.contains(&SubjectIn::Jwt) != jwt.is_some() {
         let what = "`subject` and [gateway.jwt] do not agree";
         let why = "\"jwt\" in `subject` needs to know whose signatures count, and a set of keys that nothing asks protects nothing";
         let fix = "subject = [\"jwt\"] with [gateway.jwt] keys = \"jwks.json\", or for example subject = [\"header:X-Subject\"]";

@@ -6,6 +6,7 @@ use domicile_directory::{Directory, DirectoryKey, SubjectHash};
 use domicile_policy::{Latency, Policies, Region};
 use domicile_server::body::{self, Body};
 use domicile_server::directory::{Placing, Spelling};
+use domicile_server::edge::{EdgeCache, EdgeSettings, PublicRoute};
 use domicile_server::gateway::{
     Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream, Watch,
 };
@@ -126,10 +127,15 @@ impl Town {
 
     /// A second gateway of the same directory, whose old region is at another address.
     pub async fn beside(&self, old: SocketAddr) -> Self {
+        self.beside_watched(old, Watch::default()).await
+    }
+
+    /// The same, and `watch` hears of every request.
+    pub async fn beside_watched(&self, old: SocketAddr, watch: Watch) -> Self {
         let (limits, connections) = (Limits::default(), ConnectionLimits::default());
         let (application, new) = (Application::default(), Application::default());
         let at_new = new.start().await;
-        let bounds = (limits, connections, Watch::default());
+        let bounds = (limits, connections, watch);
         Self::of(self.directory.clone(), (application, old), (new, at_new), bounds, None).await
     }
 
@@ -149,7 +155,7 @@ impl Town {
             spelling: Spelling::Text,
             sign_up: Some(sign_up()),
             logins: vec![LoginRoute { path: "/login".into(), kind: ClaimKind::Email, field: "email".into() }],
-            edge: None,
+            edge: Some(public()),
             stands_in: None,
             well_known: None,
             trusts_forwarded: false,
@@ -222,6 +228,12 @@ impl Town {
     pub fn total(&self, labels: &str) -> u64 {
         self.gateway.counts.all().iter().filter(|c| c.1.contains(labels)).map(|c| c.3).sum()
     }
+}
+
+/// What is below `/static/` is the same for everybody.
+fn public() -> EdgeCache {
+    let routes = vec![PublicRoute::new("/static/", "public")];
+    EdgeCache::new(EdgeSettings { routes, ..EdgeSettings::default() }).unwrap()
 }
 
 /// Indians may live in `new` only, Germans in `old`, nobody else anywhere.

@@ -153,6 +153,72 @@ async fn a_span_tells_of_its_stations() {
     }
 }
 
+/// What is fetched for everybody is in nobody's trace: one request of it may answer many.
+#[tokio::test]
+async fn a_public_answer_tells_what_the_cache_did() {
+    let (receiver, exporter, _ending) = Receiver::start(&[]).await;
+    let town = traced(exporter, Sampler::default()).await;
+    let parent = format!("00-{TRACE}-{PARENT}-01");
+    let headers = [("traceparent", parent.as_str()), ("tracestate", "a=1"), ("cookie", "uid=ann")];
+    assert_eq!(ask(&town, "GET", "/static/app.css", &headers, "").await, StatusCode::OK);
+    town.until("the span", || receiver.spans().len() == 1).await;
+    let span = receiver.spans().remove(0);
+    assert_eq!((&span["traceId"], attribute(&span, "domicile.route")), (&json!(TRACE), json!("public")));
+    assert_eq!(attribute(&span, "domicile.cache"), "uri-miss");
+    let seen = [&town.old, &town.new].map(|region| region.seen.lock().unwrap().clone()).concat();
+    assert_eq!(seen.len(), 1);
+    assert!(!seen[0].headers.contains_key("traceparent") && !seen[0].headers.contains_key("tracestate"));
+}
+
+/// A connection that switches is told of when it does, not when it ends.
+#[tokio::test]
+async fn a_websocket_is_told_of_at_once() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let application = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = application.local_addr().unwrap();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = application.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(switch).await.unwrap();
+        let mut word = [0; 4];
+        stream.read_exact(&mut word).await.unwrap();
+        stream.write_all(&word).await.unwrap();
+        (String::from_utf8(head).unwrap(), stream)
+    });
+    let (receiver, exporter, _ending) = Receiver::start(&[]).await;
+    let watch = Watch { sampler: Sampler::default(), exporter: Some(exporter), log: None };
+    let first = Town::new().await;
+    let town = first.beside_watched(at, watch).await;
+    let mut client = tokio::net::TcpStream::connect(town.address).await.unwrap();
+    let ask = format!(
+        "GET /live HTTP/1.1\r\nHost: a\r\nX-Subject: ann\r\nConnection: Upgrade\r\nUpgrade: websocket\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n\r\n"
+    );
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    client.write_all(b"ping").await.unwrap();
+    let mut word = [0; 4];
+    client.read_exact(&mut word).await.unwrap();
+    assert_eq!(&word, b"ping");
+    town.until("the span", || receiver.spans().len() == 1).await;
+    let span = receiver.spans().remove(0);
+    for (key, value) in
+        [("domicile.route", "upgrade"), ("http.response.status_code", "101"), ("domicile.region", "old")]
+    {
+        assert_eq!(attribute(&span, key), value, "{key}");
+    }
+    let (head, _stream) = heard.await.unwrap();
+    let ours = format!("traceparent: 00-{TRACE}-{}-01\r\n", span["spanId"].as_str().unwrap());
+    assert!(head.to_lowercase().contains(&ours), "{head}");
+}
+
 /// A client that goes away before its answer is there is told of, too.
 #[tokio::test]
 async fn a_client_that_goes_leaves_its_span() {

@@ -198,7 +198,7 @@ impl Gateway {
             self.settings.edge.as_ref().and_then(|e| Some((e.clone(), e.public(&parts, scheme)?)))
         {
             trip.takes(Route::Public);
-            return Ok(self.clone().public(edge, public).await);
+            return Ok(self.clone().public(trip, edge, public).await);
         }
         if is_upgrade(&parts) {
             trip.takes(Route::Upgrade);
@@ -223,7 +223,7 @@ impl Gateway {
     }
 
     /// The answer to a request for what is the same for everybody.
-    async fn public(self: Arc<Self>, edge: EdgeCache, public: Public) -> Response<Body> {
+    async fn public(self: Arc<Self>, trip: &Trip, edge: EdgeCache, public: Public) -> Response<Body> {
         let region = public.route().origin.as_ref().or(self.settings.stands_in.as_ref());
         let region = region.and_then(|id| self.trips.regions.iter().position(|r| r == id)).unwrap_or(0);
         let region = u16::try_from(region).unwrap_or_default();
@@ -241,7 +241,9 @@ impl Gateway {
                 }
             }
         };
-        edge.answer(public, fetch).await
+        let answer = edge.answer(public, fetch).await;
+        trip.fetched(region, &answer);
+        answer
     }
 
     /// The route of a request that says in its body whose it is.

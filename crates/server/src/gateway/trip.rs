@@ -129,6 +129,13 @@ impl Trip {
         self.region.store(region, Ordering::Relaxed);
     }
 
+    /// It was public; its answer is the cache's, or it was asked of this region's application.
+    pub fn fetched(&self, region: u16, answer: &Response<Body>) {
+        if cache_word(answer.headers()) != Some("hit") {
+            self.to(region);
+        }
+    }
+
     /// It waited for its subject's move.
     pub fn waited(&self, time: Duration) {
         self.waited_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);

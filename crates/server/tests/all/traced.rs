@@ -165,6 +165,7 @@ async fn a_public_answer_tells_what_the_cache_did() {
     let span = receiver.spans().remove(0);
     assert_eq!((&span["traceId"], attribute(&span, "domicile.route")), (&json!(TRACE), json!("public")));
     assert_eq!(attribute(&span, "domicile.cache"), "uri-miss");
+    assert_eq!(attribute(&span, "domicile.region"), "new", "the first by its id stands in");
     let seen = [&town.old, &town.new].map(|region| region.seen.lock().unwrap().clone()).concat();
     assert_eq!(seen.len(), 1);
     assert!(!seen[0].headers.contains_key("traceparent") && !seen[0].headers.contains_key("tracestate"));

@@ -5,8 +5,8 @@ use crate::{Directory, DirectoryKey, Error, Repeat, Result};
 use domicile_stores::control::{Dialect, Statement, Value};
 
 /// Version of the tables below. A change adds a step to [`tables`] that can be repeated. 2: leases on
-/// batches, workers. 3: what workers wait for. 4: gateways, parks.
-const VERSION: i64 = 4;
+/// batches, workers. 3: what workers wait for. 4: gateways, parks. 5: claims.
+const VERSION: i64 = 5;
 /// Tries to create the tables while others create them, too.
 const MIGRATE_MAX: u32 = 5;
 
@@ -123,6 +123,18 @@ fn tables(dialect: Dialect, key: &DirectoryKey) -> Vec<Statement> {
         ),
         "CREATE TABLE IF NOT EXISTS directory_park_seen (service TEXT NOT NULL, number BIGINT NOT NULL, \
          gateway TEXT NOT NULL, PRIMARY KEY (service, number, gateway))"
+            .to_owned(),
+        format!(
+            "CREATE TABLE IF NOT EXISTS directory_claim (service TEXT NOT NULL, \
+             claim {bytes} NOT NULL CHECK (length(claim) = 16), \
+             subject {bytes} NOT NULL CHECK (length(subject) = 16), \
+             attempt {bytes} NOT NULL CHECK (length(attempt) = 16), \
+             committed BIGINT NOT NULL CHECK (committed IN (0, 1)), expires_ms BIGINT NOT NULL, \
+             PRIMARY KEY (service, claim))"
+        ),
+        "CREATE INDEX IF NOT EXISTS directory_claim_subject ON directory_claim (service, subject)".to_owned(),
+        "CREATE INDEX IF NOT EXISTS directory_claim_time ON directory_claim (service, expires_ms) \
+         WHERE committed = 0"
             .to_owned(),
         // One wave at a time carries out one part of one plan.
         "CREATE UNIQUE INDEX IF NOT EXISTS directory_wave_open ON directory_wave \

@@ -2,8 +2,11 @@
 //! the directory service, which tells applications where that is.
 
 pub mod body;
+pub mod directory;
 pub mod gateway;
 pub mod listen;
+pub mod edge;
+pub mod genuine;
 pub mod problem;
 
 pub use body::Body;

@@ -23,6 +23,8 @@ pub(super) struct File {
     pub guard: Option<Text>,
     pub mechanisms: Option<Spanned<Vec<Mechanism>>>,
     #[serde(default)]
+    pub claim: Vec<Spanned<Claim>>,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub receipts: Receipts,
@@ -75,6 +77,15 @@ pub(super) struct Service {
     pub guard: Option<Text>,
     pub latency: Option<Text>,
     pub mechanisms: Option<Spanned<Vec<Mechanism>>>,
+    #[serde(default)]
+    pub claim: Vec<Spanned<Claim>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[[claim]]` with kind and column")]
+pub(super) struct Claim {
+    pub kind: Text,
+    pub column: Text,
 }
 
 #[derive(Deserialize)]

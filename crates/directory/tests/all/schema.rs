@@ -1,7 +1,7 @@
 //! The tables: made once, guarded by triggers, bound to a key.
 
 use crate::stage::{Stage, id};
-use domicile_directory::{Directory, DirectoryKey, Error};
+use domicile_directory::{Claim, ClaimKind, Directory, DirectoryKey, Error};
 use domicile_stores::control::{Control, Statement};
 
 #[tokio::test]
@@ -64,6 +64,7 @@ async fn an_older_directory_gets_what_it_lacks() {
             "DROP TABLE directory_batch",
             "DROP TABLE directory_worker",
             "DROP TABLE directory_wait",
+            "DROP TABLE directory_claim",
             "UPDATE directory_meta SET version = 1",
         ] {
             stage.store.run(vec![Statement::new(sql, vec![])]).await.unwrap();
@@ -73,6 +74,8 @@ async fn an_older_directory_gets_what_it_lacks() {
         assert_eq!(directory.workers().await.unwrap(), []);
         assert_eq!(directory.batches_in_hand("w1").await.unwrap(), []);
         assert_eq!(directory.waiting("w1").await.unwrap(), []);
+        let email = Claim::new(ClaimKind::Email, "ann@example.com").unwrap();
+        assert_eq!(directory.resolve("shop", &[email]).await.unwrap(), [None]);
     }
 }
 

@@ -16,6 +16,7 @@ use std::process::Command;
 /// What was asked for.
 struct Asked {
     people: usize,
+    /// Requests a second.
     per_s: f64,
     sqlite: bool,
     /// Residency is enforced for good, not only while somebody moves.

@@ -32,6 +32,8 @@ const SIGN_UP: &str = "SELECT domicile.sign_up($1, $2)";
 const JOIN: &str = "INSERT INTO people(id, email, country, region_written) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (id) DO NOTHING RETURNING id";
 
+/// Connections of one instance to one region. A writer that waits for a lock holds one.
+const CONNECTIONS_MAX: usize = 16;
 /// Tries of a transaction that lost against another one (40001, 40P01), each a little later than the last.
 const TRIES_MAX: u32 = 20;
 /// The first wait between two tries; the n-th is n times as long.
@@ -98,7 +100,7 @@ impl Postgres {
         // What a wrong URL holds is not repeated: it may hold a password.
         let config =
             Config::from_str(url).map_err(|_| Refusal::Broken("this is no URL of a store".into()))?;
-        Ok(Self { config, region: region.to_owned(), pool: Pool::new() })
+        Ok(Self { config, region: region.to_owned(), pool: Pool::new(CONNECTIONS_MAX) })
     }
 
     pub(super) async fn prepare(&self) -> Result<(), Refusal> {

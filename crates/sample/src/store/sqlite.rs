@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS photos(
   person_id TEXT NOT NULL REFERENCES people(id), name TEXT NOT NULL, body BLOB NOT NULL,
   region_written TEXT NOT NULL, PRIMARY KEY (person_id, name));";
 
+/// Connections of one instance to one file: a writer and some readers. Each reads the whole schema anew when the
+/// guard changes it.
+const CONNECTIONS_MAX: usize = 4;
 /// The mover's transactions are short, but while one writes, the file is locked.
 const BUSY_MAX: Duration = Duration::from_secs(10);
 
@@ -35,7 +38,7 @@ impl Sqlite {
         let sqlite = Self {
             path: path.into(),
             region: region.into(),
-            pool: Pool::new(),
+            pool: Pool::new(CONNECTIONS_MAX),
             writer: tokio::sync::Mutex::default(),
         };
         connect(&sqlite.path).map_err(refusal)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask chinook`, `odd` and `adopt`: the guides, walked with the real binary on real databases.
+//! `cargo xtask chinook`, `odd`, `adopt` and `gateways`: the guides, walked with the real binary on real databases.
 //!
 //! The walks live in a crate of their own, crates/walks, so that this one builds in seconds.
 
@@ -45,6 +45,8 @@ pub fn all() -> Result<(), String> {
         ("adopt", "--people 400 --rate 60"),
         ("adopt", "--people 400 --rate 60 --always"),
         ("adopt", "--people 400 --rate 60 --sqlite"),
+        ("gateways", "--people 1200 --rate 60"),
+        ("gateways", "--people 400 --rate 40 --sqlite"),
     ] {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;

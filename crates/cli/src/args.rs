@@ -229,6 +229,9 @@ pub struct ServeArgs {
     /// The directory service, of all services
     #[arg(long)]
     pub directory: bool,
+    /// Listen here instead of where the configuration says, for one of several gateways
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "directory")]
+    pub listen: Vec<std::net::SocketAddr>,
 }
 
 /// `domicile answer`.

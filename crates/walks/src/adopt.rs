@@ -1,10 +1,10 @@
 //! Adoption without an outage (docs/adopt.md): an application in one region, under load the whole time, becomes one
 //! in three; no request of it fails on the way.
 
-mod instances;
+pub(crate) mod instances;
 mod laps;
 mod proof;
-mod site;
+pub(crate) mod site;
 
 use crate::walk::{Result, Walk, say};
 use instances::{Instances, binary};

@@ -69,7 +69,7 @@ fn shown(args: &[String]) {
 }
 
 /// Returns once it listens.
-fn start(port: u16, args: &[String], env: &[(&str, &str)]) -> Result<Child> {
+pub(crate) fn start(port: u16, args: &[String], env: &[(&str, &str)]) -> Result<Child> {
     let mut command = Command::new(binary()?);
     command.arg("serve").args(args).args(["--listen", &format!("127.0.0.1:{port}")]);
     command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -81,7 +81,7 @@ fn start(port: u16, args: &[String], env: &[(&str, &str)]) -> Result<Child> {
 }
 
 /// SIGTERM: it takes no new connection, and finishes what it has begun.
-fn end(child: &mut Child) -> Result<()> {
+pub(crate) fn end(child: &mut Child) -> Result<()> {
     let killed = Command::new("kill").arg(child.id().to_string()).status().map_err(|e| e.to_string())?;
     let ended = child.wait().map_err(|e| e.to_string())?;
     if killed.success() && ended.success() { Ok(()) } else { Err(format!("an instance ended with {ended}")) }

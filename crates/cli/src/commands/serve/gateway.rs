@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub async fn serve(
     config: &Config,
     service: &Service,
+    elsewhere: Option<config::Doors>,
     directory: Arc<Directory>,
     doors: &mut Doors<'_>,
     serving: &mut Serving,
@@ -45,11 +46,12 @@ pub async fn serve(
         limits: asked.limits,
     };
     let gateway = Gateway::start(directory, settings).await.map_err(|e| failure::of_directory(&e))?;
-    let certificate = doors.certificate(&asked.doors)?;
+    let at = elsewhere.unwrap_or_else(|| asked.doors.clone());
+    let certificate = doors.certificate(&at)?;
     let answering = gateway.clone();
     doors.open(
         "gateway",
-        &asked.doors,
+        &at,
         certificate.clone(),
         asked.proxy_protocol,
         asked.connections,

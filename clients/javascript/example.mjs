@@ -22,7 +22,7 @@ console.log(`found at ${(await directory.claim("resolve", "email", email)).regio
 
 // Writes one note; the application answers 421 where the writer has moved, before any effect.
 const note = async ({ endpoint }) => {
-  const answer = await fetch(`${endpoint}/notes/${subject}`, { method: "POST", body: "hello" });
+  const answer = await fetch(`${endpoint}/notes/${encodeURIComponent(subject)}`, { method: "POST", body: "hello" });
   return { status: answer.status, text: await answer.text() };
 };
 

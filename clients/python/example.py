@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from urllib.parse import quote
 
 from domicile import Domicile
 
@@ -30,7 +31,7 @@ print(f"found at {directory.claim('resolve', 'email', email)['region']}", flush=
 
 def note(home):
     """Writes one note; the application answers 421 where the writer has moved, before any effect."""
-    request = urllib.request.Request(f"{home.endpoint}/notes/{subject}", b"hello", method="POST")
+    request = urllib.request.Request(f"{home.endpoint}/notes/{quote(subject, safe='')}", b"hello", method="POST")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, answer.read().decode()

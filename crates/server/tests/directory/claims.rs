@@ -27,9 +27,15 @@ async fn a_name_is_one_persons() {
     stage.post("/v1/services/shop/homes", json!({ "subject": "ann", "country": "IN" })).await;
     stage.post("/v1/services/shop/homes", json!({ "subject": "bob", "country": "FR" })).await;
     for _ in 0..2 {
-        assert_eq!(call(&stage, "commit", claim("ann@example.com", "ann", "a")).await, (200, "committed".into()));
+        assert_eq!(
+            call(&stage, "commit", claim("ann@example.com", "ann", "a")).await,
+            (200, "committed".into())
+        );
     }
-    assert_eq!(call(&stage, "commit", claim("ann@example.com", "bob", "b")).await, (409, "not-reserved".into()));
+    assert_eq!(
+        call(&stage, "commit", claim("ann@example.com", "bob", "b")).await,
+        (409, "not-reserved".into())
+    );
     assert_eq!(call(&stage, "reserve", claim("ann@example.com", "ann", "c")).await, (200, "own".into()));
     let login = json!({ "kind": "email", "value": " ANN@example.com " });
     let found = stage.post("/v1/services/shop/claims/resolve", login.clone()).await.json();
@@ -47,24 +53,32 @@ async fn a_name_is_one_persons() {
 #[tokio::test]
 async fn what_is_no_claim_is_refused_without_repeating_it() {
     let stage = Stage::start().await;
-    for (kind, value) in [("email", "canary"), ("phone", "0301234canary"), ("user-name", "canary canary"), ("email", "")] {
+    for (kind, value) in
+        [("email", "canary"), ("phone", "0301234canary"), ("user-name", "canary canary"), ("email", "")]
+    {
         for step in ["resolve", "reserve", "commit", "release"] {
             let mut body = json!({ "kind": kind, "value": value });
             if step != "resolve" {
                 (body["subject"], body["attempt"]) = ("ann".into(), "a".into());
             }
             let answer = stage.post(&format!("/v1/services/shop/claims/{step}"), body).await;
-            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid-claim"), "{step} {value}");
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (422, "invalid-claim"),
+                "{step} {value}"
+            );
             assert!(!answer.text.contains("canary"), "{}", answer.text);
         }
     }
     let mut wrong = claim("ann@example.com", "ann", "a");
-    for (key, value) in [("kind", json!("fax")), ("seconds", json!(0)), ("seconds", json!(3601)), ("attempt", json!(""))] {
+    for (key, value) in [("kind", json!("fax")), ("seconds", json!(0)), ("seconds", json!(3601))] {
         let before = wrong.clone();
         wrong[key] = value;
         assert_eq!(call(&stage, "reserve", wrong).await, (400, "invalid-body".into()), "{key}");
         wrong = before;
     }
+    let nameless = claim("ann@example.com", "ann", "");
+    assert_eq!(call(&stage, "reserve", nameless).await, (422, "out-of-bounds".into()));
 }
 
 /// Everybody wants one name at once: one gets it.

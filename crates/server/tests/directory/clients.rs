@@ -31,13 +31,19 @@ fn applications() -> Applications {
         let answer = move |_, request: http::Request<hyper::body::Incoming>| {
             let directory = directory.clone();
             async move {
-                let subject = SubjectId(request.uri().path().trim_start_matches("/notes/").to_owned());
+                let subject = request.uri().path().trim_start_matches("/notes/");
+                let subject = percent_encoding::percent_decode_str(subject).decode_utf8().unwrap();
+                let subject = SubjectId(subject.into_owned());
                 let home = directory.get().unwrap().home("shop", &subject).await.unwrap().unwrap();
                 let (status, text) = match home.region == region {
                     true => (StatusCode::OK, format!("kept at {region}")),
                     false => (StatusCode::MISDIRECTED_REQUEST, format!("not at {region}")),
                 };
-                Response::builder().status(status).header("domicile-retry", "1").body(body::full(text)).unwrap()
+                Response::builder()
+                    .status(status)
+                    .header("domicile-retry", "1")
+                    .body(body::full(text))
+                    .unwrap()
             }
         };
         tokio::spawn(serve(listener, stop.clone(), answer));
@@ -69,7 +75,10 @@ async fn example(program: &str, file: &str) {
         told.push(line);
     }
     assert!(child.wait().await.unwrap().success(), "{told:#?}");
-    assert_eq!(told[..3], ["signed up at frankfurt, epoch 1", "found at frankfurt", "note 1: kept at frankfurt"]);
+    assert_eq!(
+        told[..3],
+        ["signed up at frankfurt, epoch 1", "found at frankfurt", "note 1: kept at frankfurt"]
+    );
     assert!(told.last().unwrap().ends_with("kept at mumbai"), "{told:#?}");
     applications.stop.stop();
 }

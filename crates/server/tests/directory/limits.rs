@@ -27,9 +27,11 @@ fn head(length: usize) -> String {
 
 #[tokio::test]
 async fn a_body_has_a_size_and_a_time() {
-    let limits = DirectoryLimits { body_bytes: 100, body: Duration::from_millis(200), ..DirectoryLimits::default() };
+    let limits =
+        DirectoryLimits { body_bytes: 100, body: Duration::from_millis(200), ..DirectoryLimits::default() };
     let stage = Stage::with(limits, BTreeMap::new()).await;
-    let large = stage.post("/v1/services/shop/homes", json!({ "subject": "x".repeat(100), "country": "FR" })).await;
+    let large =
+        stage.post("/v1/services/shop/homes", json!({ "subject": "x".repeat(100), "country": "FR" })).await;
     assert_eq!((large.status.as_u16(), large.code().as_str()), (413, "too-large"));
     let slow = send(&stage, &format!("{}{{", head(50))).await;
     assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("too-slow"), "{slow}");
@@ -65,13 +67,18 @@ async fn so_many_requests_are_answered_at_once() {
 async fn a_head_that_is_none_is_no_request() {
     let stage = Stage::start().await;
     let long = format!("GET /v1/services/shop/homes/{} HTTP/1.1\r\nhost: d\r\n\r\n", "x".repeat(70_000));
-    for bad in ["\r\n\r\n\r\nGET", "GET / HTTP/9.9\r\n\r\n", &long, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+    for bad in
+        ["\r\n\r\n\r\nGET", "GET / HTTP/9.9\r\n\r\n", &long, "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03"]
+    {
         let mut stream = TcpStream::connect(stage.url.trim_start_matches("http://")).await.unwrap();
         let _ = stream.write_all(bad.as_bytes()).await;
         let _ = stream.shutdown().await;
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer).await;
-        assert!(!answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.1 5"), "{bad:.40}: {answer}");
+        assert!(
+            !answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.1 5"),
+            "{bad:.40}: {answer}"
+        );
     }
     assert_eq!(stage.ask(Method::GET, "/openapi.json", &[], None).await.status.as_u16(), 200);
 }

@@ -29,10 +29,10 @@ forbid (principal in Flag::"air-force", action, resource);
 permit (principal, action, resource);
 "#;
 const LATENCY: &str = "from,to,rtt_low,rtt_typ,loss_pct_typ,kind,quality,source\n\
-                       user-FR,frankfurt,10,20,0,lastmile,estimate,-\n\
-                       user-FR,mumbai,100,120,0,lastmile,estimate,-\n\
-                       user-SG,mumbai,50,60,0,lastmile,estimate,-\n\
-                       user-SG,frankfurt,150,160,0,lastmile,estimate,-\n";
+                       user-FR,frankfurt,10,20,0,lastmile,E,-\n\
+                       user-FR,mumbai,100,120,0,lastmile,E,-\n\
+                       user-SG,mumbai,50,60,0,lastmile,E,-\n\
+                       user-SG,frankfurt,150,160,0,lastmile,E,-\n";
 
 /// A server; it ends with this.
 pub struct Stage {
@@ -99,7 +99,13 @@ impl Stage {
     }
 
     /// A request with a token, and a body of JSON or none.
-    pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
         let bearer = format!("Bearer {TOKEN}");
         let mut all = vec![("authorization", bearer.as_str())];
         if body.is_some() {

@@ -80,7 +80,10 @@ async fn so_many_wait_and_no_more() {
         }
         assert!(held.len() <= 2);
     }
-    assert_eq!((held.len(), refused.unwrap()), (2, (StatusCode::SERVICE_UNAVAILABLE, "too-many-waiters".into())));
+    assert_eq!(
+        (held.len(), refused.unwrap()),
+        (2, (StatusCode::SERVICE_UNAVAILABLE, "too-many-waiters".into()))
+    );
     let beyond = stage.ask(Method::GET, path, &[("if-none-match", "\"1\"")], None).await;
     assert_eq!(beyond.headers["retry-after"], "1");
     // Others are answered all the while.

@@ -46,6 +46,7 @@ mod extract;
 mod header;
 mod keys;
 mod lines;
+mod manifest;
 pub mod merkle;
 mod record;
 pub mod secret;
@@ -62,6 +63,10 @@ pub use error::{Error, Result};
 pub use extract::extract;
 pub use header::{FORMAT, Header, Signers, TreeHead, VERSION};
 pub use keys::{SigningKey, VerifyingKey};
+pub use manifest::{
+    Endpoint, MANIFEST_BYTES_MAX, MANIFEST_DAYS_MAX, MANIFEST_FORMAT, MANIFEST_VERSION, Manifest,
+    ManifestError, Seller, Shop, verify_manifest,
+};
 pub use record::{
     DroppedForeignKey, Law, Location, Policy, Region, Residue, Standbys, StoreNotMoved, TableLeft, Times,
     WaveRecord,

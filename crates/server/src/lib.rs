@@ -3,7 +3,10 @@
 
 pub mod body;
 pub mod directory;
+pub mod gateway;
 pub mod listen;
+pub mod edge;
+pub mod genuine;
 pub mod problem;
 
 pub use body::Body;

@@ -49,10 +49,10 @@ async fn another_key_is_refused_before_it_homes_anybody_twice() {
 #[tokio::test]
 async fn a_newer_directory_is_left_alone() {
     for stage in Stage::both().await {
-        let raise = Statement::new("UPDATE directory_meta SET version = 6", vec![]);
+        let raise = Statement::new("UPDATE directory_meta SET version = version + 1", vec![]);
         stage.store.run(vec![raise]).await.unwrap();
         let error = stage.directory().home("shop", &id(1)).await.unwrap_err();
-        assert!(matches!(error, Error::TooNew { found: 6, known: 5, .. }), "{error}");
+        assert!(matches!(error, Error::TooNew { found, known, .. } if found == known + 1), "{error}");
     }
 }
 

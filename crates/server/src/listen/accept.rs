@@ -1,6 +1,7 @@
 //! Accepts connections and serves their requests until it is told to stop; then lets those under way end.
 
 use super::limits::ConnectionLimits;
+use super::line::{Line, Stream};
 use super::peer::Peer;
 use super::proxy_protocol;
 use super::tls::Certificate;
@@ -16,7 +17,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -129,11 +129,13 @@ where
             };
             // Whoever does not get through the door is nobody we could answer.
             if let Ok(Ok((stream, peer))) = opened {
+                let head = door.limits.head;
                 let service = service_fn(move |request| {
                     let answered = answer(peer, request);
                     async move { Ok::<_, Infallible>(answered.await) }
                 });
-                let connection = door.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                let connection =
+                    door.http.serve_connection_with_upgrades(TokioIo::new(Line::new(stream, head)), service);
                 let _ = watcher.watch(connection).await;
             }
             drop(place);
@@ -175,9 +177,6 @@ impl Door {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -186,8 +185,7 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes.max(8192))
         .max_headers(limits.headers)
-        .half_close(false)
-        .pipeline_flush(true);
+        .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -2,6 +2,7 @@
 
 mod accept;
 mod limits;
+mod line;
 mod peer;
 mod proxy_protocol;
 mod tls;

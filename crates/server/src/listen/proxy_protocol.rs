@@ -5,30 +5,49 @@
 //!
 //! Source: <https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt>, parsed by the crate `ppp`.
 
-use ppp::{HeaderResult, PartialResult};
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The longest header that is read: version 1 has at most 107 bytes, version 2 as many as its two bytes of length say. TLVs
-/// beyond this are nobody's business here.
-const HEADER_BYTES_MAX: usize = 4096;
+/// A line of version 1, its end included.
+const LINE_BYTES_MAX: usize = 107;
+/// What follows version 2's first 16 bytes. TLVs beyond this are nobody's business here.
+const REST_BYTES_MAX: usize = 4096;
+/// How version 2 begins. No header of version 1 is as short as this.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Reads the header off the stream. `None`: the balancer's own connection (a health check), which has no client.
 ///
 /// # Errors
 /// `InvalidData` where it is none, or too long; the stream's own.
 pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
-    let mut header = Vec::with_capacity(128);
-    loop {
-        header.push(stream.read_u8().await?);
-        match HeaderResult::parse(&header) {
-            HeaderResult::V1(Ok(found)) => return Ok(of_v1(&found.addresses)),
-            HeaderResult::V2(Ok(found)) => return Ok(of_v2(&found)),
-            unfinished if unfinished.is_incomplete() && header.len() < HEADER_BYTES_MAX => {}
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "no PROXY header")),
+    let mut header = vec![0; SIGNATURE.len()];
+    stream.read_exact(&mut header).await?;
+    if header == SIGNATURE {
+        header.resize(16, 0);
+        stream.read_exact(&mut header[12..]).await?;
+        let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
+        if rest > REST_BYTES_MAX {
+            return Err(wrong());
         }
+        header.resize(16 + rest, 0);
+        stream.read_exact(&mut header[16..]).await?;
+        return ppp::v2::Header::try_from(&header[..]).map(|found| of_v2(&found)).map_err(|_| wrong());
     }
+    if !header.starts_with(b"PROXY ") {
+        return Err(wrong());
+    }
+    while !header.ends_with(b"\r\n") {
+        if header.len() == LINE_BYTES_MAX {
+            return Err(wrong());
+        }
+        header.push(stream.read_u8().await?);
+    }
+    ppp::v1::Header::try_from(&header[..]).map(|found| of_v1(&found.addresses)).map_err(|_| wrong())
+}
+
+fn wrong() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no PROXY header")
 }
 
 fn of_v1(addresses: &ppp::v1::Addresses) -> Option<SocketAddr> {
@@ -80,7 +99,12 @@ mod tests {
 
     #[tokio::test]
     async fn anything_else_is_refused_early() {
-        for bad in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY TCP4 1.2.3.4\r\n", b"\r\n\r\n\0\r\nQUITX"] {
+        for bad in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            b"PROXY TCP4 1.2.3.4\r\n",
+            b"\r\n\r\n\0\r\nQUITX",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
+        ] {
             let (found, _) = of(bad).await;
             assert_eq!(found.unwrap_err().kind(), io::ErrorKind::InvalidData, "{bad:?}");
         }

@@ -3,10 +3,10 @@
 
 pub mod body;
 pub mod directory;
-pub mod gateway;
-pub mod listen;
 pub mod edge;
+pub mod gateway;
 pub mod genuine;
+pub mod listen;
 pub mod problem;
 
 pub use body::Body;

@@ -2,8 +2,8 @@
 
 use super::limits::{FLAG_CHARS_MAX, FLAGS_MAX, LOOKUP_MAX, WAIT_MAX_S};
 use super::refusals::{
-    AGAIN, ELSEWHERE, INVALID_BODY, INVALID_COUNTRY, INVALID_PATH, INVALID_QUERY, REFUSED, TOO_MANY_WAITERS,
-    UNKNOWN_HOME, UNKNOWN_REGION,
+    AGAIN, AWAY, ELSEWHERE, INVALID_BODY, INVALID_COUNTRY, INVALID_PATH, INVALID_QUERY, REFUSED,
+    TOO_MANY_WAITERS, UNKNOWN_HOME, UNKNOWN_REGION,
 };
 use super::request::{self, Known};
 use super::routes::{Shared, json};
@@ -61,7 +61,9 @@ async fn changed(
     let _waiter = waiter.map_err(|_| TOO_MANY_WAITERS.retry_after(AGAIN))?;
     let name = &service.served.name;
     let place = shared.place()?;
-    let mut waiting = service.follower.wait_for(shared.directory.hash(name, subject)).await?;
+    let begun = service.follower.wait_for(shared.directory.hash(name, subject));
+    let begun = tokio::time::timeout(shared.limits.answer, begun).await;
+    let mut waiting = begun.map_err(|_| AWAY.retry_after(AGAIN))??;
     let home = shared.ask(shared.directory.home(name, subject)).await?.ok_or(UNKNOWN_HOME)?;
     drop(place);
     if !known.has(home.epoch) {

@@ -84,7 +84,12 @@ async fn what_is_no_claim_is_refused_without_repeating_it() {
 /// Everybody wants one name at once: one gets it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_gets_a_name() {
-    let stage = Arc::new(Stage::start().await);
+    for stage in Stage::both().await {
+        one_gets_it(Arc::new(stage)).await;
+    }
+}
+
+async fn one_gets_it(stage: Arc<Stage>) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..32 {
         let stage = stage.clone();

@@ -6,6 +6,7 @@ use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Ser
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
 use domicile_stores::control::ControlStore;
 use domicile_stores::records::SubjectId;
+use domicile_testbed::postgres::Cluster;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -13,7 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub const TOKEN: &str = "a-token-for-the-tests";
 const POLICIES: &str = r#"
@@ -77,6 +79,29 @@ impl Stage {
     pub async fn with(limits: DirectoryLimits, endpoints: BTreeMap<String, String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.expect("a store");
+        Self::over(store, folder, limits, endpoints).await
+    }
+
+    /// One on each kind of control store.
+    pub async fn both() -> [Self; 2] {
+        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let cluster = CLUSTER.get_or_init(Cluster::start);
+        let database = format!("control{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        cluster.sql("postgres", &format!("create database {database}"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = cluster.url("postgres", &database);
+        let store = ControlStore::open(&url, folder.path(), None).await.expect("a store");
+        let postgres = Self::over(store, folder, DirectoryLimits::default(), BTreeMap::new()).await;
+        [Self::start().await, postgres]
+    }
+
+    async fn over(
+        store: ControlStore,
+        folder: tempfile::TempDir,
+        limits: DirectoryLimits,
+        endpoints: BTreeMap<String, String>,
+    ) -> Self {
         let directory = Arc::new(Directory::open(store, DirectoryKey::generate().expect("a key")));
         directory.migrate().await.expect("tables");
         let stop = Stop::default();

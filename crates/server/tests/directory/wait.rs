@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 async fn ready(limits: DirectoryLimits) -> Arc<Stage> {
-    let stage = Arc::new(Stage::with(limits, BTreeMap::new()).await);
+    with_two(Stage::with(limits, BTreeMap::new()).await).await
+}
+
+async fn with_two(stage: Stage) -> Arc<Stage> {
+    let stage = Arc::new(stage);
     for subject in ["ann", "bob"] {
         stage.post("/v1/services/shop/homes", json!({ "subject": subject, "country": "FR" })).await;
     }
@@ -28,11 +32,16 @@ fn wait(stage: &Arc<Stage>, subject: &str, epoch: u64) -> tokio::task::JoinHandl
 /// Whoever waits is told of each move, however the wait and the move interleave; nobody else is disturbed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_wait_ends_with_the_move() {
-    let stage = ready(DirectoryLimits::default()).await;
-    let bob = wait(&stage, "bob", 1);
+    for stage in Stage::both().await {
+        told_of_each_move(&with_two(stage).await).await;
+    }
+}
+
+async fn told_of_each_move(stage: &Arc<Stage>) {
+    let bob = wait(stage, "bob", 1);
     let regions = ["frankfurt", "mumbai"];
     for epoch in 1..=20 {
-        let waiting: Vec<_> = (0..10).map(|_| wait(&stage, "ann", epoch)).collect();
+        let waiting: Vec<_> = (0..10).map(|_| wait(stage, "ann", epoch)).collect();
         let here = (epoch as usize + 1) % 2;
         stage.swap("ann", regions[here], epoch, regions[1 - here]).await;
         for one in waiting {

@@ -8,11 +8,13 @@ mod fault;
 mod files;
 mod limits;
 mod meaning;
+mod served;
 mod service;
 mod typed;
 
 pub use address::Address;
 pub use files::policy_files;
+pub use served::{DirectoryDoors, Doors, Gateway, Jwt, Login, SubjectIn};
 
 use crate::failure::{self, Failure, Result};
 use domicile_datamap::TableName;
@@ -47,6 +49,12 @@ pub struct Config {
     pub limits: Limits,
     /// Where a process that moves serves its metrics.
     pub metrics: Metrics,
+    /// What `serve --gateway` is told.
+    pub gateway: Option<Gateway>,
+    /// What `serve --directory` is told.
+    pub directory: Option<DirectoryDoors>,
+    /// Where a serving process shows how it is.
+    pub admin: Option<std::net::SocketAddr>,
 }
 
 /// `[metrics]`.

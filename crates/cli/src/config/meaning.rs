@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Metrics, Region, limits, service};
+use super::{Config, Metrics, Region, limits, served, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,9 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let services = service::all(&typed, &regions, &base)?;
     service::check_stores(&typed, &regions, &services, &base)?;
     let metrics = Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
+    let gateway = typed.gateway.as_ref().map(|g| served::gateway(g, &regions, &base)).transpose()?;
+    let directory = typed.directory.as_ref().map(|d| served::directory(d, &base)).transpose()?;
+    let admin = served::admin(&typed.admin)?;
     Ok(Config {
         file: path.to_owned(),
         base,
@@ -48,6 +51,9 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         services,
         limits,
         metrics,
+        gateway,
+        directory,
+        admin,
     })
 }
 

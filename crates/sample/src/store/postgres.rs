@@ -175,11 +175,6 @@ impl Postgres {
         if rows.is_empty() { Err(Refusal::NotHere) } else { Ok(()) }
     }
 
-    pub(super) async fn is_home(&self, person: &str) -> Result<bool, Refusal> {
-        let sql = "SELECT 1 FROM people WHERE id = $1 AND domicile.is_home($1)";
-        Ok(!self.run(sql, &[&person]).await?.is_empty())
-    }
-
     pub(super) async fn sign_up(&self, person: &Person, epoch: Option<i64>) -> Result<bool, Refusal> {
         let join: Params<'_> = &[&person.id, &person.email, &person.country, &self.region];
         let rows = match epoch {

@@ -92,12 +92,6 @@ impl Sqlite {
         if found.is_none() { Err(Refusal::NotHere) } else { Ok(()) }
     }
 
-    pub(super) async fn is_home(&self, person: &str) -> Result<bool, Refusal> {
-        let sql = "SELECT p.id FROM people p LEFT JOIN domicile_homes h ON h.subject = p.id \
-             WHERE p.id = ?1 AND coalesce(h.state, 'home') NOT IN ('arriving', 'away')";
-        Ok(self.text(sql, person).await?.is_some())
-    }
-
     async fn text(&self, sql: &'static str, param: &str) -> Result<Option<String>, Refusal> {
         let param = param.to_owned();
         self.run(move |db| db.prepare_cached(sql)?.query_row([param], |r| r.get(0)).optional()).await

@@ -34,7 +34,7 @@ impl Places {
         for (at, place) in PLACES.iter().enumerate() {
             let args = ["--region", place.id, "--store", &site.url(at, "app")].map(str::to_owned);
             println!("$ domicile-sample serve {} &", args.join(" "));
-            applications.push(start(ports[at], &args, &[])?);
+            applications.push(start(ports[at], &args)?);
         }
         walk.append("domicile.toml", &gateway(&ports))?;
         println!("\n# domicile.toml{}", gateway(&ports));

@@ -2,6 +2,7 @@
 //! the directory service, which tells applications where that is.
 
 pub mod body;
+pub mod cdn;
 pub mod edge;
 pub mod genuine;
 pub mod problem;

@@ -98,7 +98,7 @@ fn each_refusal_says_why() {
     assert!(changed("\"signatures\": [", "\"signature\": [").contains("unknown field `signature`"));
     assert!(verified("{").unwrap_err().to_string().starts_with("line 1, column"));
     assert!(verified(&format!("{text} ")).unwrap_err().to_string().contains("bytes were changed"));
-    assert_eq!(verified(&format!("{text}x")).unwrap_err().to_string().split(',').next(), Some("line 35"));
+    assert_eq!(verified(&format!("{text}x")).unwrap_err().to_string().split(',').next(), Some("line 38"));
 }
 
 #[test]

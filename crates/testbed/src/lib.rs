@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod seaweed;
 pub mod versions;
+pub mod web;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

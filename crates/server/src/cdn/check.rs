@@ -4,7 +4,7 @@
 use super::client::Client;
 use super::crooked::crooked;
 use super::probe::{Asker, Probes, STEERING, With};
-use crate::edge::{Cached, PublicRoute};
+use crate::edge::{Cached, PublicRoute, Query};
 use http::Method;
 use serde::Serialize;
 
@@ -71,6 +71,17 @@ impl Check<'_> {
 
     /// A declared route, by names that nobody has asked for yet.
     async fn route(&mut self, route: &PublicRoute) -> Result<(), String> {
+        if !route.hosts.is_empty()
+            && !self.asker.probes.asked_host().is_some_and(|h| route.hosts.contains(&h))
+        {
+            self.notes(
+                true,
+                "other-host",
+                &route.path,
+                "declared for other hosts: ask for one of them with --host",
+            );
+            return Ok(());
+        }
         if route.cached != Cached::Allowed {
             let target = fresh(route)?;
             let twice = self.asker.twice(Method::GET, &target, With::Nothing, With::Nothing).await?;
@@ -83,12 +94,15 @@ impl Check<'_> {
             return Ok(());
         }
         self.public(&fresh(route)?).await?;
+        if !is_new_each_time(route) {
+            return Ok(());
+        }
         self.bearer(&fresh(route)?).await?;
         self.steered(&fresh(route)?).await?;
         let target = fresh(route)?;
         let twice = self.asker.twice(Method::POST, &target, With::Nothing, With::Nothing).await?;
         self.finds(twice.is_kept(), "post-kept", &target, "an answer to POST was kept");
-        if self.report.echo && below(route) {
+        if self.report.echo && route.query == Query::Kept {
             self.told(route).await?;
         }
         Ok(())
@@ -149,10 +163,12 @@ impl Check<'_> {
             ("no-store", "no-store-kept", "an answer with Cache-Control: no-store was kept"),
             ("misfit", "misfit-kept", "an HTML page under the name of a style sheet was kept"),
         ] {
-            if probe == "misfit" && !route.fits {
+            if probe == "misfit" && !(route.fits && below(route)) {
                 continue;
             }
-            let target = format!("{}?probe={probe}", fresh(route)?);
+            let target = fresh(route)?;
+            let mark = if target.contains('?') { '&' } else { '?' };
+            let target = format!("{target}{mark}probe={probe}");
             let twice = self.asker.twice(Method::GET, &target, With::Nothing, With::Nothing).await?;
             self.finds(twice.is_kept(), code, &target, what);
             let cookie = twice.first.answer.headers.contains_key(http::header::SET_COOKIE);
@@ -222,7 +238,16 @@ fn below(route: &PublicRoute) -> bool {
 
 /// A target of the route that nobody has asked for.
 fn fresh(route: &PublicRoute) -> Result<String, String> {
-    if below(route) { Ok(format!("{}{}.css", route.path, name()?)) } else { Ok(route.path.clone()) }
+    match (below(route), route.query) {
+        (true, _) => Ok(format!("{}{}.css", route.path, name()?)),
+        (false, Query::Kept) => Ok(format!("{}?{}", route.path, name()?)),
+        (false, Query::Ignored) => Ok(route.path.clone()),
+    }
+}
+
+/// Else what an earlier question left is found by a later one.
+fn is_new_each_time(route: &PublicRoute) -> bool {
+    below(route) || route.query == Query::Kept
 }
 
 fn name() -> Result<String, String> {

@@ -6,6 +6,7 @@
 //! `no-store`, `misfit`.
 
 use crate::body::{self, Body};
+use crate::edge::media_types;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::service::service_fn;
@@ -88,7 +89,7 @@ fn answer<B>(request: &Request<B>, number: u64, personal: &HeaderName) -> Respon
     let headers = answer.headers_mut();
     headers.insert(ECHO, HeaderValue::from_static("1"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/css"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind(request.uri().path())));
     let query = request.uri().query().unwrap_or_default();
     match query.split('&').find_map(|pair| pair.strip_prefix("probe=")) {
         Some("set-cookie") => drop(headers.insert(SET_COOKIE, HeaderValue::from_static("probe=1"))),
@@ -101,4 +102,11 @@ fn answer<B>(request: &Request<B>, number: u64, personal: &HeaderName) -> Respon
         _ => {}
     }
     answer
+}
+
+/// The type that fits the path.
+fn kind(path: &str) -> &'static str {
+    let extension = path.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
+    let fits = media_types().iter().find(|(names, _)| names.contains(&extension.as_str()));
+    fits.and_then(|(_, types)| types.iter().find(|t| !t.ends_with('*'))).unwrap_or(&"text/css")
 }

@@ -2,7 +2,7 @@
 
 use super::client::{Client, Fetched};
 use super::echo::{ECHO, Reached};
-use crate::edge::PublicRoute;
+use crate::edge::{PublicRoute, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 /// The largest answer that is read, bytes.
@@ -21,6 +21,16 @@ pub struct Probes {
     pub public: Vec<String>,
     /// Paths that exist and are private.
     pub private: Vec<String>,
+}
+
+impl Probes {
+    /// The host that is asked for, in its one spelling.
+    pub(super) fn asked_host(&self) -> Option<String> {
+        let base: Uri = self.base.parse().ok()?;
+        let scheme = if base.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
+        let named = self.host.as_deref().or(base.authority().map(|a| a.as_str()))?;
+        crate::edge::host(named, scheme).ok()
+    }
 }
 
 /// Headers that name somebody, or steer an application. The values are made up.

@@ -1,4 +1,4 @@
-//! `cargo xtask chinook` and `cargo xtask odd`: the guide, walked with the real binary on real databases.
+//! `cargo xtask chinook`, `odd` and `adopt`: the guides, walked with the real binary on real databases.
 //!
 //! The walks live in a crate of their own, crates/walks, so that this one builds in seconds.
 
@@ -17,18 +17,28 @@ pub fn run(walk: &str, args: &[String]) -> Result<(), String> {
     }
     let profile: &[&str] = if release { &["--release"] } else { &[] };
     println!("xtask: building domicile");
-    let build = ["build", "--quiet", "--package", "domicile-cli", "--package", "domicile-walks"];
+    let mut build = vec!["build", "--quiet", "--package", "domicile-cli", "--package", "domicile-walks"];
+    if walk == "adopt" {
+        build.extend(["--package", "domicile-sample"]);
+    }
     step(Command::new(env!("CARGO")).args(build).args(profile))?;
     let run = ["run", "--quiet", "--package", "domicile-walks"];
     step(Command::new(env!("CARGO")).args(run).args(profile).args(["--", walk]).args(rest))
 }
 
-/// What `cargo xtask test` walks: Chinook on both engines, with a load and two kills, and the odd shape.
+/// What `cargo xtask test` walks: Chinook on both engines, with a load and two kills, the odd shape, and adoption
+/// under a load.
 pub fn all() -> Result<(), String> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    for (walk, args) in
-        [("chinook", ""), ("chinook", "--times 60"), ("chinook", "--sqlite --times 30"), ("odd", "")]
-    {
+    for (walk, args) in [
+        ("chinook", ""),
+        ("chinook", "--times 60"),
+        ("chinook", "--sqlite --times 30"),
+        ("odd", ""),
+        ("adopt", "--people 400 --rate 60"),
+        ("adopt", "--people 400 --rate 60 --always"),
+        ("adopt", "--people 400 --rate 60 --sqlite"),
+    ] {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;
     }

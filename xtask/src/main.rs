@@ -22,7 +22,10 @@ cargo xtask <chore>
                    walks through docs/move-your-own-database.md with the real binary: Chinook moves from
                    one database to six. --times 60: 60 times the rows, applications that write meanwhile,
                    and two kills. --keep: leaves the folder (configuration, plan, receipts)
-  odd [--keep DIR] the same with a database of an odd shape, and photos in an S3 server
+  adopt [--sqlite] [--always] [--people N] [--rate N] [--keep DIR] [--release]
+                   walks through docs/adopt.md: an application under load in one region becomes one in three, and
+                   no request of it fails. --always: residency is enforced for good, not only while somebody moves
+  odd [--keep DIR] the same as chinook with a database of an odd shape, and photos in an S3 server
   bench [--quick] [--only LIST] ...
                    installs what others use for the same and is missing (it says what), then measures the move,
                    its pauses, objects, the wide area, the guard, memory and classes beside them, 25 minutes on
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
         Some("model") => model::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
         Some("tidy") => tidy::run(),
-        Some(walk @ ("chinook" | "odd")) => chinook::run(walk, &args[1..]),
+        Some(walk @ ("chinook" | "odd" | "adopt")) => chinook::run(walk, &args[1..]),
         _ => {
             print!("{HELP}");
             return ExitCode::from(if args.is_empty() { 0 } else { 2 });

@@ -10,7 +10,8 @@ mod watching;
 mod waves;
 
 pub use regions::{
-    ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand, RegionCommand,
+    BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,
+    RegionCommand,
 };
 pub use watching::LogForm;
 pub use waves::{EraseArgs, MoveArgs, PlanArgs, ResumeArgs, StatusArgs, VerifyArgs, WaveName, WorkerArgs};

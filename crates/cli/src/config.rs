@@ -15,6 +15,8 @@ pub use address::Address;
 pub use files::policy_files;
 
 use crate::failure::{self, Failure, Result};
+use domicile_datamap::TableName;
+use domicile_directory::ClaimKind;
 use domicile_mover::Limits;
 use domicile_policy::Mechanism;
 use std::path::{Path, PathBuf};
@@ -106,6 +108,25 @@ pub struct Service {
     pub latency: Option<PathBuf>,
     /// Transfer mechanisms on file.
     pub mechanisms: Vec<Mechanism>,
+    /// Where its existing subjects' claims stand.
+    pub claims: Vec<ClaimColumn>,
+}
+
+/// A column with claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimColumn {
+    /// What stands in it.
+    pub kind: ClaimKind,
+    /// Its table, which must be a mapped one.
+    pub table: TableName,
+    /// Its name.
+    pub column: String,
+}
+
+impl std::fmt::Display for ClaimColumn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.table.with(&self.column))
+    }
 }
 
 impl Config {

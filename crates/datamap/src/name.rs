@@ -79,12 +79,15 @@ impl TableName {
     }
 
     /// `schema.table.column`, as questions name a column or a trigger.
-    pub(crate) fn with(&self, item: &str) -> String {
+    pub fn with(&self, item: &str) -> String {
         format!("{self}.{}", part(item))
     }
 
-    /// Reads `schema.table.item`.
-    pub(crate) fn parse_with(text: &str) -> Result<(Self, String), String> {
+    /// Reads `schema.table.item`; the inverse of [`TableName::with`].
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn parse_with(text: &str) -> Result<(Self, String), String> {
         match split(text, ".")?.as_slice() {
             [schema, name, item] => Ok((Self::new(schema, name), item.clone())),
             _ => Err(format!("`{text}` is not written as `schema.table.item`")),

@@ -47,6 +47,12 @@ pub enum Error {
         /// How many subjects.
         count: usize,
     },
+    /// The subject has no home, so a claim would be nobody's.
+    #[error("service `{service}`: the subject has no home in the directory")]
+    Homeless {
+        /// The service.
+        service: String,
+    },
     /// No such wave.
     #[error("there is no wave `{wave}`")]
     UnknownWave {

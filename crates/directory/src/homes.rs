@@ -95,12 +95,20 @@ impl Directory {
     /// # Errors
     /// The store's.
     pub async fn homes(&self, service: &str, subjects: &[SubjectId]) -> Result<Vec<Option<Home>>> {
+        let hashes: Vec<SubjectHash> = subjects.iter().map(|s| self.hash(service, s)).collect();
+        self.homes_of_hashes(service, &hashes).await
+    }
+
+    /// The same by hash, for who never sees more of a subject.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn homes_of_hashes(&self, service: &str, hashes: &[SubjectHash]) -> Result<Vec<Option<Home>>> {
         self.ready().await?;
-        let mut all = Vec::with_capacity(subjects.len());
-        for chunk in subjects.chunks(CHUNK) {
-            let hashes: Vec<_> = chunk.iter().map(|s| self.hash(service, s)).collect();
-            let found = self.read_homes(&self.ask(select_homes(service, &hashes)).await?)?;
-            all.extend(hashes.iter().map(|hash| found.get(hash).cloned().flatten()));
+        let mut all = Vec::with_capacity(hashes.len());
+        for chunk in hashes.chunks(CHUNK) {
+            let found = self.read_homes(&self.ask(select_homes(service, chunk)).await?)?;
+            all.extend(chunk.iter().map(|hash| found.get(hash).cloned().flatten()));
         }
         Ok(all)
     }
@@ -114,7 +122,7 @@ impl Directory {
     }
 
     /// Takes the home from subjects that were deleted in `region`; those with a home elsewhere keep it.
-    /// Their epoch grows by one and is remembered. Returns how many had their home taken by this try.
+    /// Their epoch grows by one and is remembered; their claims are free again. Returns how many had their home taken by this try.
     ///
     /// # Errors
     /// The store's. Chunks before the failed one are done; the whole call may be repeated.
@@ -131,7 +139,12 @@ impl Directory {
             );
             let mut params = vec![service.into(), region.into()];
             params.extend(hashes.iter().map(hash_value));
-            let statements = vec![lock_feed(service), Statement::new(sql, params), advance_feed(service)];
+            let statements = vec![
+                lock_feed(service),
+                Statement::new(sql, params),
+                advance_feed(service),
+                free_claims(service, &hashes),
+            ];
             // CRASH: done or not; done twice, the second finds no home to take.
             removed += self.run(Repeat::Safe, statements).await?[1].affected;
         }
@@ -247,6 +260,18 @@ pub(crate) fn advance_feed(service: &str) -> Statement {
     let sql = "UPDATE directory_feed SET head = head + 1 WHERE service = $1 AND EXISTS (\
                SELECT 1 FROM directory_home h WHERE h.service = $1 AND h.changed_seq = directory_feed.head + 1)";
     Statement::new(sql, vec![service.into()])
+}
+
+/// Deletes the claims of those of the subjects that have no home. A reservation stays: it may be a new sign-up's.
+fn free_claims(service: &str, hashes: &[SubjectHash]) -> Statement {
+    let sql = format!(
+        "DELETE FROM directory_claim WHERE service = $1 AND committed = 1 AND subject IN ({}) AND EXISTS (\
+         SELECT 1 FROM directory_home h WHERE h.service = $1 AND h.subject = directory_claim.subject AND h.region IS NULL)",
+        numbers(2, hashes.len())
+    );
+    let mut params = vec![service.into()];
+    params.extend(hashes.iter().map(hash_value));
+    Statement::new(sql, params)
 }
 
 pub(crate) fn select_homes(service: &str, hashes: &[SubjectHash]) -> Statement {

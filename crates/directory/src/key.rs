@@ -1,5 +1,6 @@
 //! The key under which subjects appear.
 
+use crate::claims::{Claim, ClaimHash};
 use crate::{Error, Result};
 use domicile_stores::records::SubjectId;
 use hmac::{Hmac, Mac};
@@ -48,6 +49,19 @@ impl DirectoryKey {
     /// likely to collide (RFC 2104 section 5 on truncation).
     pub fn hash(&self, service: &str, subject: &SubjectId) -> SubjectHash {
         SubjectHash(self.mac(&[service.as_bytes(), &[0], subject.0.as_bytes()]))
+    }
+
+    /// HMAC-SHA256(key, 0 || "claim" || 0 || service || 0 || kind || 0 || form), its first 16 bytes. No service is
+    /// called the empty string, so it is no subject's hash.
+    pub(crate) fn claim(&self, service: &str, claim: &Claim) -> ClaimHash {
+        let kind = claim.kind().name().as_bytes();
+        let form = claim.form().as_bytes();
+        ClaimHash(self.mac(&[b"\0claim\0", service.as_bytes(), &[0], kind, &[0], form]))
+    }
+
+    /// The same of an attempt's name.
+    pub(crate) fn attempt(&self, service: &str, attempt: &str) -> [u8; 16] {
+        self.mac(&[b"\0attempt\0", service.as_bytes(), &[0], attempt.as_bytes()])
     }
 
     /// Tells this key from another without telling what it is.

@@ -18,13 +18,14 @@
 //! - Every call but [`Directory::cutover`] may be repeated after an unknown outcome, and these calls
 //!   repeat themselves. A lost answer to `cutover` is settled by [`Directory::settle`], which writes.
 //!
-//! # Place left for later
-//! Claims (unique names -> subject) will be a table of their own, `directory_claim(service, claim,
-//! subject, state)`, keyed by the same HMAC; moves do not touch them.
+//! Claims ([`Claim`]: unique names of subjects) are a table of their own, keyed by the same HMAC; moves do not
+//! touch them.
 
+mod claims;
 mod cutover;
 mod error;
 mod feed;
+mod gateway;
 mod homes;
 mod key;
 mod lease;
@@ -35,9 +36,14 @@ mod share;
 mod waits;
 mod wave;
 
+pub use claims::{
+    CLAIMS_MAX, Claim, ClaimHash, ClaimKind, Claimed, Committed, Imported, RESERVATION_MAX, Reserved, Taken,
+    Unclaimable,
+};
 pub use cutover::{Settled, Swap};
 pub use error::{Error, Result};
 pub use feed::{Changed, Cursor, Page};
+pub use gateway::{GatewaySeen, Heads, Park};
 pub use homes::{Home, Registered};
 pub use key::{DirectoryKey, SubjectHash};
 pub use lease::WaveLease;
@@ -96,6 +102,11 @@ impl Directory {
     /// How a subject appears in the control store.
     pub fn hash(&self, service: &str, subject: &domicile_stores::records::SubjectId) -> SubjectHash {
         self.key.hash(service, subject)
+    }
+
+    /// How a claim appears in the control store.
+    pub fn hash_of_claim(&self, service: &str, claim: &Claim) -> ClaimHash {
+        self.key.claim(service, claim)
     }
 
     /// Which SQL the store speaks, once it is known that its tables and our key belong together.

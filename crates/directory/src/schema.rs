@@ -5,8 +5,8 @@ use crate::{Directory, DirectoryKey, Error, Repeat, Result};
 use domicile_stores::control::{Dialect, Statement, Value};
 
 /// Version of the tables below. A change adds a step to [`tables`] that can be repeated. 2: leases on
-/// batches, workers. 3: what workers wait for.
-const VERSION: i64 = 3;
+/// batches, workers. 3: what workers wait for. 4: gateways, parks. 5: claims.
+const VERSION: i64 = 5;
 /// Tries to create the tables while others create them, too.
 const MIGRATE_MAX: u32 = 5;
 
@@ -110,6 +110,31 @@ fn tables(dialect: Dialect, key: &DirectoryKey) -> Vec<Statement> {
             .to_owned(),
         "CREATE TABLE IF NOT EXISTS directory_wait (wave TEXT NOT NULL, worker TEXT NOT NULL, \
          why TEXT NOT NULL, expires_ms BIGINT NOT NULL, PRIMARY KEY (wave, worker))"
+            .to_owned(),
+        "CREATE TABLE IF NOT EXISTS directory_gateway (service TEXT NOT NULL, gateway TEXT NOT NULL, \
+         seen_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, PRIMARY KEY (service, gateway))"
+            .to_owned(),
+        "CREATE TABLE IF NOT EXISTS directory_park_head (service TEXT PRIMARY KEY, head BIGINT NOT NULL)"
+            .to_owned(),
+        format!(
+            "CREATE TABLE IF NOT EXISTS directory_park (service TEXT NOT NULL, number BIGINT NOT NULL, \
+             subject {bytes} NOT NULL CHECK (length(subject) = 16), expires_ms BIGINT NOT NULL, \
+             PRIMARY KEY (service, number, subject))"
+        ),
+        "CREATE TABLE IF NOT EXISTS directory_park_seen (service TEXT NOT NULL, number BIGINT NOT NULL, \
+         gateway TEXT NOT NULL, PRIMARY KEY (service, number, gateway))"
+            .to_owned(),
+        format!(
+            "CREATE TABLE IF NOT EXISTS directory_claim (service TEXT NOT NULL, \
+             claim {bytes} NOT NULL CHECK (length(claim) = 16), \
+             subject {bytes} NOT NULL CHECK (length(subject) = 16), \
+             attempt {bytes} NOT NULL CHECK (length(attempt) = 16), \
+             committed BIGINT NOT NULL CHECK (committed IN (0, 1)), expires_ms BIGINT NOT NULL, \
+             PRIMARY KEY (service, claim))"
+        ),
+        "CREATE INDEX IF NOT EXISTS directory_claim_subject ON directory_claim (service, subject)".to_owned(),
+        "CREATE INDEX IF NOT EXISTS directory_claim_time ON directory_claim (service, expires_ms) \
+         WHERE committed = 0"
             .to_owned(),
         // One wave at a time carries out one part of one plan.
         "CREATE UNIQUE INDEX IF NOT EXISTS directory_wave_open ON directory_wave \

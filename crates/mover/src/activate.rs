@@ -3,6 +3,7 @@
 use crate::batch::{Batch, Side, Traveller, ids, plain};
 use crate::cutover::CutOver;
 use crate::error::{At, Result};
+use crate::gateways::Parked;
 use crate::pace;
 use crate::progress::Event;
 use crate::record::Outcome;
@@ -13,11 +14,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The group is at home; `rest` still has to move.
-pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified> {
+pub(crate) async fn activate(batch: &Batch<'_>, mut cut: CutOver) -> Result<Verified> {
+    let parked = std::mem::replace(&mut cut.parked, Parked::nobody());
     if cut.moved.is_empty() {
+        parked.lift(batch).await;
         return Ok(cut.rest);
     }
-    let pause = home_for_good(batch, &cut).await?;
+    let pause = home_for_good(batch, &cut, parked).await?;
     // Before the journal says so: a standby that takes the target's place must know that they are home.
     batch.outlives_a_fail_over(Side::Target).await?;
     send_away(batch, &cut.moved).await?;
@@ -47,14 +50,17 @@ pub(crate) async fn activate(batch: &Batch<'_>, cut: CutOver) -> Result<Verified
 /// The pause ends with a commit that does not wait for the disk: the first write that is acknowledged flushes it,
 /// too. A crash may forget it as long as nobody has written, and a new connection would not notice: so the
 /// states are read again once the log is flushed.
-async fn home_for_good(batch: &Batch<'_>, cut: &CutOver) -> Result<Option<Duration>> {
-    let mut pause = None;
+async fn home_for_good(batch: &Batch<'_>, cut: &CutOver, parked: Parked) -> Result<Option<Duration>> {
+    let (mut pause, mut parked) = (None, Some(parked));
     for round in 0..=batch.limits().tries {
         pace::back_off(round).await;
         // CRASH: before this commit the directory already names the target, where the subject is still
         // `arriving`: refused at both homes until the route begins again and activates it.
         batch.settle_states(Side::Target, &cut.moved, plain(&[State::Arriving], State::Home)).await?;
         pause = pause.or(cut.started.map(|(started, _)| started.elapsed()));
+        if let Some(parked) = parked.take() {
+            parked.lift(batch).await;
+        }
         batch.target.records.flush().await.at(batch.target)?;
         let homes = batch.target.records.homes(&ids(&cut.moved)).await.at(batch.target)?;
         if homes.iter().all(|h| h.state != State::Arriving) {

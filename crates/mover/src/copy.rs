@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, Traveller, ids, only, plain, without};
 use crate::error::{At, Result};
+use crate::gateways;
 use crate::paced::Paced;
 use crate::progress::Event;
 use crate::record::{LeftCode, Reached};
@@ -79,6 +80,13 @@ async fn mark(batch: &Batch<'_>, travellers: Vec<Traveller>) -> Result<Vec<Trave
 
 /// One try to mark a group. Returns those marked; the others are as they were.
 async fn mark_group(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Traveller>> {
+    let Some(parked) = gateways::park(batch, group).await? else { return Ok(Vec::new()) };
+    let marked = mark_parked(batch, group).await;
+    parked.lift(batch).await;
+    marked
+}
+
+async fn mark_parked(batch: &Batch<'_>, group: &[Traveller]) -> Result<Vec<Traveller>> {
     let limits = batch.limits();
     let step1 = Transition { deadline: Some(limits.fence_deadline), ..plain(&[State::Home], State::Marking) };
     let begun = batch.change(group, step1).await?;

@@ -7,6 +7,7 @@
 use crate::batch::{Batch, Side, Traveller, only, plain, without};
 use crate::error::{Error, Result};
 use crate::fence::{self, Fenced};
+use crate::gateways::Parked;
 use crate::pace;
 use crate::verify::Verified;
 use domicile_directory::{Settled, Swap};
@@ -21,11 +22,13 @@ pub(crate) struct CutOver {
     /// When the pause began; `None` where an earlier worker fenced them.
     pub started: Option<(Instant, Timestamp)>,
     pub rechecked: u64,
+    /// Their writes wait in the gateways.
+    pub parked: Parked,
     pub rest: Verified,
 }
 
 pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver> {
-    let Fenced { group, started, fenced_at, rechecked, mut rest } = fenced;
+    let Fenced { group, started, fenced_at, rechecked, parked, mut rest } = fenced;
     let seal = Transition { before_deadline: true, ..plain(&[State::Fenced], State::Sealed) };
     let seal = if Bug::SealEnds.is_planted() {
         Transition { deadline: Some(batch.limits().fence_deadline), ..seal }
@@ -45,7 +48,7 @@ pub(crate) async fn cutover(batch: &Batch<'_>, fenced: Fenced) -> Result<CutOver
     let (moved, mut back) = swap(batch, &sealed).await?;
     back.extend(late);
     rest.travellers.extend(back);
-    Ok(CutOver { moved, started: Some((started, fenced_at)), rechecked, rest })
+    Ok(CutOver { moved, started: Some((started, fenced_at)), rechecked, parked, rest })
 }
 
 /// Swaps, settles what is unknown, and lets those that did not move be written again. Returns

@@ -7,6 +7,7 @@
 use crate::batch::{Batch, Side, Traveller, ids, only, plain, without};
 use crate::catch_up;
 use crate::error::{At, Error, Result};
+use crate::gateways::{self, Parked};
 use crate::objects::Bound;
 use crate::progress::Event;
 use crate::recheck::recheck;
@@ -29,6 +30,8 @@ pub(crate) struct Fenced {
     pub fenced_at: Timestamp,
     /// Rows compared one by one.
     pub rechecked: u64,
+    /// Their writes wait in the gateways.
+    pub parked: Parked,
     /// The rest of the batch.
     pub rest: Verified,
 }
@@ -48,6 +51,21 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
     let touched = catch_up::until_few(batch, &group).await?;
     soil(&mut verified, touched);
     recheck(batch, &mut verified, &group).await?;
+    let Some(parked) = gateways::park(batch, &group).await? else {
+        count_failures(batch, &mut verified, &group).await?;
+        pace::back_off(verified.tries.values().max().copied().unwrap_or(0)).await;
+        return Ok(Attempt::Later(verified));
+    };
+    let mut attempt = of_parked(batch, verified, group).await;
+    match &mut attempt {
+        Ok(Attempt::Fenced(fenced)) => fenced.parked = parked,
+        _ => parked.lift(batch).await,
+    }
+    attempt
+}
+
+/// The fence of a group for which no gateway has a write under way.
+async fn of_parked(batch: &Batch<'_>, mut verified: Verified, group: Vec<Traveller>) -> Result<Attempt> {
     let (started, fenced_at) = (Instant::now(), Timestamp::now());
     let fenced = match two_steps(batch, &group).await {
         Ok(fenced) => fenced,
@@ -67,7 +85,15 @@ pub(crate) async fn fence(batch: &Batch<'_>, mut verified: Verified) -> Result<A
     match equal_now(batch, &mut verified, &fenced).await {
         Ok(Equal::Yes { rechecked }) => {
             verified.travellers = without(&verified.travellers, &fenced);
-            Ok(Attempt::Fenced(Fenced { group: fenced, started, fenced_at, rechecked, rest: verified }))
+            let parked = Parked::nobody();
+            Ok(Attempt::Fenced(Fenced {
+                group: fenced,
+                started,
+                fenced_at,
+                rechecked,
+                parked,
+                rest: verified,
+            }))
         }
         Ok(Equal::No(why)) => {
             unfence(batch, &fenced).await?;

@@ -19,6 +19,7 @@ pub mod erase;
 mod error;
 mod evidence;
 mod fence;
+mod gateways;
 mod halt;
 mod hold;
 mod journal;

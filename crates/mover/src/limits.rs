@@ -14,6 +14,8 @@ pub struct Limits {
     pub batches_in_flight: usize,
     /// How long marking and fencing wait for one subject's writers in flight.
     pub writer_wait: Duration,
+    /// How long a mark or a fence waits for gateways in which the subjects' writes are under way.
+    pub gateway_wait: Duration,
     /// A fence ends by itself after this, unless sealed.
     pub fence_deadline: Duration,
     /// Tries to fence a subject before it leaves its batch.
@@ -62,6 +64,7 @@ impl Default for Limits {
             fence_subjects: 10,
             batches_in_flight: 3,
             writer_wait: Duration::from_millis(300),
+            gateway_wait: Duration::from_secs(1),
             fence_deadline: Duration::from_secs(2),
             fence_tries: 8,
             catch_up_changes: 10_000,

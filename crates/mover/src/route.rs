@@ -12,6 +12,7 @@ use crate::copy::{Copied, Planned, copy};
 use crate::cutover::{self, CutOver, cutover};
 use crate::error::{At, Result};
 use crate::fence::{Attempt, Fenced, fence, rehearse};
+use crate::gateways::Parked;
 use crate::progress::Event;
 use crate::record::{LeftCode, Outcome, Reached};
 use crate::verify::{Verified, verify};
@@ -197,7 +198,8 @@ async fn finish_moved(batch: &Batch<'_>, moved: &[Traveller]) -> Result<()> {
     }
     brought::note(batch, moved).await?;
     let rest = Verified::nothing_left();
-    activate(batch, CutOver { moved: moved.to_vec(), started: None, rechecked: 0, rest }).await?;
+    let parked = Parked::nobody();
+    activate(batch, CutOver { moved: moved.to_vec(), started: None, rechecked: 0, parked, rest }).await?;
     batch.save().await
 }
 

@@ -3,8 +3,11 @@
 
 pub mod body;
 pub mod cdn;
+pub mod directory;
 pub mod edge;
+pub mod gateway;
 pub mod genuine;
+pub mod listen;
 pub mod problem;
 
 pub use body::Body;

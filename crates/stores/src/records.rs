@@ -364,6 +364,14 @@ pub trait Records: Send + Sync {
     async fn facts(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectFacts>>;
     /// Rows and bytes by table for these subjects.
     async fn measure(&self, subjects: &[SubjectId]) -> Result<BTreeMap<TableIx, Size>>;
+    /// What stands in a column of these subjects' rows in a mapped table, as text, NULLs left out: as many to a subject
+    /// as it has rows there.
+    async fn column(
+        &self,
+        table: TableIx,
+        column: &str,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<(SubjectId, String)>>;
     /// The guard's rows of these subjects; absent ones are left out.
     async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>>;
     /// The guard's rows of everybody whom it knows, also of those without a row in the root, by key order, after `after`.

@@ -1,8 +1,9 @@
-//! Walks through the guide (docs/move-your-own-database.md) as a user would: the real `domicile`, real
-//! databases, a plain role; then checks by other means what it did. Started by `cargo xtask chinook` and
-//! `cargo xtask odd`, which build the binary first.
+//! Walks through the guides (docs/move-your-own-database.md, docs/adopt.md) as a user would: the real `domicile`,
+//! real databases, a plain role; then checks by other means what it did. Started by `cargo xtask chinook`, `odd`
+//! and `adopt`, which build the binary first.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
+mod adopt;
 mod chinook;
 mod odd;
 mod walk;
@@ -12,9 +13,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.first().map(String::as_str) {
+        Some("adopt") => adopt::run(&args[1..]),
         Some("chinook") => chinook::run(&args[1..]),
         Some("odd") => odd::run(&args[1..]),
-        _ => Err("which walk: chinook or odd?".to_owned()),
+        _ => Err("which walk: chinook, odd or adopt?".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

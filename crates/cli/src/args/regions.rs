@@ -10,8 +10,8 @@ pub enum GuardCommand {
     #[command(after_help = INSTALL)]
     Install(ChosenRegion),
     /// Give every subject that is there its home, in paced batches
-    #[command(after_help = "Safe to stop and to repeat.\n\nExample:\n  domicile guard backfill")]
-    Backfill(ChosenRegion),
+    #[command(after_help = BACKFILL)]
+    Backfill(BackfillArgs),
     /// From now on refuse what the guard only counted so far
     #[command(
         after_help = "Look at `domicile guard status` first: it counts what would have been refused.\n\nExample:\n  domicile guard enforce --region oregon"
@@ -47,7 +47,8 @@ impl GuardCommand {
     /// The region that was named.
     pub fn region(&self) -> Option<&str> {
         match self {
-            Self::Install(c) | Self::Backfill(c) | Self::Enforce(c) => c.region.as_deref(),
+            Self::Install(c) | Self::Enforce(c) => c.region.as_deref(),
+            Self::Backfill(args) => args.chosen.region.as_deref(),
             Self::Status(c) | Self::Remove(c) | Self::Grants(c) => c.region.as_deref(),
             Self::Disown(args) => Some(&args.region),
         }
@@ -75,6 +76,28 @@ pub struct DisownArgs {
     /// Also remove its rows and objects there, for good
     #[arg(long)]
     pub erase: bool,
+}
+
+const BACKFILL: &str = "\
+Safe to stop and to repeat. Claims (e-mail, phone, user name) of the columns named in domicile.toml become their
+subjects' own; one that two subjects have stays with whom it came from first. They are counted by kind; --list names
+them: kind, region, key, and a number that those with the same claim share.
+
+Exit code 3 where a subject has two homes, or two subjects have one claim.
+
+Examples:
+  domicile guard backfill
+  domicile guard backfill --list duplicates.txt";
+
+/// `domicile guard backfill`.
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// Which region.
+    #[command(flatten)]
+    pub chosen: ChosenRegion,
+    /// Write who has a claim that is another's, or that is none, to this file (mode 0600): ids leave the regions with it
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
 }
 
 /// `--region`.

@@ -155,8 +155,18 @@ async fn check_map(all: &mut Findings, config: &Config, service: &Service) {
                 layout.excluded.len()
             );
             all.fine("data map", tables);
+            check_claims(all, service, &layout);
             let layout = std::sync::Arc::new(layout);
             check_regions(all, &Mapped { config, service, layout, seen, down: Vec::new(), map }).await;
+        }
+    }
+}
+
+fn check_claims(all: &mut Findings, service: &Service, layout: &domicile_datamap::Layout) {
+    for one in crate::claims::columns(&service.claims, layout) {
+        match one {
+            Ok(found) => all.fine("claims", format!("{} in {}", found.named.kind, found.named)),
+            Err(absent) => all.wrong("claims", "claim-column", absent.what, absent.fix),
         }
     }
 }

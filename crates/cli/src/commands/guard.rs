@@ -38,7 +38,7 @@ pub async fn run(app: &App, command: GuardCommand) -> Result<Answer> {
         mapped.unprepared().filter(|r| regions.iter().any(|c| c.id() == r.id())).map(Region::id).collect();
     let answer = match command {
         GuardCommand::Install(_) => install(app, &config, &mapped, &prepared).await?,
-        GuardCommand::Backfill(_) => backfill::run(app, &config, &mapped, &prepared).await?,
+        GuardCommand::Backfill(args) => backfill::run(app, &config, &mapped, &prepared, &args).await?,
         GuardCommand::Enforce(_) => enforce(&mapped, &prepared).await?,
         GuardCommand::Status(_) => status(&mapped, &prepared).await?,
         GuardCommand::Remove(_) => remove(&mapped, &prepared).await?,

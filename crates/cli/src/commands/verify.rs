@@ -18,7 +18,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-mod list;
+pub mod list;
 mod mend;
 mod walk;
 

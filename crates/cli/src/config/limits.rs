@@ -22,6 +22,7 @@ pub(super) fn of(typed: &typed::Limits) -> Result<Limits, Fault> {
     small("tries", &typed.tries, &mut limits.tries)?;
     small("straggler_rounds", &typed.straggler_rounds, &mut limits.straggler_rounds)?;
     milliseconds("writer_wait_ms", &typed.writer_wait_ms, &mut limits.writer_wait)?;
+    milliseconds("gateway_wait_ms", &typed.gateway_wait_ms, &mut limits.gateway_wait)?;
     milliseconds("fence_deadline_ms", &typed.fence_deadline_ms, &mut limits.fence_deadline)?;
     milliseconds("standby_wait_ms", &typed.standby_wait_ms, &mut limits.standby_wait)?;
     milliseconds("settle_wait_ms", &typed.settle_wait_ms, &mut limits.settle_wait)?;

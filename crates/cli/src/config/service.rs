@@ -3,7 +3,9 @@
 use super::fault::Fault;
 use super::meaning::{below, day, id_of};
 use super::typed::{self, Text};
-use super::{Guard, ONLY_SERVICE, Region, Service, nearest};
+use super::{ClaimColumn, Guard, ONLY_SERVICE, Region, Service, nearest};
+use domicile_datamap::TableName;
+use domicile_directory::ClaimKind;
 use domicile_policy::Mechanism;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,6 +55,7 @@ fn top(typed: &typed::File) -> Option<(&'static str, usize)> {
         .or(text("latency", &typed.latency))
         .or(text("guard", &typed.guard))
         .or(typed.mechanisms.as_ref().map(|m| ("mechanisms", m.span().start)))
+        .or(typed.claim.first().map(|c| ("claim", c.span().start)))
 }
 
 fn only(typed: &typed::File, regions: &[Region], base: &Path) -> Result<Service, Fault> {
@@ -77,6 +80,7 @@ fn only(typed: &typed::File, regions: &[Region], base: &Path) -> Result<Service,
         guard: guard(&typed.guard)?,
         latency: typed.latency.as_ref().map(|l| below(base, l.get_ref())),
         mechanisms: mechanisms(&typed.mechanisms)?,
+        claims: claims(&typed.claim)?,
     })
 }
 
@@ -99,6 +103,7 @@ fn named(typed: &typed::Service, regions: &[Region], base: &Path) -> Result<Serv
         guard: guard(&typed.guard)?,
         latency: typed.latency.as_ref().map(|l| below(base, l.get_ref())),
         mechanisms: mechanisms(&typed.mechanisms)?,
+        claims: claims(&typed.claim)?,
     })
 }
 
@@ -152,6 +157,38 @@ fn mechanisms(typed: &Option<Spanned<Vec<typed::Mechanism>>>) -> Result<Vec<Mech
         Ok(Mechanism { name, expires: m.expires.as_ref().map(day).transpose()? })
     };
     typed.get_ref().iter().map(one).collect()
+}
+
+/// Whether the columns exist is known when a catalogue is read: `check`, `guard backfill`.
+fn claims(typed: &[Spanned<typed::Claim>]) -> Result<Vec<ClaimColumn>, Fault> {
+    let mut all: Vec<ClaimColumn> = Vec::new();
+    for one in typed {
+        let (kind, column) = (&one.get_ref().kind, &one.get_ref().column);
+        let kind = kind.get_ref().parse().map_err(|()| {
+            let kinds = ClaimKind::ALL.map(ClaimKind::name);
+            let what = format!("`{}` is no kind of claim", kind.get_ref());
+            let why = "each kind has its own form in which two of them are compared";
+            let fix = match nearest(kind.get_ref(), &kinds) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!("one of: {}", kinds.join(", ")),
+            };
+            Fault::new(kind.span().start, "config-claim", what, why, fix)
+        })?;
+        let (table, name) = TableName::parse_with(column.get_ref()).map_err(|_| {
+            let what = format!("`{}` is not written as a column", column.get_ref());
+            let why = "a column is named with its table: schema.table.column";
+            let fix = "write for example \"public.customer.email\" (SQLite: \"main.customer.email\")";
+            Fault::new(column.span().start, "config-claim", what, why, fix)
+        })?;
+        let claim = ClaimColumn { kind, table, column: name };
+        if all.contains(&claim) {
+            let what = format!("column {claim} stands there twice as {kind}");
+            let why = "its claims are read once";
+            return Err(Fault::new(one.span().start, "config-claim", what, why, "remove one of them"));
+        }
+        all.push(claim);
+    }
+    Ok(all)
 }
 
 /// No two (region, service) pairs share a store: moving would copy a row onto itself, and erase it.

@@ -23,6 +23,8 @@ pub(super) struct File {
     pub guard: Option<Text>,
     pub mechanisms: Option<Spanned<Vec<Mechanism>>>,
     #[serde(default)]
+    pub claim: Vec<Spanned<Claim>>,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub receipts: Receipts,
@@ -75,6 +77,15 @@ pub(super) struct Service {
     pub guard: Option<Text>,
     pub latency: Option<Text>,
     pub mechanisms: Option<Spanned<Vec<Mechanism>>>,
+    #[serde(default)]
+    pub claim: Vec<Spanned<Claim>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table of keys: `[[claim]]` with kind and column")]
+pub(super) struct Claim {
+    pub kind: Text,
+    pub column: Text,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +116,7 @@ pub(super) struct Limits {
     pub fence_subjects: Option<Spanned<u64>>,
     pub batches_in_flight: Option<Spanned<u64>>,
     pub writer_wait_ms: Option<Spanned<u64>>,
+    pub gateway_wait_ms: Option<Spanned<u64>>,
     pub fence_deadline_ms: Option<Spanned<u64>>,
     pub fence_tries: Option<Spanned<u64>>,
     pub catch_up_changes: Option<Spanned<u64>>,

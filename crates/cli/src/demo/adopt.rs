@@ -1,7 +1,7 @@
 //! Scene 2: the guard, in the three steps that are no outage.
 
 use super::stage::Stage;
-use crate::args::{ChosenRegion, GuardCommand};
+use crate::args::{BackfillArgs, ChosenRegion, GuardCommand};
 use crate::commands::guard;
 use crate::failure::Result;
 use crate::figures::count;
@@ -20,7 +20,11 @@ pub async fn adopt(stage: &Stage) -> Result<()> {
     }
     page.done("guard install: the triggers are there and only count");
     for service in stage.world.case.services {
-        guard::run(&stage.app(service.name), GuardCommand::Backfill(all())).await?;
+        guard::run(
+            &stage.app(service.name),
+            GuardCommand::Backfill(BackfillArgs { chosen: all(), list: None }),
+        )
+        .await?;
     }
     let mut homes = 0;
     for service in stage.world.case.services {

@@ -38,6 +38,12 @@ pub fn of_directory(error: &Error) -> Box<Failure> {
             "nobody but the worker of a wave may move its subjects; perhaps the control store was restored from a backup",
             "domicile verify",
         ),
+        Error::Homeless { .. } => Failure::new(
+            "homeless",
+            what,
+            "a claim belongs to somebody who lives somewhere",
+            "domicile register SUBJECT --region ID",
+        ),
         Error::UnknownWave { wave } => unknown_wave(wave),
         Error::Held { wave, holder, .. } => Failure::new(
             "wave-held",

@@ -4,6 +4,7 @@
 
 mod bad_config;
 mod bad_input;
+mod claims;
 mod demo;
 mod down;
 mod grants;

@@ -60,7 +60,7 @@ fn keys_may_come_from_stdin() {
 }
 
 #[test]
-fn who_signed_up_without_a_claim_is_given_one() {
+fn who_signed_up_without_registering_is_registered() {
     let shop = Shop::ready(1);
     sign_up(&shop, "shop.db", 920, 1, "USA");
     shop.db("shop.db")
@@ -75,7 +75,7 @@ fn who_signed_up_without_a_claim_is_given_one() {
     );
     assert!(shop.read("found.txt").lines().any(|l| l == "no-home\tus\t920"), "{}", shop.read("found.txt"));
     let filled = shop.ok(&["guard", "backfill"]);
-    assert!(filled.stdout.contains("1 subject was signed up without a claim"), "{}", filled.whole());
+    assert!(filled.stdout.contains("1 subject was signed up without registering"), "{}", filled.whole());
     assert!(filled.stdout.contains("domicile register SUBJECT --region us"), "{}", filled.whole());
     shop.consistent();
     // It moves like everybody else.

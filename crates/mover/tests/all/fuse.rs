@@ -199,6 +199,7 @@ pass! {
     subjects(after: Option<&SubjectId>, limit: u32) -> Vec<SubjectFacts>;
     facts(subjects: &[SubjectId]) -> Vec<SubjectFacts>;
     measure(subjects: &[SubjectId]) -> BTreeMap<TableIx, Size>;
+    column(table: TableIx, column: &str, subjects: &[SubjectId]) -> Vec<(SubjectId, String)>;
     homes(subjects: &[SubjectId]) -> Vec<HomeRow>;
     known(after: Option<&SubjectId>, limit: u32) -> Vec<HomeRow>;
     extend_list(list: &str, subjects: &[SubjectId]) -> ();

@@ -7,6 +7,7 @@
 
 mod adoption;
 mod catalogue;
+mod column;
 mod connect;
 mod erase;
 mod expand;

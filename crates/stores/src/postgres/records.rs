@@ -102,6 +102,15 @@ impl Records for Postgres {
         self.measure_rows(subjects).await
     }
 
+    async fn column(
+        &self,
+        table: TableIx,
+        column: &str,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<(SubjectId, String)>> {
+        self.read_column(table, column, subjects).await
+    }
+
     async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>> {
         Postgres::homes(self, subjects).await
     }

@@ -14,6 +14,7 @@
 
 mod adoption;
 mod catalogue;
+mod column;
 mod comparing;
 mod connect;
 mod deleting;

@@ -107,6 +107,15 @@ impl Records for Sqlite {
         self.measure_rows(subjects).await
     }
 
+    async fn column(
+        &self,
+        table: TableIx,
+        column: &str,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<(SubjectId, String)>> {
+        self.read_column(table, column, subjects).await
+    }
+
     async fn homes(&self, subjects: &[SubjectId]) -> Result<Vec<HomeRow>> {
         Sqlite::homes(self, subjects).await
     }

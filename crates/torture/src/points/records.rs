@@ -85,6 +85,7 @@ records! {
         subjects(after: Option<&SubjectId>, limit: u32) -> Vec<SubjectFacts>;
         facts(subjects: &[SubjectId]) -> Vec<SubjectFacts>;
         measure(subjects: &[SubjectId]) -> BTreeMap<TableIx, Size>;
+        column(table: TableIx, column: &str, subjects: &[SubjectId]) -> Vec<(SubjectId, String)>;
         homes(subjects: &[SubjectId]) -> Vec<HomeRow>;
         known(after: Option<&SubjectId>, limit: u32) -> Vec<HomeRow>;
         list(list: &str, after: Option<&SubjectId>, limit: u32) -> Vec<SubjectId>;

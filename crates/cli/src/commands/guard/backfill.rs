@@ -5,6 +5,8 @@
 
 use super::at;
 use crate::app::App;
+use crate::args::BackfillArgs;
+use crate::claims::{self as columns, Found};
 use crate::config::{Config, Region};
 use crate::failure::{self, Failure, Result};
 use crate::figures::{count, counted};
@@ -16,6 +18,8 @@ use domicile_stores::Records;
 use domicile_stores::records::{State, SubjectId};
 use serde_json::json;
 use std::time::{Duration, Instant};
+
+mod claims;
 
 /// Subjects in one batch: a transaction short enough that no application notices it.
 const BATCH: u32 = 1_000;
@@ -29,8 +33,8 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 struct Filled {
     adopted: u64,
     elsewhere: u64,
-    /// At home for the guard and unknown to the directory: signed up without a claim.
-    unclaimed: u64,
+    /// At home for the guard and unknown to the directory: signed up without registering.
+    unregistered: u64,
     /// At home for the guard here and for the directory elsewhere.
     second_home: u64,
 }
@@ -41,10 +45,13 @@ pub(super) async fn run(
     config: &Config,
     mapped: &Mapped<'_>,
     regions: &[&Region],
+    args: &BackfillArgs,
 ) -> Result<Answer> {
+    let found = claim_columns(mapped)?;
     app.signals.be_careful();
     let directory = open::directory(config).await?;
     let (mut rows, mut list, mut notes, mut wrong) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let mut import = claims::Import::new(&mapped.service.name, &found, args.list.as_deref())?;
     for region in regions {
         let records = mapped.records(region).await?;
         let status = records.status(false).await.map_err(at(region))?;
@@ -55,7 +62,8 @@ pub(super) async fn run(
             return Err(Failure::new("guard-absent", what, why, fix).exit(Exit::No));
         }
         let mut filled = fill(app, config, mapped, &directory, region, records.as_ref()).await?;
-        claim(app, config, mapped, &directory, region, records.as_ref(), &mut filled).await?;
+        register(app, config, mapped, &directory, region, records.as_ref(), &mut filled).await?;
+        import.region(app, config, &directory, region, records.as_ref()).await?;
         rows.push(vec![
             region.id().to_owned(),
             count(filled.adopted),
@@ -63,17 +71,31 @@ pub(super) async fn run(
         ]);
         list.push(json!({
             "region": region.id(), "adopted": filled.adopted, "elsewhere": filled.elsewhere,
-            "unclaimed": filled.unclaimed, "second_home": filled.second_home,
+            "unregistered": filled.unregistered, "second_home": filled.second_home,
         }));
         notes.extend(notes_of(region.id(), &filled, &app.service_flag()));
         wrong |= filled.elsewhere + filled.second_home > 0;
     }
+    for region in regions {
+        import.name_owners(app, &directory, region, mapped.records(region).await?.as_ref()).await?;
+    }
+    let (said, claims, taken) = import.end(&app.service_flag())?;
+    notes.extend(said);
     let table = paper::table(&["region", "given a home", "homed elsewhere"], &[1, 2], rows);
     if !wrong {
         notes.push("next: domicile guard enforce".to_owned());
     }
     let text = format!("{table}\n\n{}", notes.join("\n\n"));
-    Ok(Answer::new(text, json!({ "regions": list })).no_if(wrong))
+    Ok(Answer::new(text, json!({ "regions": list, "claims": claims })).no_if(wrong || taken))
+}
+
+/// The columns with claims; one that is not there stops the command before it begins.
+fn claim_columns<'c>(mapped: &Mapped<'c>) -> Result<Vec<Found<'c>>> {
+    let found = columns::columns(&mapped.service.claims, &mapped.layout).into_iter();
+    found.collect::<Result<_, _>>().map_err(|absent| {
+        let why = "claims are read from columns of mapped tables: their rows have a subject";
+        Failure::usage("claim-column", absent.what, why, absent.fix)
+    })
 }
 
 /// What to say of a region's subjects besides their number.
@@ -82,9 +104,10 @@ fn notes_of(region: &str, filled: &Filled, flag: &str) -> Vec<String> {
         if n == 1 { format!("1 subject {}", verb[0]) } else { format!("{} subjects {}", count(n), verb[1]) }
     };
     let mut notes = Vec::new();
-    if filled.unclaimed > 0 {
-        let who = have(filled.unclaimed, ["was signed up without a claim", "were signed up without a claim"]);
-        let it = if filled.unclaimed == 1 { "it has its home" } else { "they have their home" };
+    if filled.unregistered > 0 {
+        let verbs = ["was signed up without registering", "were signed up without registering"];
+        let who = have(filled.unregistered, verbs);
+        let it = if filled.unregistered == 1 { "it has its home" } else { "they have their home" };
         let said = format!(
             "{region}: {who}: the directory knows now that {it} here. Sign-up begins with \
              `domicile register SUBJECT --region {region}`, or a subject can get two homes."
@@ -144,7 +167,7 @@ async fn fill(
 
 /// Subjects that the guard has at home here and the directory does not know: their sign-up skipped its
 /// first step. They get their home in the directory. Whom it knows elsewhere is counted and left alone.
-async fn claim(
+async fn register(
     app: &App,
     config: &Config,
     mapped: &Mapped<'_>,
@@ -174,7 +197,7 @@ async fn claim(
             // CRASH: done or not; the next backfill finds who is still unknown.
             let registered = directory.register(service, region.id(), &unknown).await;
             let registered = registered.map_err(|e| failure::of_directory(&e))?;
-            filled.unclaimed += registered.new.len() as u64;
+            filled.unregistered += registered.new.len() as u64;
             // Somebody was quicker in another region, between the question and the answer.
             filled.second_home += registered.elsewhere.len() as u64;
         }

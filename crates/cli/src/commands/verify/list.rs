@@ -10,7 +10,8 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The file, while it is written: a line for each subject, `kind TAB region TAB key`.
+/// The file, while it is written: a line for each subject, `kind TAB region TAB key`, and TAB a number where it is one
+/// of several that belong together.
 pub struct List {
     path: PathBuf,
     file: BufWriter<File>,
@@ -36,6 +37,15 @@ impl List {
 
     /// One subject. What would break the lines in a key is escaped as in JSON.
     pub fn add(&mut self, kind: &str, region: &str, subject: &SubjectId) -> Result<()> {
+        self.line(kind, region, subject, "")
+    }
+
+    /// One of the subjects of group `number`.
+    pub fn add_to(&mut self, number: u64, kind: &str, region: &str, subject: &SubjectId) -> Result<()> {
+        self.line(kind, region, subject, &format!("\t{number}"))
+    }
+
+    fn line(&mut self, kind: &str, region: &str, subject: &SubjectId, end: &str) -> Result<()> {
         let key: String = subject
             .0
             .chars()
@@ -45,7 +55,7 @@ impl List {
             })
             .collect();
         self.lines += 1;
-        writeln!(self.file, "{kind}\t{region}\t{key}").map_err(|e| self.failed(&e))
+        writeln!(self.file, "{kind}\t{region}\t{key}{end}").map_err(|e| self.failed(&e))
     }
 
     /// Ends the file.

@@ -1,0 +1,113 @@
+//! One request, at one address after the other until somebody answers.
+
+use super::Shared;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::time::{Duration, Instant};
+
+/// An answer has as many bytes at most.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long one answer is waited for: longer than any gateway holds a request.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a request whose connections break is repeated.
+const REPEAT_MAX: Duration = Duration::from_secs(60);
+/// Between two repeats, once every address was tried.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Idle connections are dropped before a server does it under a request.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// What one request asks.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    pub method: Method,
+    pub path: String,
+    pub person: &'a str,
+    pub key: Option<&'a str>,
+    pub json: bool,
+    pub body: String,
+    /// The address to begin at; it moves on where a connection breaks.
+    pub at: usize,
+}
+
+/// An answer that came whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The region that answered, by `Sample-Region`.
+    pub region: String,
+    /// The body.
+    pub body: Bytes,
+    /// How often the request had to be sent again before.
+    pub repeated: u32,
+    /// The address that answered, as a number.
+    pub at: usize,
+}
+
+impl Answer {
+    /// 200 to 299.
+    pub fn good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Connections to all addresses.
+#[derive(Debug)]
+pub struct Client(legacy::Client<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(hyper_util::rt::TokioTimer::new());
+        Self(builder.pool_idle_timeout(IDLE_MAX).build(connector))
+    }
+
+    /// Asks until somebody answers, `None` where nobody does for [`REPEAT_MAX`].
+    pub async fn ask(&self, shared: &Shared, question: &Question<'_>) -> Option<Answer> {
+        let begun = Instant::now();
+        let mut repeated = 0;
+        loop {
+            let bases = shared.bases.borrow().clone();
+            let at = question.at + repeated as usize;
+            let sent = self.send(&bases[at % bases.len()], question);
+            if let Ok(Some(mut answer)) = tokio::time::timeout(ANSWER_MAX, sent).await {
+                (answer.repeated, answer.at) = (repeated, at);
+                return Some(answer);
+            }
+            repeated += 1;
+            shared.count(|tally| tally.repeated += 1);
+            if begun.elapsed() > REPEAT_MAX {
+                return None;
+            }
+            if (repeated as usize).is_multiple_of(bases.len()) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn send(&self, base: &str, question: &Question<'_>) -> Option<Answer> {
+        let request = Request::builder()
+            .method(&question.method)
+            .uri(format!("{base}{}", question.path))
+            .header("X-Subject", question.person);
+        let request = match question.key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        let kind = if question.json { "application/json" } else { "text/plain; charset=utf-8" };
+        let request = request.header("Content-Type", kind);
+        let request = request.body(Full::new(Bytes::from(question.body.clone()))).ok()?;
+        let response = self.0.request(request).await.ok()?;
+        let status = response.status().as_u16();
+        let region = response.headers().get("sample-region").and_then(|v| v.to_str().ok());
+        let region = region.unwrap_or_default().to_owned();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?.to_bytes();
+        Some(Answer { status, region, body, repeated: 0, at: 0 })
+    }
+}

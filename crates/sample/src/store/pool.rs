@@ -1,0 +1,45 @@
+//! A pool of connections: so many at most, the last one given back is the next one taken.
+
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Connections of one instance to one database. A writer that waits for a lock holds one.
+pub const CONNECTIONS_MAX: usize = 16;
+
+/// Connections that nobody uses at the moment, and a place for each that may be open.
+#[derive(Debug)]
+pub struct Pool<C> {
+    places: Semaphore,
+    idle: Mutex<Vec<C>>,
+}
+
+/// A connection in use, and its place.
+#[derive(Debug)]
+pub struct Taken<'a, C> {
+    /// `None`: open one.
+    pub connection: Option<C>,
+    pool: &'a Pool<C>,
+    _place: SemaphorePermit<'a>,
+}
+
+impl<C> Pool<C> {
+    /// No connection yet.
+    pub fn new() -> Self {
+        Self { places: Semaphore::new(CONNECTIONS_MAX), idle: Mutex::new(Vec::new()) }
+    }
+
+    /// Waits for a place; a connection comes with it where one is idle.
+    pub async fn take(&self) -> Taken<'_, C> {
+        let place = self.places.acquire().await.expect("this semaphore is never closed");
+        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Taken { connection, pool: self, _place: place }
+    }
+}
+
+impl<C> Taken<'_, C> {
+    /// Gives a sound connection back. One that is dropped instead is closed.
+    pub fn give_back(self, connection: C) {
+        // The place is free only afterwards, so no more than [`CONNECTIONS_MAX`] are open.
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}

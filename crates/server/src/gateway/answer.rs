@@ -1,0 +1,375 @@
+//! A request's whole way through the gateway: the only place that branches on what it is.
+
+use super::count::{Counts, one};
+use super::follow::{Follower, Lease};
+use super::forward::{
+    Broke, EventStream, Hop, IdleLimit, Replay, Tethers, Upstreams, clean_answer, clean_request, is_upgrade,
+    join,
+};
+use super::home::{Asker, Homes, Known, Memory};
+use super::park::{Bounds, Lanes, Pass, Turned};
+use super::settings::Settings;
+use super::{check, subject};
+use crate::body::{self, Body};
+use crate::listen::Peer;
+use crate::problem::Problem;
+use domicile_directory::{Directory, SubjectHash};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An application answers 421 with this where a write was refused and rolled back: nothing of it was done.
+const RETRY: HeaderName = HeaderName::from_static("domicile-retry");
+/// Makes a request one that may be sent twice: the application does it once.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// What is worth waiting for before a refused write is sent again, where nothing new is heard.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// A region that can't be connected to is tried again after this, so that one that restarts loses nobody.
+const CONNECT_AGAIN: Duration = Duration::from_millis(100);
+/// How often.
+const CONNECT_TRIES: u32 = 5;
+/// When a client should come back where this gateway can't say better.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// A running gateway of one service.
+pub struct Gateway {
+    settings: Settings,
+    directory: Arc<Directory>,
+    homes: Arc<Homes>,
+    lanes: Arc<Lanes>,
+    lease: Arc<Lease>,
+    upstreams: Upstreams,
+    tethers: Arc<Tethers>,
+    regions: Vec<String>,
+    /// What it counts.
+    pub counts: Arc<Counts>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Takes the lease and begins to follow the directory.
+    ///
+    /// # Errors
+    /// The directory's; without it nothing can be routed.
+    pub async fn start(
+        directory: Arc<Directory>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, domicile_directory::Error> {
+        let (limits, counts) = (settings.limits, Arc::<Counts>::default());
+        let regions: Vec<String> = settings.upstreams.keys().cloned().collect();
+        let tethers = Arc::<Tethers>::default();
+        let asker = Asker::start(directory.clone(), settings.service.clone());
+        let memory = Memory::new(limits.homes, regions.clone());
+        let homes = Arc::new(Homes::new(memory, asker, tethers.clone(), counts.clone()));
+        let lanes = Lanes::new(Bounds {
+            wait: limits.park,
+            per_subject: limits.parked_per_subject,
+            in_all: limits.parked,
+            released: limits.released,
+        });
+        let lease = Arc::new(Lease::new());
+        let upstreams = Upstreams::new(settings.upstreams.values(), &limits)
+            .map_err(|e| domicile_directory::Error::Argument(format!("the system's certificates: {e}")))?;
+        let follower = Follower {
+            directory: directory.clone(),
+            service: settings.service.clone(),
+            gateway: settings.name.clone(),
+            ttl: limits.lease,
+            homes: homes.clone(),
+            lanes: lanes.clone(),
+            lease: lease.clone(),
+            counts: counts.clone(),
+        };
+        let cursor = follower.begin().await?;
+        tokio::spawn(follower.run(cursor));
+        Ok(Arc::new(Self { settings, directory, homes, lanes, lease, upstreams, tethers, regions, counts }))
+    }
+
+    /// May it route? Not without a lease.
+    pub fn is_ready(&self) -> bool {
+        self.lease.holds()
+    }
+
+    /// Routes nothing any more, and says so, so that no fence waits for this gateway's lease to run out.
+    pub async fn end(&self) {
+        self.lease.end();
+        // Lost: the lease runs out.
+        let _ = self.directory.end_gateway(&self.settings.service, &self.settings.name).await;
+    }
+
+    /// What it holds now: (metric, help, value).
+    pub fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+        [
+            ("domicile_gateway_homes", "Homes in memory.", self.homes.len() as u64),
+            ("domicile_gateway_waiting", "Writes that wait for a park to end.", self.lanes.waiting() as u64),
+            ("domicile_gateway_tethers", "WebSockets and event streams.", self.tethers.len() as u64),
+            ("domicile_gateway_lease", "1 while this gateway may route.", u64::from(self.is_ready())),
+        ]
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+        one(&self.counts.requests);
+        let (parts, incoming) = request.into_parts();
+        match self.way(peer, parts, incoming).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.answer(),
+        }
+    }
+
+    async fn way(&self, peer: Peer, parts: Parts, incoming: Incoming) -> Result<Response<Body>, Problem> {
+        check::head(&parts).inspect_err(|_| one(&self.counts.malformed))?;
+        let subject = self.subject(&parts)?;
+        if is_upgrade(&parts) {
+            return self.switch(peer, parts, incoming, subject).await;
+        }
+        let is_write = !check::is_read(&parts.method);
+        let body = IdleLimit::new(body::streamed(incoming), self.settings.limits.idle);
+        let bound = self.settings.limits.repeat_bytes;
+        let replay = Replay::of(body::streamed(body), bound);
+        self.deliver(Sent { peer, parts, replay, subject, is_write }).await
+    }
+
+    fn subject(&self, parts: &Parts) -> Result<SubjectHash, Problem> {
+        match subject::of(parts, &self.settings.subject) {
+            Ok(subject) => Ok(self.directory.hash(&self.settings.service, &subject)),
+            Err(nobody) => {
+                one(match nobody {
+                    subject::Nobody::Absent => &self.counts.no_subject,
+                    subject::Nobody::Token(_) => &self.counts.bad_token,
+                });
+                Err(nobody.problem())
+            }
+        }
+    }
+
+    /// Sends a request to its subject's home until it is answered by it.
+    async fn deliver(&self, sent: Sent) -> Result<Response<Body>, Problem> {
+        let until = Instant::now() + self.settings.limits.park;
+        let (mut again, mut unconnected) = (false, 0);
+        let mut refused_by: Option<Known> = None;
+        loop {
+            // Held until the answer's head is here: then what the write did is done.
+            let pass = if sent.is_write { Some(self.enter(sent.subject, again).await?) } else { None };
+            self.check_lease()?;
+            let home = self.home(sent.subject, refused_by).await?;
+            one(&self.counts.forwarded);
+            let news = self.lease.news.subscribe();
+            let outcome = self.upstreams.send(home.region, self.request(&sent, home)).await;
+            drop(pass);
+            match outcome {
+                Ok(answer) if is_refused(&answer) => {
+                    // INVARIANT: only what the application says was rolled back is sent again, and only whole.
+                    if !sent.replay.is_whole() {
+                        return Err(too_long_to_repeat());
+                    }
+                    self.wait_for_news(news, until).await?;
+                    one(&self.counts.repeated);
+                    (again, refused_by) = (true, Some(home));
+                }
+                Ok(answer) => return Ok(self.bring(answer, sent.subject)),
+                Err(Broke::NotConnected) if unconnected < CONNECT_TRIES => {
+                    unconnected += 1;
+                    tokio::time::sleep(CONNECT_AGAIN * unconnected).await;
+                }
+                Err(Broke::Unknown) if sent.may_be_done_twice() && unconnected < CONNECT_TRIES => {
+                    unconnected += 1;
+                    tokio::time::sleep(CONNECT_AGAIN).await;
+                }
+                Err(broke) => return Err(self.broke(broke)),
+            }
+        }
+    }
+
+    async fn enter(&self, subject: SubjectHash, again: bool) -> Result<Pass, Problem> {
+        match self.lanes.enter(subject, again).await {
+            Ok(pass) => {
+                if pass.has_waited {
+                    one(&self.counts.parked);
+                }
+                Ok(pass)
+            }
+            Err(turned) => {
+                let (count, title) = match turned {
+                    Turned::Full => {
+                        (&self.counts.park_full, "too many writes wait while their subjects move")
+                    }
+                    Turned::TooLong => {
+                        (&self.counts.park_too_long, "the write waited as long as a write may")
+                    }
+                };
+                one(count);
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "parked", title);
+                Err(problem.because("nothing of it was done").retry_after(COME_BACK))
+            }
+        }
+    }
+
+    fn check_lease(&self) -> Result<(), Problem> {
+        if self.lease.holds() {
+            return Ok(());
+        }
+        one(&self.counts.no_lease);
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-lease", "this gateway may not route now");
+        Err(problem
+            .because("it can't reach the directory, so it may not know of a move")
+            .retry_after(COME_BACK))
+    }
+
+    /// The subject's home. Asked of the directory where the home in memory has just refused a write.
+    async fn home(&self, subject: SubjectHash, refused_by: Option<Known>) -> Result<Known, Problem> {
+        let known = self.homes.of(subject).await.map_err(|_| self.directory_away())?;
+        let home = match (known, refused_by) {
+            (Some(home), Some(refused)) if home == refused => {
+                self.homes.ask(subject).await.map_err(|_| self.directory_away())?
+            }
+            (known, _) => known,
+        };
+        home.ok_or_else(|| {
+            one(&self.counts.unknown_home);
+            let problem = Problem::new(StatusCode::NOT_FOUND, "unknown-home", "the subject has no home here");
+            problem.because("it is not signed up with this service, or was removed; nothing was forwarded")
+        })
+    }
+
+    fn directory_away(&self) -> Problem {
+        one(&self.counts.directory_away);
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "directory", "the directory can't be asked");
+        problem.because("this subject's home is not in memory; nothing was forwarded").retry_after(COME_BACK)
+    }
+
+    fn request(&self, sent: &Sent, home: Known) -> Request<Body> {
+        let mut parts = sent.parts.clone();
+        let hop = Hop { region: &self.regions[usize::from(home.region)], epoch: home.epoch };
+        clean_request(&mut parts, sent.peer, self.settings.trusts_forwarded, hop);
+        Request::from_parts(parts, sent.replay.again())
+    }
+
+    /// Until the directory says something new, or a moment has passed.
+    async fn wait_for_news(
+        &self,
+        mut news: tokio::sync::watch::Receiver<u64>,
+        until: Instant,
+    ) -> Result<(), Problem> {
+        if Instant::now() > until {
+            one(&self.counts.park_too_long);
+            let title = "the write was refused for as long as a write may wait";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "parked", title);
+            return Err(problem.because("nothing of it was done").retry_after(COME_BACK));
+        }
+        let _ = tokio::time::timeout(AGAIN_AFTER, news.changed()).await;
+        Ok(())
+    }
+
+    /// The application's answer, as it streams.
+    fn bring(&self, answer: Response<Incoming>, subject: SubjectHash) -> Response<Body> {
+        let (mut head, incoming) = answer.into_parts();
+        clean_answer(&mut head.headers);
+        let body = body::streamed(incoming);
+        let is_events =
+            head.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+        // Of an event stream nothing may come for long: it ends when its subject moves.
+        let body = match is_events {
+            true => body::streamed(EventStream::new(body, self.tethers.tie(subject))),
+            false => body::streamed(IdleLimit::new(body, self.settings.limits.idle)),
+        };
+        Response::from_parts(head, body)
+    }
+
+    fn broke(&self, broke: Broke) -> Problem {
+        one(match broke {
+            Broke::Slow => &self.counts.upstream_slow,
+            Broke::NotConnected | Broke::Unknown => &self.counts.upstream_broke,
+        });
+        let unknown = "whether it was done is unknown: send it again with the same Idempotency-Key";
+        match broke {
+            Broke::NotConnected => {
+                let problem = Problem::new(
+                    StatusCode::BAD_GATEWAY,
+                    "upstream",
+                    "the region's application is not there",
+                );
+                problem.because("nothing was sent to it").retry_after(COME_BACK)
+            }
+            Broke::Unknown => {
+                let problem =
+                    Problem::new(StatusCode::BAD_GATEWAY, "upstream", "the region's application broke off");
+                problem.because(unknown)
+            }
+            Broke::Slow => {
+                let problem = Problem::new(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    "upstream-slow",
+                    "the region's application took too long",
+                );
+                problem.because(unknown)
+            }
+        }
+    }
+
+    /// A request for another protocol: it is forwarded once, and then both ends are joined.
+    async fn switch(
+        &self,
+        peer: Peer,
+        parts: Parts,
+        incoming: Incoming,
+        subject: SubjectHash,
+    ) -> Result<Response<Body>, Problem> {
+        self.check_lease()?;
+        let home = self.home(subject, None).await?;
+        // Tied before it is sent: a move in between cuts it.
+        let tether = self.tethers.tie(subject);
+        let mut client = Request::from_parts(parts.clone(), incoming);
+        let on_client = hyper::upgrade::on(&mut client);
+        let replay = Replay::of(body::empty(), 0);
+        let sent = Sent { peer, parts, replay, subject, is_write: false };
+        one(&self.counts.forwarded);
+        let answer = self.upstreams.send(home.region, self.request(&sent, home)).await;
+        let mut answer = answer.map_err(|broke| self.broke(broke))?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(self.bring(answer, subject));
+        }
+        join(on_client, hyper::upgrade::on(&mut answer), tether);
+        let (head, _) = answer.into_parts();
+        Ok(Response::from_parts(head, body::empty()))
+    }
+}
+
+/// A request on its way.
+struct Sent {
+    peer: Peer,
+    parts: Parts,
+    replay: Replay,
+    subject: SubjectHash,
+    is_write: bool,
+}
+
+impl Sent {
+    /// What it does is the same done twice (RFC 9110 section 9.2.2), or the application sees to it.
+    fn may_be_done_twice(&self) -> bool {
+        let is_safe = matches!(self.parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        (is_safe || self.parts.headers.contains_key(&IDEMPOTENCY_KEY)) && self.replay.is_whole()
+    }
+}
+
+fn is_refused(answer: &Response<Incoming>) -> bool {
+    answer.status() == StatusCode::MISDIRECTED_REQUEST && answer.headers().contains_key(&RETRY)
+}
+
+fn too_long_to_repeat() -> Problem {
+    let title = "the write was refused while its subject moves";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-long-to-repeat", title);
+    problem
+        .because("nothing of it was done, and its body is too long to be kept and sent again")
+        .retry_after(COME_BACK)
+}

@@ -1,0 +1,91 @@
+//! Connections to the regions' applications: kept, shared, and repeated on where nothing can have been done twice.
+
+use super::super::settings::{Limits, Upstream};
+use crate::body::Body;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::time::Duration;
+
+/// A connection to a region is made in this time, or it is not there.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Kept connections that nobody used for so long are closed: before most servers close theirs, whose end would
+/// otherwise meet a request on its way.
+const KEPT: Duration = Duration::from_secs(20);
+
+/// Why an application gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broke {
+    /// No connection: nothing was sent.
+    NotConnected,
+    /// The connection ended before the answer's head: what was done is unknown.
+    Unknown,
+    /// The same, because it took too long.
+    Slow,
+}
+
+/// The applications, by the gateway's order of regions.
+pub(crate) struct Upstreams {
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+    addresses: Vec<(Scheme, Authority)>,
+    answer: Duration,
+}
+
+impl Upstreams {
+    /// # Errors
+    /// The system's certificates can't be read.
+    pub fn new<'u>(all: impl Iterator<Item = &'u Upstream>, limits: &Limits) -> std::io::Result<Self> {
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(CONNECT));
+        http.set_keepalive(Some(Duration::from_secs(30)));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT)
+            .pool_max_idle_per_host(limits.pool)
+            .retry_canceled_requests(true)
+            .set_host(false)
+            .build(https);
+        let scheme = |uri: &Uri| uri.scheme().cloned().unwrap_or(Scheme::HTTP);
+        let addresses =
+            all.filter_map(|u| Some((scheme(&u.address), u.address.authority()?.clone()))).collect();
+        Ok(Self { client, addresses, answer: limits.answer })
+    }
+
+    /// Sends the request to region number `region`.
+    ///
+    /// # Errors
+    /// No head of an answer came.
+    pub async fn send(&self, region: u16, mut request: Request<Body>) -> Result<Response<Incoming>, Broke> {
+        let (scheme, authority) = &self.addresses[usize::from(region)];
+        let path = request.uri().path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let uri = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query(path);
+        *request.uri_mut() = uri.build().map_err(|_| Broke::NotConnected)?;
+        *request.version_mut() = Version::HTTP_11;
+        match tokio::time::timeout(self.answer, self.client.request(request)).await {
+            Err(_) => Err(Broke::Slow),
+            Ok(Err(error)) if error.is_connect() => Err(Broke::NotConnected),
+            Ok(Err(_)) => Err(Broke::Unknown),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+}
+
+fn tls() -> std::io::Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder.map_err(std::io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,24 @@
+//! The gateway: brings each request to the home of its subject, and holds writes while a subject is under its fence.
+//!
+//! A request's way, each station a file:
+//!
+//! ```text
+//! check -> subject -> home -> park -> forward -> (refused? home again)
+//! ```
+//!
+//! [`follow`] runs beside it: it keeps the gateway's lease, hears of every move, and tells `park` whom to hold.
+
+mod answer;
+mod check;
+mod count;
+mod follow;
+mod forward;
+mod home;
+mod park;
+mod settings;
+mod subject;
+
+pub use answer::Gateway;
+pub use count::Counts;
+pub use settings::{Limits, Settings, SubjectRule, Upstream};
+pub use subject::jwt::{JwtRule, Keys, KeysError};

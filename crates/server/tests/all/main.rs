@@ -1,0 +1,6 @@
+//! A real gateway between real sockets, over a real directory.
+
+mod hostile;
+mod moving;
+mod passing;
+mod town;

@@ -1,0 +1,105 @@
+//! Requests that simply pass: to the right home, as they were, over both versions of HTTP.
+
+use crate::town::Town;
+use bytes::Bytes;
+use http::{Request, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+#[tokio::test]
+async fn a_request_goes_to_its_subjects_home() {
+    let town = Town::new().await;
+    town.move_to("bob", "old", "new").await;
+    assert_eq!(town.ask("POST", "/notes?a=1", "ann", "hello").await, (StatusCode::OK, "hello".into()));
+    assert_eq!(town.ask("GET", "/notes", "bob", "").await.0, StatusCode::OK);
+    let seen = town.old.seen.lock().unwrap()[0].clone();
+    assert_eq!(
+        (seen.method.as_str(), seen.path.as_str(), &seen.body[..]),
+        ("POST", "/notes?a=1", &b"hello"[..])
+    );
+    assert_eq!(
+        (&seen.headers["domicile-region"], &seen.headers["domicile-epoch"]),
+        (&"old".parse().unwrap(), &"1".parse().unwrap())
+    );
+    assert_eq!(seen.headers["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(seen.headers["x-forwarded-proto"], "http");
+    assert_eq!(seen.headers["host"], town.address.to_string());
+    let seen = town.new.seen.lock().unwrap()[0].clone();
+    assert_eq!(
+        (&seen.headers["domicile-region"], &seen.headers["domicile-epoch"]),
+        (&"new".parse().unwrap(), &"2".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_without_the_connections_own_headers() {
+    let town = Town::new().await;
+    let answer = town.answer("GET", "/", "ann", "").await;
+    assert_eq!(answer.headers()["x-answer"], "yes");
+    assert!(!answer.headers().contains_key("x-gone") && !answer.headers().contains_key("connection"));
+}
+
+#[tokio::test]
+async fn http_2_is_the_same() {
+    let town = Town::new().await;
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
+    let requests = (0..50).map(|n| {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("http://{}/{n}", town.address))
+            .header("x-subject", "ann");
+        client.request(request.body(Full::new(Bytes::from(n.to_string()))).unwrap())
+    });
+    for (n, answer) in futures::future::join_all(requests).await.into_iter().enumerate() {
+        let answer = answer.unwrap();
+        assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), n.to_string());
+    }
+    assert_eq!(town.old.count(), 50);
+    assert_eq!(town.old.seen.lock().unwrap()[0].headers["host"], town.address.to_string());
+}
+
+#[tokio::test]
+async fn who_has_no_home_is_not_guessed() {
+    let town = Town::new().await;
+    let (status, body) = town.ask("GET", "/", "nobody", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(body.contains(r#""code":"unknown-home""#), "{body}");
+    let answer = town.raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("no-subject"), "{answer}");
+    assert_eq!((town.old.count(), town.new.count()), (0, 0));
+    town.directory.register("shop", "new", &[crate::town::id("nobody")]).await.unwrap();
+    assert_eq!(town.ask("GET", "/", "nobody", "").await.0, StatusCode::OK, "that there is none is not kept");
+}
+
+/// A body of 20 MB streams both ways and is the same.
+#[tokio::test]
+async fn a_large_body_streams() {
+    let town = Town::new().await;
+    let body = "0123456789abcdef".repeat(20 * 65536);
+    let (status, back) = town.ask("POST", "/photo", "ann", &body).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(back == body);
+}
+
+/// Once it is asked to end, a gateway finishes the request it is at, and accepts no other.
+#[tokio::test]
+async fn an_end_cuts_nobody_off() {
+    let town = Town::new().await;
+    let held = town.old.hold.clone().write_owned().await;
+    let asked = {
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("http://{}/", town.address))
+            .header("x-subject", "ann");
+        tokio::spawn(town.client.request(request.body(Full::new(Bytes::from("last"))).unwrap()))
+    };
+    town.until("the request", || town.old.under_way.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    town.stop.stop();
+    town.until("the end of listening", || std::net::TcpStream::connect(town.address).is_err()).await;
+    drop(held);
+    let answer = asked.await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "last");
+}

@@ -4,15 +4,19 @@
 //! a store is opened. So `receipt verify` and `policy check` work without any.
 
 mod address;
+mod edge;
 mod fault;
 mod files;
+mod genuine;
 mod limits;
 mod meaning;
 mod service;
 mod typed;
 
 pub use address::Address;
+pub use edge::Edge;
 pub use files::policy_files;
+pub use genuine::Genuine;
 
 use crate::failure::{self, Failure, Result};
 use domicile_datamap::TableName;
@@ -47,6 +51,10 @@ pub struct Config {
     pub limits: Limits,
     /// Where a process that moves serves its metrics.
     pub metrics: Metrics,
+    /// What is public, and how much of it a gateway keeps.
+    pub edge: Edge,
+    /// What the manifest of genuine endpoints says.
+    pub genuine: Option<Genuine>,
 }
 
 /// `[metrics]`.

@@ -179,3 +179,11 @@ proptest! {
         prop_assert!(spliced == text || verify_manifest(&spliced, &trusted(), at(NOW)).is_err());
     }
 }
+
+/// A manifest of 2014 that the command line's tests verify, too.
+#[test]
+fn an_old_manifest_is_still_read() {
+    let old = include_str!("../../../cli/tests/all/expired.json");
+    assert_eq!(manifest().sign(&[&key()]).unwrap(), old);
+    assert_eq!(verified(old).unwrap().name, "Shop Example");
+}

@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod schemathesis;
 pub mod seaweed;
 pub mod versions;
+pub mod web;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

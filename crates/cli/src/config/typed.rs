@@ -25,11 +25,20 @@ pub(super) struct File {
     #[serde(default)]
     pub claim: Vec<Spanned<Claim>>,
     #[serde(default)]
+    pub public: Vec<Spanned<super::edge::TypedPublic>>,
+    #[serde(default)]
+    pub edge: super::edge::TypedEdge,
+    pub manifest: Option<Spanned<super::genuine::TypedManifest>>,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub receipts: Receipts,
     #[serde(default)]
     pub metrics: Metrics,
+    pub gateway: Option<super::served::TypedGateway>,
+    pub directory: Option<super::served::TypedDirectory>,
+    #[serde(default)]
+    pub admin: super::served::TypedAdmin,
 }
 
 #[derive(Deserialize)]

@@ -27,7 +27,8 @@ pub struct Question<'a> {
     pub path: String,
     pub person: &'a str,
     pub key: Option<&'a str>,
-    pub json: bool,
+    /// A sign-up: its body is JSON, and it may have addresses of its own.
+    pub sign_up: bool,
     pub body: String,
     /// The address to begin at; it moves on where a connection breaks.
     pub at: usize,
@@ -74,6 +75,7 @@ impl Client {
         let mut repeated = 0;
         loop {
             let bases = shared.bases.borrow().clone();
+            let bases = if question.sign_up { bases.sign_ups } else { bases.all };
             let at = question.at + repeated as usize;
             let sent = self.send(&bases[at % bases.len()], question);
             if let Ok(Some(mut answer)) = tokio::time::timeout(ANSWER_MAX, sent).await {
@@ -100,7 +102,7 @@ impl Client {
             Some(key) => request.header("Idempotency-Key", key),
             None => request,
         };
-        let kind = if question.json { "application/json" } else { "text/plain; charset=utf-8" };
+        let kind = if question.sign_up { "application/json" } else { "text/plain; charset=utf-8" };
         let request = request.header("Content-Type", kind);
         let request = request.body(Full::new(Bytes::from(question.body.clone()))).ok()?;
         let response = self.0.request(request).await.ok()?;

@@ -45,6 +45,16 @@ impl Laps {
         Ok(Self { runtime, load, log: log.to_owned(), begun: Instant::now(), steps: Vec::new() })
     }
 
+    /// Sends what comes next to other addresses.
+    pub fn send_to(&self, bases: Vec<String>) {
+        self.load.send_to(bases);
+    }
+
+    /// Sends those who sign up next to other addresses.
+    pub fn send_sign_ups_to(&self, bases: Vec<String>) {
+        self.load.send_sign_ups_to(bases);
+    }
+
     /// Ends a step.
     pub fn step(&mut self, name: &str) -> Result<()> {
         let until = Instant::now() + STEP_MAX;

@@ -1,4 +1,4 @@
-//! `cargo xtask chinook`, `odd` and `adopt`: the guides, walked with the real binary on real databases.
+//! `cargo xtask chinook`, `odd`, `adopt` and `gateways`: the guides, walked with the real binary on real databases.
 //!
 //! The walks live in a crate of their own, crates/walks, so that this one builds in seconds.
 
@@ -42,9 +42,10 @@ pub fn all() -> Result<(), String> {
         ("chinook", "--times 60"),
         ("chinook", "--sqlite --times 30"),
         ("odd", ""),
-        ("adopt", "--people 400 --rate 60"),
-        ("adopt", "--people 400 --rate 60 --always"),
-        ("adopt", "--people 400 --rate 60 --sqlite"),
+        ("adopt", "--people 600 --rate 150"),
+        ("adopt", "--people 600 --rate 150 --sqlite --always"),
+        ("adopt", "--people 600 --rate 150 --gateway"),
+        ("adopt", "--people 600 --rate 150 --gateway --sqlite"),
     ] {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;

@@ -41,7 +41,8 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
     }
     if args.gateway {
         let service = app.service(&config)?;
-        gateway::serve(&config, service, directory.clone(), &mut doors, &mut serving).await?;
+        let elsewhere = typed(&config, &args)?;
+        gateway::serve(&config, service, elsewhere, directory.clone(), &mut doors, &mut serving).await?;
     }
     admin(app, &config, &serving, &mut doors).await?;
     app.signals.be_careful();
@@ -62,6 +63,21 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
         gateway.end().await;
     }
     Ok(Answer::new("stopped; nothing was cut off\n".to_owned(), json!({ "stopped": true })))
+}
+
+/// The doors that were typed instead of those of the configuration.
+fn typed(config: &Config, args: &ServeArgs) -> Result<Option<crate::config::Doors>> {
+    let Some(gateway) = config.gateway.as_ref().filter(|_| !args.listen.is_empty()) else { return Ok(None) };
+    let doors = crate::config::Doors { addresses: args.listen.clone(), ..gateway.doors.clone() };
+    match doors.addresses.iter().find(|a| doors.tls.is_none() && !a.ip().is_loopback()) {
+        None => Ok(Some(doors)),
+        Some(open) => Err(Failure::usage(
+            "config-listen",
+            format!("{open} would be listened at in the clear"),
+            "what is sent there could be read on its way",
+            "give [gateway] a certificate and private_key, or listen at 127.0.0.1",
+        )),
+    }
 }
 
 /// What is served, for reloads and the admin's address.

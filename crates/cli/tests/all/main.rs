@@ -14,6 +14,7 @@ mod network;
 mod next_steps;
 mod numbers;
 mod odd_ids;
+mod public;
 mod receipts;
 mod restored;
 mod servers;

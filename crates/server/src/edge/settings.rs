@@ -1,5 +1,6 @@
 //! What the edge cache is told.
 
+use super::routes::{Routes, WrongRoute};
 use http::HeaderName;
 use std::time::Duration;
 
@@ -34,6 +35,16 @@ impl Default for EdgeSettings {
             personal_header: HeaderName::from_static("domicile-personal"),
             routes: Vec::new(),
         }
+    }
+}
+
+impl EdgeSettings {
+    /// Do the bounds and routes agree?
+    ///
+    /// # Errors
+    /// The first that can't be.
+    pub fn check(&self) -> Result<(), WrongRoute> {
+        Routes::of(self).map(drop)
     }
 }
 

@@ -69,7 +69,7 @@ fn shown(args: &[String]) {
 }
 
 /// Returns once it listens.
-fn start(port: u16, args: &[String]) -> Result<Child> {
+pub(crate) fn start(port: u16, args: &[String]) -> Result<Child> {
     let mut command = Command::new(binary()?);
     command.arg("serve").args(args).args(["--listen", &format!("127.0.0.1:{port}")]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());

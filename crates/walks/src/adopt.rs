@@ -1,12 +1,8 @@
 //! Adoption without an outage (docs/adopt.md): an application in one region, under load the whole time, becomes one
 //! in three; no request of it fails on the way.
 
-<<<<<<< HEAD
 mod gateways;
-mod instances;
-=======
 pub(crate) mod instances;
->>>>>>> main
 mod laps;
 mod proof;
 mod routes;

@@ -45,7 +45,9 @@ pub fn run(args: &[String]) -> Result<()> {
     laps.step("before Domicile")?;
     let routes = adopt(&walk, &site, &asked, &mut instances, &mut laps);
     let (tally, log) = laps.stop()?;
-    routes?.stop()?;
+    let routes = routes?;
+    proof::a_stranger_is_refused(&routes.bases(&instances)[0])?;
+    routes.stop()?;
     instances.stop()?;
     proof::all(&site, asked.people, asked.always, &tally, &log)
 }
@@ -148,6 +150,7 @@ fn watch(walk: &Walk, laps: &mut Laps) -> Result<()> {
     walk.ok(&["guard", "install"])?;
     laps.step("guard install: observes")?;
     walk.ok(&["guard", "status"])?;
+    what_would_be_refused_is_counted(walk)?;
     say("to go back: everything that Domicile installed goes, under load as well");
     walk.ok(&["guard", "remove"])?;
     laps.step("guard remove")?;
@@ -158,6 +161,23 @@ fn watch(walk: &Walk, laps: &mut Laps) -> Result<()> {
     walk.ok(&["guard", "backfill"])?;
     laps.step("guard backfill, paced")?;
     walk.ok(&["guard", "status"])?;
+    Ok(())
+}
+
+/// By table and reason: all notes of people without a home, and those who sign up.
+fn what_would_be_refused_is_counted(walk: &Walk) -> Result<()> {
+    let status = walk.json(&["guard", "status"])?;
+    let observed = status["regions"][0]["observed"].as_array().cloned().unwrap_or_default();
+    for table in ["notes", "people"] {
+        let of_it = |entry: &&serde_json::Value| {
+            let named = entry[0].as_str().is_some_and(|name| name.ends_with(table));
+            named && entry[1].as_str().is_some_and(|reason| !reason.is_empty()) && entry[2].as_u64() > Some(0)
+        };
+        observed
+            .iter()
+            .find(of_it)
+            .ok_or_else(|| format!("no refusal of {table} was counted: {observed:?}"))?;
+    }
     Ok(())
 }
 

@@ -18,6 +18,14 @@ pub enum Routes {
 }
 
 impl Routes {
+    /// Where users' requests go.
+    pub fn bases(&self, instances: &Instances) -> Vec<String> {
+        match self {
+            Self::Directory(_) => instances.bases(),
+            Self::Gateways(gateways, _) => gateways.bases(),
+        }
+    }
+
     /// Ends all of it.
     pub fn stop(self) -> Result<()> {
         match self {

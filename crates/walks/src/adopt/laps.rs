@@ -105,6 +105,9 @@ fn print(steps: &[Step], all: &Tally) {
     steps.iter().for_each(|step| line(&step.name, Some(step.took), &step.tally));
     line("all", Some(steps.iter().map(|s| s.took).sum()), all);
     println!(
-        "  repeated: the client sent the request again, since its connection broke; p50, p99: of writes"
+        "  repeated: sent again by the client, since nobody took the connection ({}) or it broke ({});\n  \
+         p50 and p99 are of writes",
+        all.repeated - all.cut,
+        all.cut
     );
 }

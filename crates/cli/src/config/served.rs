@@ -36,6 +36,8 @@ pub(super) struct TypedGateway {
     login: Vec<TypedLogin>,
     manifest: Option<String>,
     #[serde(default)]
+    preload: bool,
+    #[serde(default)]
     limits: TypedLimits,
 }
 
@@ -183,6 +185,8 @@ pub struct Gateway {
     pub login: Vec<Login>,
     /// The signed manifest.
     pub manifest: Option<PathBuf>,
+    /// Homes are read into memory before the first request.
+    pub preload: bool,
     /// Bounds.
     pub limits: Limits,
     /// Bounds of connections.
@@ -253,6 +257,7 @@ pub(super) fn gateway(typed: &TypedGateway, regions: &[Region], base: &Path) -> 
         }),
         login: typed.login.iter().map(login).collect::<Result<_, _>>()?,
         manifest: typed.manifest.as_ref().map(|m| below(base, m)),
+        preload: typed.preload,
         limits,
         connections,
     })

@@ -16,7 +16,7 @@ use crate::edge::{EdgeCache, Public, Scheme};
 use crate::listen::Peer;
 use crate::problem::Problem;
 use bytes::Bytes;
-use domicile_directory::{Directory, SubjectHash};
+use domicile_directory::{Cursor, Directory, SubjectHash};
 use domicile_policy::Class;
 use domicile_stores::records::SubjectId;
 use http::header::CONTENT_TYPE;
@@ -36,6 +36,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 const CONNECT_AGAIN: Duration = Duration::from_millis(100);
 /// How often.
 const CONNECT_TRIES: u32 = 5;
+/// Homes read at once.
+const PRELOAD_PAGE: u32 = 10_000;
 /// When a client should come back where this gateway can't say better.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,25 @@ impl Gateway {
         let cursor = follower.begin().await?;
         tokio::spawn(follower.run(cursor));
         Ok(Arc::new(Self { settings, directory, homes, lanes, lease, upstreams, tethers, regions, counts }))
+    }
+
+    /// Reads homes into memory until it is full or all are there, so that the first request of each finds its own; how many.
+    ///
+    /// # Errors
+    /// The directory's; what was read until then stays.
+    pub async fn preload(&self) -> Result<usize, domicile_directory::Error> {
+        let mut cursor = Cursor::default();
+        while self.homes.len() < self.settings.limits.homes {
+            let before = self.homes.taken();
+            let page = self.directory.changes_since(&self.settings.service, cursor, PRELOAD_PAGE).await?;
+            if page.changes.is_empty() {
+                break;
+            }
+            if self.homes.preload(before, &page.changes) {
+                cursor = page.next;
+            }
+        }
+        Ok(self.homes.len())
     }
 
     /// May it route? Not without a lease.

@@ -23,6 +23,11 @@ impl<'a> Doors<'a> {
         Self { app, stop: stop.clone(), open: JoinSet::new() }
     }
 
+    /// Tells whoever started it.
+    pub fn say(&self, text: &str) {
+        self.app.screen.say(text);
+    }
+
     /// The certificate of these doors.
     pub fn certificate(&self, doors: &config::Doors) -> Result<Option<Arc<Certificate>>> {
         let Some((chain, key)) = &doors.tls else { return Ok(None) };

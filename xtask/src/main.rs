@@ -25,6 +25,9 @@ cargo xtask <chore>
   adopt [--sqlite] [--always] [--people N] [--rate N] [--keep DIR] [--release]
                    walks through docs/adopt.md: an application under load in one region becomes one in three, and
                    no request of it fails. --always: residency is enforced for good, not only while somebody moves
+  gateways [--people N] [--rate N] [--sqlite] [--keep DIR] [--release]
+                   ten thousand people move under load behind two gateways; one gateway and the worker are killed:
+                   no request fails, is done twice, or reaches a wrong region
   odd [--keep DIR] the same as chinook with a database of an odd shape, and photos in an S3 server
   bench [--quick] [--only LIST] ...
                    installs what others use for the same and is missing (it says what), then measures the move,
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
         Some("model") => model::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
         Some("tidy") => tidy::run(),
-        Some(walk @ ("chinook" | "odd" | "adopt")) => chinook::run(walk, &args[1..]),
+        Some(walk @ ("chinook" | "odd" | "adopt" | "gateways")) => chinook::run(walk, &args[1..]),
         _ => {
             print!("{HELP}");
             return ExitCode::from(if args.is_empty() { 0 } else { 2 });

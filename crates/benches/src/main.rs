@@ -7,6 +7,7 @@
 mod asked;
 mod classes;
 mod figures;
+mod gateway;
 mod ground;
 mod guard;
 mod hot;
@@ -53,6 +54,8 @@ async fn main() -> ExitCode {
         ["mover", site] => memory::mover(site).await,
         ["class-matrix", classes, _] => classes::matrix_process(classes),
         ["class-places", classes, subjects] => classes::places_process(classes, subjects),
+        ["gateway-process", folder, port] => gateway::process::run(folder, port).await,
+        ["gateway-homes", folder] => gateway::homes_process(folder).await,
         // Started in a network namespace by the wide-area row.
         ["line", delay_us, loss_ppm] => line::run(delay_us, loss_ppm),
         _ => bench(&args).await,
@@ -102,6 +105,7 @@ async fn measure(row: &str, ground: &Ground, asked: &Asked, verdicts: &mut Verdi
         "linear" => linear::run(ground, asked, verdicts).await,
         "classes" => classes::run(asked, verdicts),
         "wan" => wan::run(asked, verdicts).await,
+        "gateway" => gateway::run(asked, verdicts).await,
         "build" => rebuild::run(verdicts).await,
         other => Err(format!("no row {other}").into()),
     }

@@ -122,6 +122,9 @@ pub enum Command {
         /// The subject's key
         subject: String,
     },
+    /// Answer requests: as a gateway in front of applications, as the directory service beside them
+    #[command(after_help = SERVE)]
+    Serve(ServeArgs),
     /// Verify receipts offline, take one subject's out of a wave's
     #[command(subcommand)]
     Receipt(ReceiptCommand),
@@ -212,6 +215,31 @@ pub struct RegisterArgs {
     /// The region that becomes their home
     #[arg(long, value_name = "ID")]
     pub region: String,
+}
+
+const SERVE: &str = "\
+The gateway brings each request to its subject's home, and holds writes while that one moves. The directory
+service tells applications without our gateway where a subject lives. [gateway], [directory] and [admin] of
+domicile.toml say where they listen. SIGTERM ends them once the requests under way are answered; SIGHUP has
+certificates and keys of tokens read again.
+
+Examples:
+  domicile serve --gateway
+  domicile serve --directory
+  domicile serve --gateway --service shop";
+
+/// `domicile serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The gateway of one service
+    #[arg(long)]
+    pub gateway: bool,
+    /// The directory service, of all services
+    #[arg(long)]
+    pub directory: bool,
+    /// Listen here instead of where the configuration says, for one of several gateways
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "directory")]
+    pub listen: Vec<std::net::SocketAddr>,
 }
 
 /// `domicile answer`.

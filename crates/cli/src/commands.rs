@@ -19,6 +19,7 @@ pub mod receipt;
 pub mod region;
 pub mod register;
 pub mod resume;
+pub mod serve;
 pub mod shell;
 pub mod status;
 pub mod verify;
@@ -53,6 +54,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Erase(args) => erase::run(app, args).await,
         Command::Verify(args) => verify::run(app, args).await,
         Command::Locate { subject } => locate::run(app, subject).await,
+        Command::Serve(args) => serve::run(app, args).await,
         Command::Receipt(command) => receipt::run(app, command),
         Command::Policy(command) => policy::run(app, command).await,
         Command::Cdn(command) => cdn::run(app, command).await,

@@ -10,6 +10,7 @@ mod files;
 mod genuine;
 mod limits;
 mod meaning;
+mod served;
 mod service;
 mod typed;
 
@@ -17,6 +18,7 @@ pub use address::Address;
 pub use edge::Edge;
 pub use files::policy_files;
 pub use genuine::Genuine;
+pub use served::{DirectoryDoors, Doors, Gateway, Jwt, Login, SubjectIn};
 
 use crate::failure::{self, Failure, Result};
 use domicile_datamap::TableName;
@@ -55,6 +57,12 @@ pub struct Config {
     pub edge: Edge,
     /// What the manifest of genuine endpoints says.
     pub genuine: Option<Genuine>,
+    /// What `serve --gateway` is told.
+    pub gateway: Option<Gateway>,
+    /// What `serve --directory` is told.
+    pub directory: Option<DirectoryDoors>,
+    /// Where a serving process shows how it is.
+    pub admin: Option<std::net::SocketAddr>,
 }
 
 /// `[metrics]`.

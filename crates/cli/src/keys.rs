@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::failure::{self, Failure, Result};
 use domicile_directory::DirectoryKey;
 use domicile_ledger::{ReceiptSecret, SigningKey, VerifyingKey};
+use domicile_server::token::Tokens;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -69,6 +70,17 @@ pub fn directory(config: &Config) -> Result<DirectoryKey> {
     let bytes = fs::read(&path).map_err(|e| missing(&path, &e))?;
     check_mode(&path)?;
     DirectoryKey::from_file(&bytes).map_err(|e| failure::of_directory(&e))
+}
+
+/// The tokens that let somebody in at what `serve` serves under this name; the first is made where there is none.
+pub fn tokens(config: &Config, name: &str) -> Result<Tokens> {
+    let path = config.keys.join(format!("{name}.tokens"));
+    let mut token = [0; 24];
+    getrandom::fill(&mut token).map_err(|e| unusable(&path, &e))?;
+    write_new(&path, format!("{}\n", hex::encode(token)).as_bytes(), 0o600)?;
+    check_mode(&path)?;
+    let lines = secret_text(&path)?;
+    Tokens::read(&lines).map_err(|e| unusable(&path, &e))
 }
 
 /// The receipts' secret.
@@ -195,7 +207,7 @@ fn missing(path: &Path, error: &std::io::Error) -> Box<Failure> {
     )
 }
 
-fn unusable(path: &Path, error: &domicile_ledger::Error) -> Box<Failure> {
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Box<Failure> {
     Failure::usage(
         "key-unusable",
         format!("{}: {error}", path.display()),

@@ -62,3 +62,21 @@ impl Signals {
         self.stop.load(Ordering::Relaxed)
     }
 }
+
+/// SIGHUPs, one after the other.
+pub struct Reloads(Option<tokio::signal::unix::Signal>);
+
+/// Listens for SIGHUP from now on.
+pub fn reloads() -> Reloads {
+    Reloads(signal(SignalKind::hangup()).ok())
+}
+
+impl Reloads {
+    /// The next; never, where the system gives no handler.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -62,6 +62,18 @@ fn resident(country: &str, flags: &[String], service: &Service) -> Result<About>
         Failure::usage("config-country", wrong.to_string(), "policies decide by country", "--country IN")
     })?;
     let map = failure::read_map(&service.map)?;
+    let mut words = vec![format!("a resident of {}", country.name())];
+    words.extend(flags.iter().map(|f| format!("`{f}`")));
+    Ok(About {
+        who: words.join(", "),
+        class: Class { flags: flags.iter().cloned().collect(), ..Class::resident(country) },
+        home: None,
+        categories: categories(&map),
+    })
+}
+
+/// Every category of the service's data that belongs to subjects.
+pub fn categories(map: &domicile_datamap::DataMap) -> Vec<String> {
     let mut categories: BTreeSet<String> = map
         .tables
         .values()
@@ -75,14 +87,7 @@ fn resident(country: &str, flags: &[String], service: &Service) -> Result<About>
         .collect();
     categories.insert(map.subject.category.clone());
     categories.extend(map.objects.iter().map(|o| o.category.clone()));
-    let mut words = vec![format!("a resident of {}", country.name())];
-    words.extend(flags.iter().map(|f| format!("`{f}`")));
-    Ok(About {
-        who: words.join(", "),
-        class: Class { flags: flags.iter().cloned().collect(), ..Class::resident(country) },
-        home: None,
-        categories: categories.into_iter().collect(),
-    })
+    categories.into_iter().collect()
 }
 
 async fn of_subject(config: &Config, service: &Service, subject: &str) -> Result<About> {

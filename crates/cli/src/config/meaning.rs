@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Metrics, Region, edge, genuine, limits, service};
+use super::{Config, Metrics, Region, edge, genuine, limits, served, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,9 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let edge = edge::of(&typed.edge, &typed.public, &regions)?;
     let genuine = typed.manifest.as_ref().map(|m| genuine::of(m, &regions)).transpose()?;
     let metrics = Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
+    let gateway = typed.gateway.as_ref().map(|g| served::gateway(g, &regions, &base)).transpose()?;
+    let directory = typed.directory.as_ref().map(|d| served::directory(d, &base)).transpose()?;
+    let admin = served::admin(&typed.admin)?;
     Ok(Config {
         file: path.to_owned(),
         base,
@@ -52,6 +55,9 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         metrics,
         edge,
         genuine,
+        gateway,
+        directory,
+        admin,
     })
 }
 

@@ -35,6 +35,10 @@ pub(super) struct File {
     pub receipts: Receipts,
     #[serde(default)]
     pub metrics: Metrics,
+    pub gateway: Option<super::served::TypedGateway>,
+    pub directory: Option<super::served::TypedDirectory>,
+    #[serde(default)]
+    pub admin: super::served::TypedAdmin,
 }
 
 #[derive(Deserialize)]

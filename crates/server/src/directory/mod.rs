@@ -4,7 +4,7 @@
 //! has an epoch that grows with each move; it is the answer's `ETag`, so an application keeps what it was told and asks
 //! whether that still holds, or waits until it does not (long poll).
 //!
-//! Stations of a request: [`token`] -> [`routes`] -> [`request`] (what was sent, checked) -> [`homes`] or [`claims`] ->
+//! Stations of a request: [`token`](crate::token) -> [`routes`] -> [`request`] (what was sent, checked) -> [`homes`] or [`claims`] ->
 //! the control store. Every refusal is a [`Problem`](crate::Problem) that names nobody. Nothing of a request is logged.
 //!
 //! Limits on what a stranger can grow: [`DirectoryLimits`] here, the connections' in [`ConnectionLimits`](crate::listen::ConnectionLimits).
@@ -19,11 +19,9 @@ mod request;
 mod routes;
 mod service;
 mod spelling;
-mod token;
 
 pub use limits::DirectoryLimits;
 pub use placing::Placing;
 pub use routes::{DirectoryService, OPENAPI};
 pub use service::Served;
 pub use spelling::Spelling;
-pub use token::{Tokens, WeakToken};

@@ -39,7 +39,7 @@ impl Placing {
     }
 
     /// The home of a new subject of that class, as of today. Asks the policies the first time only: that takes milliseconds.
-    pub(super) fn place(&self, class: &Class) -> Arc<Placement> {
+    pub(crate) fn place(&self, class: &Class) -> Arc<Placement> {
         let today = jiff::Zoned::now().date();
         {
             let mut kept = self.kept();

@@ -3,9 +3,9 @@
 use super::limits::DirectoryLimits;
 use super::refusals::{self, AGAIN, BUSY, NO_SUCH_METHOD, NO_SUCH_PATH, UNAUTHORIZED, UNKNOWN_SERVICE};
 use super::service::{Following, Served};
-use super::token::Tokens;
 use super::{claims, homes};
 use crate::listen::Stop;
+use crate::token::Tokens;
 use crate::{Body, Problem, body};
 use axum::Router;
 use axum::extract::{Request, State};

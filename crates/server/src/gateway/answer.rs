@@ -7,13 +7,18 @@ use super::forward::{
     join,
 };
 use super::home::{Asker, Homes, Known, Memory};
+use super::named::Named;
 use super::park::{Bounds, Lanes, Pass, Turned};
-use super::settings::Settings;
-use super::{check, subject};
+use super::settings::{Settings, SignUpRoute};
+use super::{check, named, subject};
 use crate::body::{self, Body};
+use crate::edge::{EdgeCache, Public, Scheme};
 use crate::listen::Peer;
 use crate::problem::Problem;
-use domicile_directory::{Directory, SubjectHash};
+use bytes::Bytes;
+use domicile_directory::{Cursor, Directory, SubjectHash};
+use domicile_policy::Class;
+use domicile_stores::records::SubjectId;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, Method, Request, Response, StatusCode};
@@ -31,6 +36,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 const CONNECT_AGAIN: Duration = Duration::from_millis(100);
 /// How often.
 const CONNECT_TRIES: u32 = 5;
+/// Homes read at once.
+const PRELOAD_PAGE: u32 = 10_000;
 /// When a client should come back where this gateway can't say better.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -93,6 +100,25 @@ impl Gateway {
         Ok(Arc::new(Self { settings, directory, homes, lanes, lease, upstreams, tethers, regions, counts }))
     }
 
+    /// Reads homes into memory until it is full or all are there, so that the first request of each finds its own; how many.
+    ///
+    /// # Errors
+    /// The directory's; what was read until then stays.
+    pub async fn preload(&self) -> Result<usize, domicile_directory::Error> {
+        let mut cursor = Cursor::default();
+        while self.homes.len() < self.settings.limits.homes {
+            let before = self.homes.taken();
+            let page = self.directory.changes_since(&self.settings.service, cursor, PRELOAD_PAGE).await?;
+            if page.changes.is_empty() {
+                break;
+            }
+            if self.homes.preload(before, &page.changes) {
+                cursor = page.next;
+            }
+        }
+        Ok(self.homes.len())
+    }
+
     /// May it route? Not without a lease.
     pub fn is_ready(&self) -> bool {
         self.lease.holds()
@@ -125,30 +151,118 @@ impl Gateway {
         }
     }
 
-    async fn way(&self, peer: Peer, parts: Parts, incoming: Incoming) -> Result<Response<Body>, Problem> {
+    async fn way(
+        self: Arc<Self>,
+        peer: Peer,
+        parts: Parts,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, Problem> {
         check::head(&parts).inspect_err(|_| one(&self.counts.malformed))?;
-        let subject = self.subject(&parts)?;
+        if let Some(answer) = self.settings.well_known.as_ref().and_then(|known| known.answer(&parts)) {
+            return Ok(answer);
+        }
+        let scheme = if peer.is_tls { Scheme::Https } else { Scheme::Http };
+        if let Some((edge, public)) =
+            self.settings.edge.as_ref().and_then(|e| Some((e.clone(), e.public(&parts, scheme)?)))
+        {
+            return Ok(self.clone().public(edge, public).await);
+        }
         if is_upgrade(&parts) {
+            let subject = self.subject(&parts)?;
             return self.switch(peer, parts, incoming, subject).await;
         }
+        let body = body::streamed(IdleLimit::new(body::streamed(incoming), self.settings.limits.idle));
+        if let Some(route) = self.named(&parts) {
+            let (subject, whole) = self.subject_of(route, body).await?;
+            let replay = Replay::of(named::again(whole), usize::MAX);
+            return self.deliver(Sent { peer, parts, replay, subject, is_write: true }).await;
+        }
+        let subject = self.subject(&parts)?;
         let is_write = !check::is_read(&parts.method);
-        let body = IdleLimit::new(body::streamed(incoming), self.settings.limits.idle);
-        let bound = self.settings.limits.repeat_bytes;
-        let replay = Replay::of(body::streamed(body), bound);
+        let replay = Replay::of(body, self.settings.limits.repeat_bytes);
         self.deliver(Sent { peer, parts, replay, subject, is_write }).await
     }
 
-    fn subject(&self, parts: &Parts) -> Result<SubjectHash, Problem> {
-        match subject::of(parts, &self.settings.subject) {
-            Ok(subject) => Ok(self.directory.hash(&self.settings.service, &subject)),
-            Err(nobody) => {
-                one(match nobody {
-                    subject::Nobody::Absent => &self.counts.no_subject,
-                    subject::Nobody::Token(_) => &self.counts.bad_token,
-                });
-                Err(nobody.problem())
+    /// The answer to a request for what is the same for everybody.
+    async fn public(self: Arc<Self>, edge: EdgeCache, public: Public) -> Response<Body> {
+        let region = public.route().origin.as_ref().or(self.settings.stands_in.as_ref());
+        let region = region.and_then(|id| self.regions.iter().position(|r| r == id)).unwrap_or(0);
+        let me = self;
+        let fetch = move |request: Request<Body>| {
+            let me = me.clone();
+            async move {
+                let region = u16::try_from(region).unwrap_or_default();
+                match me.upstreams.send(region, request).await {
+                    Ok(answer) => {
+                        let (mut head, incoming) = answer.into_parts();
+                        clean_answer(&mut head.headers);
+                        Ok(Response::from_parts(head, body::streamed(incoming)))
+                    }
+                    Err(broke) => Err(me.broke(broke)),
+                }
             }
+        };
+        edge.answer(public, fetch).await
+    }
+
+    /// The route of a request that says in its body whose it is.
+    fn named(&self, parts: &Parts) -> Option<Named<'_>> {
+        if parts.method != Method::POST {
+            return None;
         }
+        let path = parts.uri.path();
+        let login = self.settings.logins.iter().find(|login| login.path == path).map(Named::Login);
+        login.or_else(|| self.settings.sign_up.as_ref().filter(|s| s.path == path).map(Named::SignUp))
+    }
+
+    /// Whose such a request is, and its body to forward.
+    async fn subject_of(&self, route: Named<'_>, body: Body) -> Result<(SubjectHash, Bytes), Problem> {
+        let (said, whole) = named::read(body).await.inspect_err(|_| one(&self.counts.malformed))?;
+        match route {
+            Named::Login(route) => {
+                let claim = named::claim(route, &said).inspect_err(|_| one(&self.counts.no_subject))?;
+                let found = self.directory.resolve(&self.settings.service, &[claim]).await;
+                let found = found.map_err(|_| self.directory_away())?.pop().flatten();
+                Ok((found.ok_or_else(|| self.unknown_home())?.subject, whole))
+            }
+            Named::SignUp(route) => Ok((self.sign_up(route, &said).await?, whole)),
+        }
+    }
+
+    /// Gives a new subject its home, by policy and latency, before its first row is written anywhere. One that has a home
+    /// keeps it.
+    async fn sign_up(&self, route: &SignUpRoute, said: &serde_json::Value) -> Result<SubjectHash, Problem> {
+        let new = named::new_subject(route, said).inspect_err(|_| one(&self.counts.no_subject))?;
+        let subject = self.settings.spelling.canonical(&new.subject).map(SubjectId);
+        let subject = subject.ok_or_else(|| subject::Nobody::Absent.problem())?;
+        let service = &self.settings.service;
+        let hash = self.directory.hash(service, &subject);
+        if self.homes.of(hash).await.map_err(|_| self.directory_away())?.is_some() {
+            return Ok(hash);
+        }
+        let placed = route.placing.place(&Class::resident(new.country));
+        let Some(region) = &placed.home else {
+            one(&self.counts.policy);
+            let problem =
+                Problem::new(StatusCode::FORBIDDEN, "refused", "no region may have this subject's data");
+            return Err(problem.because(placed.why.clone()));
+        };
+        // CRASH: registered or not; the sign-up that is sent again finds its home.
+        let registered = self.directory.register(service, region, &[subject]).await;
+        registered.map_err(|_| self.directory_away())?;
+        one(&self.counts.signed_up);
+        Ok(hash)
+    }
+
+    fn subject(&self, parts: &Parts) -> Result<SubjectHash, Problem> {
+        let found = subject::of(parts, &self.settings.subject, self.settings.spelling);
+        found.map(|subject| self.directory.hash(&self.settings.service, &subject)).map_err(|nobody| {
+            one(match nobody {
+                subject::Nobody::Absent => &self.counts.no_subject,
+                subject::Nobody::Token(_) => &self.counts.bad_token,
+            });
+            nobody.problem()
+        })
     }
 
     /// Sends a request to its subject's home until it is answered by it.
@@ -234,11 +348,13 @@ impl Gateway {
             }
             (known, _) => known,
         };
-        home.ok_or_else(|| {
-            one(&self.counts.unknown_home);
-            let problem = Problem::new(StatusCode::NOT_FOUND, "unknown-home", "the subject has no home here");
-            problem.because("it is not signed up with this service, or was removed; nothing was forwarded")
-        })
+        home.ok_or_else(|| self.unknown_home())
+    }
+
+    fn unknown_home(&self) -> Problem {
+        one(&self.counts.unknown_home);
+        let problem = Problem::new(StatusCode::NOT_FOUND, "unknown-home", "the subject has no home here");
+        problem.because("it is not signed up with this service, or was removed; nothing was forwarded")
     }
 
     fn directory_away(&self) -> Problem {

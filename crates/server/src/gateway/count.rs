@@ -34,6 +34,8 @@ counts! {
     bad_token = "domicile_gateway_refused_total" r#"{reason="token"}"#,
     /// Requests turned away: a subject without a home.
     unknown_home = "domicile_gateway_refused_total" r#"{reason="unknown-home"}"#,
+    /// Sign-ups turned away: policy permits no region.
+    policy = "domicile_gateway_refused_total" r#"{reason="policy"}"#,
     /// Requests turned away: this gateway has no lease.
     no_lease = "domicile_gateway_refused_total" r#"{reason="no-lease"}"#,
     /// Requests turned away: the directory could not be asked.
@@ -46,6 +48,8 @@ counts! {
     upstream_broke = "domicile_gateway_refused_total" r#"{reason="upstream"}"#,
     /// Requests for which the region's application took too long.
     upstream_slow = "domicile_gateway_refused_total" r#"{reason="upstream-slow"}"#,
+    /// New subjects that were given a home.
+    signed_up = "domicile_gateway_sign_ups_total" "",
     /// Homes found in memory.
     home_hits = "domicile_gateway_homes_total" r#"{from="memory"}"#,
     /// Homes asked for.

@@ -3,7 +3,7 @@
 //! A request's way, each station a file:
 //!
 //! ```text
-//! check -> subject -> home -> park -> forward -> (refused? home again)
+//! check -> subject (named: login, sign-up) -> home -> park -> forward -> (refused? home again)
 //! ```
 //!
 //! [`follow`] runs beside it: it keeps the gateway's lease, hears of every move, and tells `park` whom to hold.
@@ -14,11 +14,12 @@ mod count;
 mod follow;
 mod forward;
 mod home;
+mod named;
 mod park;
 mod settings;
 mod subject;
 
 pub use answer::Gateway;
 pub use count::Counts;
-pub use settings::{Limits, Settings, SubjectRule, Upstream};
+pub use settings::{Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 pub use subject::jwt::{JwtRule, Keys, KeysError};

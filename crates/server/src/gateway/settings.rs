@@ -1,6 +1,10 @@
 //! What a gateway is told: typed meaning, made from `[gateway]` of domicile.toml.
 
 use super::subject::jwt::JwtRule;
+use crate::directory::{Placing, Spelling};
+use crate::edge::EdgeCache;
+use crate::genuine::WellKnown;
+use domicile_directory::ClaimKind;
 use http::{HeaderName, Uri};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +20,18 @@ pub struct Settings {
     pub upstreams: BTreeMap<String, Upstream>,
     /// Where a request says whose it is, in the order in which they are tried.
     pub subject: Vec<SubjectRule>,
+    /// How a subject's key is spelt: `007` must not be somebody else than `7`.
+    pub spelling: Spelling,
+    /// Where new subjects come from, and where they go.
+    pub sign_up: Option<SignUpRoute>,
+    /// Requests that name their subject by a claim.
+    pub logins: Vec<LoginRoute>,
+    /// What is the same for everybody, and is kept at the edge.
+    pub edge: Option<EdgeCache>,
+    /// The region whose application is asked for it, where its route names none.
+    pub stands_in: Option<String>,
+    /// The manifest of genuine endpoints and its page.
+    pub well_known: Option<WellKnown>,
     /// A client's own X-Forwarded-For is kept: everybody in front of this gateway is trusted.
     pub trusts_forwarded: bool,
     /// Bounds.
@@ -27,6 +43,30 @@ pub struct Settings {
 pub struct Upstream {
     /// Scheme, host and port.
     pub address: Uri,
+}
+
+/// A POST that makes a new subject.
+#[derive(Debug)]
+pub struct SignUpRoute {
+    /// Its path, as it is.
+    pub path: String,
+    /// The field of its JSON body with the country.
+    pub country: String,
+    /// The field with the new subject's key.
+    pub subject: String,
+    /// Policy and latency.
+    pub placing: Placing,
+}
+
+/// A POST that names its subject by a claim.
+#[derive(Debug)]
+pub struct LoginRoute {
+    /// Its path, as it is.
+    pub path: String,
+    /// What the claim is.
+    pub kind: ClaimKind,
+    /// The field of its JSON body with the claim.
+    pub field: String,
 }
 
 /// Where the subject of a request stands.

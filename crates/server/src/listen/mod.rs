@@ -8,6 +8,7 @@ mod proxy_protocol;
 mod tls;
 
 pub use accept::{Listener, Stop, serve};
+pub use hyper::body::Incoming;
 pub use limits::ConnectionLimits;
 pub use peer::Peer;
 pub use tls::{Certificate, TlsError};

@@ -103,3 +103,45 @@ async fn an_end_cuts_nobody_off() {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "last");
 }
+
+/// A sign-up goes where policy says, by the account's country, and its subject has a home from then on.
+#[tokio::test]
+async fn a_new_subject_is_placed_by_policy() {
+    let town = Town::new().await;
+    let body = r#"{"id":"carol","country":"IN","email":"carol@example.com"}"#;
+    assert_eq!(town.ask("POST", "/people", "", body).await, (StatusCode::OK, body.into()));
+    assert_eq!((town.old.count(), town.new.count()), (0, 1));
+    assert_eq!(town.ask("GET", "/me", "carol", "").await.0, StatusCode::OK);
+    assert_eq!(town.new.count(), 2);
+    // Sent again, with whatever country: who has a home keeps it.
+    let again = r#"{"id":"carol","country":"DE"}"#;
+    assert_eq!(town.ask("POST", "/people", "", again).await.0, StatusCode::OK);
+    assert_eq!(town.new.count(), 3);
+    let (status, why) = town.ask("POST", "/people", "", r#"{"id":"dave","country":"BR"}"#).await;
+    assert_eq!((status, why.contains("refused")), (StatusCode::FORBIDDEN, true), "{why}");
+    for bad in ["", "{", "[]", r#"{"id":"x"}"#, r#"{"id":"","country":"IN"}"#, r#"{"id":"x","country":"XX"}"#]
+    {
+        assert_eq!(town.ask("POST", "/people", "", bad).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let long = format!(r#"{{"id":"x","country":"IN","more":"{}"}}"#, "x".repeat(70_000));
+    assert_eq!(town.ask("POST", "/people", "", &long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!((town.old.count(), town.new.count()), (0, 3));
+}
+
+/// A login goes to the home of whoever has claimed what it names.
+#[tokio::test]
+async fn a_login_finds_its_subject_by_a_claim() {
+    use domicile_directory::{Claim, ClaimKind};
+    let town = Town::new().await;
+    let claim = || Claim::new(ClaimKind::Email, "Bob@Example.com").unwrap();
+    let bob = crate::town::id("bob");
+    town.directory.reserve("shop", &bob, &[claim()], "a1", std::time::Duration::from_secs(60)).await.unwrap();
+    town.directory.commit("shop", &bob, &[claim()], "a1").await.unwrap();
+    town.move_to("bob", "old", "new").await;
+    let body = r#"{"email":"bob@example.COM","password":"x"}"#;
+    assert_eq!(town.ask("POST", "/login", "", body).await, (StatusCode::OK, body.into()));
+    assert_eq!((town.old.count(), town.new.count()), (0, 1));
+    let (status, _) = town.ask("POST", "/login", "", r#"{"email":"nobody@example.com"}"#).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(town.ask("POST", "/login", "", r#"{"email":7}"#).await.0, StatusCode::BAD_REQUEST);
+}

@@ -1,9 +1,12 @@
 //! Two regions with an application each, a directory, and a gateway in front.
 
 use bytes::Bytes;
+use domicile_directory::ClaimKind;
 use domicile_directory::{Directory, DirectoryKey, SubjectHash};
+use domicile_policy::{Latency, Policies, Region};
 use domicile_server::body::{self, Body};
-use domicile_server::gateway::{Gateway, Limits, Settings, SubjectRule, Upstream};
+use domicile_server::directory::{Placing, Spelling};
+use domicile_server::gateway::{Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
 use domicile_stores::control::ControlStore;
 use domicile_stores::records::SubjectId;
@@ -136,6 +139,12 @@ impl Town {
             name: format!("gateway of {at_old}"),
             upstreams: BTreeMap::from([("new".into(), at(at_new)), ("old".into(), at(at_old))]),
             subject: vec![SubjectRule::Header(HeaderName::from_static("x-subject"))],
+            spelling: Spelling::Text,
+            sign_up: Some(sign_up()),
+            logins: vec![LoginRoute { path: "/login".into(), kind: ClaimKind::Email, field: "email".into() }],
+            edge: None,
+            stands_in: None,
+            well_known: None,
             trusts_forwarded: false,
             limits,
         };
@@ -206,4 +215,20 @@ impl Town {
     pub fn total(&self, labels: &str) -> u64 {
         self.gateway.counts.all().iter().filter(|c| c.1.contains(labels)).map(|c| c.3).sum()
     }
+}
+
+/// Indians may live in `new` only, Germans in `old`, nobody else anywhere.
+fn sign_up() -> SignUpRoute {
+    let rules = r#"
+        @law("law") @reason("at home") permit (principal, action, resource)
+        when { principal.residence == resource.country };
+    "#;
+    let policies = Policies::parse(&[("rules.cedar".to_owned(), rules.to_owned())], &[]).unwrap();
+    let region = |id: &str, country: &str| {
+        let country = country.parse().unwrap();
+        Region { id: id.into(), country, operator: country, opens: None, site: id.into() }
+    };
+    let regions = vec![region("new", "IN"), region("old", "DE")];
+    let placing = Placing::new(policies, regions, vec!["profile".into()], Latency::default(), Vec::new());
+    SignUpRoute { path: "/people".into(), country: "country".into(), subject: "id".into(), placing }
 }

@@ -5,6 +5,7 @@ pub(crate) mod jwt;
 mod path;
 
 use super::settings::SubjectRule;
+use crate::directory::Spelling;
 use crate::problem::Problem;
 use domicile_stores::records::SubjectId;
 use http::header::COOKIE;
@@ -43,7 +44,7 @@ impl Nobody {
 ///
 /// # Errors
 /// Nobody, with the reason.
-pub(super) fn of(parts: &Parts, rules: &[SubjectRule]) -> Result<SubjectId, Nobody> {
+pub(super) fn of(parts: &Parts, rules: &[SubjectRule], spelling: Spelling) -> Result<SubjectId, Nobody> {
     for rule in rules {
         let found = match rule {
             SubjectRule::Jwt(rule) => rule.subject(parts)?,
@@ -52,7 +53,7 @@ pub(super) fn of(parts: &Parts, rules: &[SubjectRule]) -> Result<SubjectId, Nobo
             SubjectRule::Path(after) => path::segment_after(parts.uri.path(), after),
         };
         if let Some(subject) = found.filter(|s| !s.is_empty() && s.len() <= SUBJECT_BYTES_MAX) {
-            return Ok(SubjectId(subject));
+            return spelling.canonical(&subject).map(SubjectId).ok_or(Nobody::Absent);
         }
     }
     Err(Nobody::Absent)
@@ -85,13 +86,15 @@ mod tests {
             SubjectRule::Cookie("who".into()),
             SubjectRule::Path("/users/".into()),
         ];
-        let of =
-            |request: http::request::Builder| super::of(&request.body(()).unwrap().into_parts().0, &rules);
+        let of = |request: http::request::Builder| {
+            super::of(&request.body(()).unwrap().into_parts().0, &rules, Spelling::Integer)
+        };
         let ask = |path: &str| Request::builder().uri(path);
         let id = |id: &str| Ok(SubjectId(id.into()));
         assert_eq!(of(ask("/users/3/notes").header("x-subject", "1").header("cookie", "who=2")), id("1"));
         assert_eq!(of(ask("/users/3/notes").header("cookie", "a=b; who=2")), id("2"));
-        assert_eq!(of(ask("/users/3/notes")), id("3"));
+        assert_eq!(of(ask("/users/003/notes")), id("3"));
+        assert_eq!(of(ask("/users/three/notes")), Err(Nobody::Absent));
         assert_eq!(of(ask("/notes")), Err(Nobody::Absent));
         let twice = ask("/notes").header("x-subject", "1").header("x-subject", "2");
         assert_eq!(of(twice), Err(Nobody::Absent));

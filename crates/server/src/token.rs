@@ -35,7 +35,7 @@ impl Tokens {
 
     /// Does the request show one? Digests are compared, all of them and in constant time: how long it takes says nothing
     /// of how much of a token was right.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         let mut shown = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (shown.next(), shown.next()) else { return false };
         let Some(token) = bearer(value.as_bytes()) else { return false };

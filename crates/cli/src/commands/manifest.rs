@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::args::ManifestCommand;
 use crate::config::{Config, Genuine};
 use crate::failure::{self, Failure, Result};
+use crate::figures::counted;
 use crate::genuine::{self, KEY};
 use crate::keys;
 use crate::paper;
@@ -39,15 +40,15 @@ fn sign(config: &Config, output: Option<&Path>) -> Result<Answer> {
     replace(path, text.as_bytes(), "write the manifest")?;
     let public = config.keys.join(format!("{KEY}.pub"));
     let said = format!(
-        "the manifest of {} is in {}\n  holds until   {}\n  signed with   {}\n  names         {} endpoints, {} shops, {} sellers\n\n\
+        "the manifest of {} is in {}\n  holds until   {}\n  signed with   {}\n  names         {}, {}, {}\n\n\
          next: serve it at {} and give {} to everybody\n      domicile manifest page {} -o genuine.html",
         manifest.name,
         path.display(),
         manifest.expires,
         key.verifying_key(),
-        manifest.endpoints.len(),
-        manifest.shops.len(),
-        manifest.sellers.len(),
+        counted(manifest.endpoints.len() as u64, "endpoint"),
+        counted(manifest.shops.len() as u64, "shop"),
+        counted(manifest.sellers.len() as u64, "seller"),
         domicile_server::genuine::MANIFEST_PATH,
         public.display(),
         path.display(),

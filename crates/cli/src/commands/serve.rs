@@ -13,6 +13,7 @@ use crate::keys;
 use crate::open::{self, Want};
 use crate::screen::Answer;
 use crate::signals::reloads;
+use domicile_datamap::Owner;
 use domicile_directory::Directory;
 use domicile_server::admin::{Admin, exposition};
 use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
@@ -148,8 +149,10 @@ async fn rules(config: &Config, service: &Service, key: Option<&str>) -> Result<
         None => {
             let mapped = open::mapped(config, service, &Want::reachable()).await?;
             let root = mapped.layout.tables.first().ok_or_else(|| no_key(&service.name))?;
-            let of = |c: &&domicile_datamap::layout::MovedColumn| root.key.iter().any(|k| *k == c.name);
-            let column = root.columns.iter().find(of).ok_or_else(|| no_key(&service.name))?;
+            // A subject's key need not be the table's primary one.
+            let Owner::Root { column } = &root.owner else { return Err(no_key(&service.name)) };
+            let column = root.columns.iter().find(|c| c.name == *column);
+            let column = column.ok_or_else(|| no_key(&service.name))?;
             Spelling::of(&column.type_name)
         }
     };

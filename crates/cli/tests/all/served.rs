@@ -19,12 +19,14 @@ impl Drop for Served {
 }
 
 fn start(shop: &Shop) -> Served {
-    let mut child = shop.command(&["serve", "--directory"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let child = shop.command(&["serve", "--directory"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut served = Served { child, address: String::new() };
     let mut told = Vec::new();
-    for line in BufReader::new(child.stderr.take().expect("stderr")).lines() {
+    for line in BufReader::new(served.child.stderr.take().expect("stderr")).lines() {
         let line = line.expect("a line");
         if let Some(address) = line.strip_prefix("directory: http://") {
-            return Served { address: address.to_owned(), child };
+            served.address = address.to_owned();
+            return served;
         }
         told.push(line);
     }

@@ -11,6 +11,7 @@ mod edge;
 mod failure;
 mod fences;
 mod figures;
+mod gateways;
 mod genuine;
 mod keys;
 mod log;

@@ -30,7 +30,8 @@ async fn faithful(service: Arc<Service>, mut stop: tokio::sync::watch::Receiver<
             for (at, id) in people().iter().enumerate() {
                 if park.subjects.contains(&directory.hash(name, id)) {
                     parked[at] += 1;
-                    let home = &service.regions["old"].records.homes(std::slice::from_ref(id)).await.unwrap()[0];
+                    let home =
+                        &service.regions["old"].records.homes(std::slice::from_ref(id)).await.unwrap()[0];
                     assert!(matches!(home.state, State::Home | State::Moving), "{home:?} before it was seen");
                 }
             }

@@ -3,4 +3,5 @@
 mod hostile;
 mod moving;
 mod passing;
+mod public;
 mod town;

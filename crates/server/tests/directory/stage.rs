@@ -2,8 +2,9 @@
 
 use domicile_directory::{Directory, DirectoryKey, Swap};
 use domicile_policy::{Latency, Policies, Region};
-use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling, Tokens};
+use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
+use domicile_server::token::Tokens;
 use domicile_stores::control::ControlStore;
 use domicile_stores::records::SubjectId;
 use domicile_testbed::postgres::Cluster;

@@ -42,11 +42,10 @@ pub fn all() -> Result<(), String> {
         ("chinook", "--times 60"),
         ("chinook", "--sqlite --times 30"),
         ("odd", ""),
-        ("adopt", "--people 400 --rate 60"),
-        ("adopt", "--people 400 --rate 60 --always"),
-        ("adopt", "--people 400 --rate 60 --sqlite"),
-        ("gateways", "--people 1200 --rate 60"),
-        ("gateways", "--people 400 --rate 40 --sqlite"),
+        ("adopt", "--people 600 --rate 150"),
+        ("adopt", "--people 600 --rate 150 --sqlite --always"),
+        ("adopt", "--people 600 --rate 150 --gateway"),
+        ("adopt", "--people 600 --rate 150 --gateway --sqlite"),
     ] {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;

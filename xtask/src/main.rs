@@ -22,9 +22,10 @@ cargo xtask <chore>
                    walks through docs/move-your-own-database.md with the real binary: Chinook moves from
                    one database to six. --times 60: 60 times the rows, applications that write meanwhile,
                    and two kills. --keep: leaves the folder (configuration, plan, receipts)
-  adopt [--sqlite] [--always] [--people N] [--rate N] [--keep DIR] [--release]
+  adopt [--gateway] [--sqlite] [--always] [--people N] [--rate N] [--keep DIR] [--release]
                    walks through docs/adopt.md: an application under load in one region becomes one in three, and
-                   no request of it fails. --always: residency is enforced for good, not only while somebody moves
+                   no request of it fails. --gateway: gateways find the region, not the application itself.
+                   --always: residency is enforced for good, not only while somebody moves
   gateways [--people N] [--rate N] [--sqlite] [--keep DIR] [--release]
                    ten thousand people move under load behind two gateways; one gateway and the worker are killed:
                    no request fails, is done twice, or reaches a wrong region

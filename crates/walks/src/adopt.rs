@@ -1,17 +1,19 @@
 //! Adoption without an outage (docs/adopt.md): an application in one region, under load the whole time, becomes one
 //! in three; no request of it fails on the way.
 
+mod gateways;
 pub(crate) mod instances;
 mod laps;
 mod proof;
+mod routes;
 mod service;
 pub(crate) mod site;
 
 use crate::walk::{Result, Walk, say};
 use instances::{Instances, binary};
 use laps::Laps;
-use service::Service;
-use site::{PLACES, POLICY, Site};
+use routes::Routes;
+use site::{PLACES, POLICY, Site, TODAY};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -23,62 +25,73 @@ struct Asked {
     sqlite: bool,
     /// Residency is enforced for good, not only while somebody moves.
     always: bool,
+    /// Gateways stand in front of the application; else it asks the directory service itself.
+    gateway: bool,
     keep: Option<PathBuf>,
 }
 
-/// `adopt [--sqlite] [--always] [--people N] [--rate N] [--keep DIR]`.
+/// `adopt [--gateway] [--sqlite] [--always] [--people N] [--rate N] [--keep DIR]`.
 pub fn run(args: &[String]) -> Result<()> {
     let asked = parse(args)?;
     let walk = Walk::new("adopt", asked.keep.as_deref())?;
     let site = if asked.sqlite { Site::sqlite(&walk) } else { Site::postgres() };
     make(&site, asked.people)?;
-    let mut instances = Instances::start(&alone(&site))?;
+    let mut instances = Instances::start(&alone(&site, 0))?;
     say(&format!(
         "{} people use it: {} requests a second, until the end of this walk",
         asked.people, asked.per_s
     ));
     let mut laps = Laps::start(instances.bases(), asked.people, asked.per_s, &walk.path("load.log"))?;
     laps.step("before Domicile")?;
-    let service = adopt(&walk, &site, asked.always, &mut instances, &mut laps);
+    let routes = adopt(&walk, &site, &asked, &mut instances, &mut laps);
     let (tally, log) = laps.stop()?;
-    let service = service?;
+    let routes = routes?;
+    proof::a_stranger_is_refused(&routes.bases(&instances)[0])?;
+    routes.stop()?;
     instances.stop()?;
-    service.stop()?;
     proof::all(&site, asked.people, asked.always, &tally, &log)
 }
 
-/// The whole way, a step after the other. The directory service that it started is asked until the load ends.
+/// The whole way, a step after the other. What tells where people live is needed until the load ends.
 fn adopt(
     walk: &Walk,
     site: &Site,
-    always: bool,
+    asked: &Asked,
     instances: &mut Instances,
     laps: &mut Laps,
-) -> Result<Service> {
-    read(walk, site, always, laps)?;
+) -> Result<Routes> {
+    read(walk, site, asked, laps)?;
     watch(walk, laps)?;
-    open_regions(walk, site, laps)?;
-    let service = route(walk, site, instances, laps)?;
+    let routes = if asked.gateway {
+        let gateways = routes::by_gateways(walk, instances, laps)?;
+        open_regions(walk, site, laps)?;
+        routes::to_all_regions(walk, site, gateways, laps)?
+    } else {
+        open_regions(walk, site, laps)?;
+        routes::by_the_directory(walk, site, instances, laps)?
+    };
     enforce(walk, laps)?;
     move_all(walk, laps)?;
     end(walk, laps)?;
-    Ok(service)
+    Ok(routes)
 }
 
 fn parse(args: &[String]) -> Result<Asked> {
-    let mut asked = Asked { people: 4000, per_s: 200.0, sqlite: false, always: false, keep: None };
+    let mut asked =
+        Asked { people: 4000, per_s: 200.0, sqlite: false, always: false, gateway: false, keep: None };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
         match arg.as_str() {
             "--sqlite" => asked.sqlite = true,
+            "--gateway" => asked.gateway = true,
             "--always" => asked.always = true,
             "--people" => asked.people = value()?.parse().map_err(|e| format!("--people: {e}"))?,
             "--rate" => asked.per_s = value()?.parse().map_err(|e| format!("--rate: {e}"))?,
             "--keep" => asked.keep = Some(PathBuf::from(value()?)),
             other => {
                 return Err(format!(
-                    "unknown: {other}; adopt [--sqlite] [--always] [--people N] [--rate N] [--keep DIR]"
+                    "unknown: {other}; adopt [--gateway] [--sqlite] [--always] [--people N] [--rate N] [--keep DIR]"
                 ));
             }
         }
@@ -100,18 +113,21 @@ fn make(site: &Site, people: usize) -> Result<()> {
 }
 
 /// An instance that knows its own region only.
-fn alone(site: &Site) -> Vec<String> {
-    vec!["--region".into(), PLACES[0].id.into(), "--store".into(), site.url(0, "app")]
+fn alone(site: &Site, place: usize) -> Vec<String> {
+    vec!["--region".into(), PLACES[place].id.into(), "--store".into(), site.url(place, "app")]
 }
 
 /// `init`, `answer`, the policy, and what the role may do: nothing of the application's database changes.
-fn read(walk: &Walk, site: &Site, always: bool, laps: &mut Laps) -> Result<()> {
+fn read(walk: &Walk, site: &Site, asked: &Asked, laps: &mut Laps) -> Result<()> {
     walk.ok(&["init", "--from", &site.url(0, "domicile"), "--country", "DE", "--region", PLACES[0].id])?;
     walk.wants(&[0, 3], &["answer"])?;
     walk.ok(&["answer", "stores", "none"])?;
     walk.write("policies/residency.cedar", POLICY)?;
+    if asked.gateway {
+        walk.write("policies/today.cedar", TODAY)?;
+    }
     std::fs::remove_file(walk.path("policies/starter.cedar")).map_err(|e| e.to_string())?;
-    if !always {
+    if !asked.always {
         only_while_somebody_moves(walk)?;
     }
     let grants = walk.ok(&["guard", "grants"])?;
@@ -134,6 +150,7 @@ fn watch(walk: &Walk, laps: &mut Laps) -> Result<()> {
     walk.ok(&["guard", "install"])?;
     laps.step("guard install: observes")?;
     walk.ok(&["guard", "status"])?;
+    what_would_be_refused_is_counted(walk)?;
     say("to go back: everything that Domicile installed goes, under load as well");
     walk.ok(&["guard", "remove"])?;
     laps.step("guard remove")?;
@@ -144,6 +161,23 @@ fn watch(walk: &Walk, laps: &mut Laps) -> Result<()> {
     walk.ok(&["guard", "backfill"])?;
     laps.step("guard backfill, paced")?;
     walk.ok(&["guard", "status"])?;
+    Ok(())
+}
+
+/// By table and reason: all notes of people without a home, and those who sign up.
+fn what_would_be_refused_is_counted(walk: &Walk) -> Result<()> {
+    let status = walk.json(&["guard", "status"])?;
+    let observed = status["regions"][0]["observed"].as_array().cloned().unwrap_or_default();
+    for table in ["notes", "people"] {
+        let of_it = |entry: &&serde_json::Value| {
+            let named = entry[0].as_str().is_some_and(|name| name.ends_with(table));
+            named && entry[1].as_str().is_some_and(|reason| !reason.is_empty()) && entry[2].as_u64() > Some(0)
+        };
+        observed
+            .iter()
+            .find(of_it)
+            .ok_or_else(|| format!("no refusal of {table} was counted: {observed:?}"))?;
+    }
     Ok(())
 }
 
@@ -167,25 +201,6 @@ fn open_regions(walk: &Walk, site: &Site, laps: &mut Laps) -> Result<()> {
     }
     walk.ok(&["guard", "install"])?;
     laps.step("region prepare")
-}
-
-/// The application learns of the regions, and newcomers go where policy sends them. The directory service must
-/// outlive the load.
-fn route(walk: &Walk, site: &Site, instances: &mut Instances, laps: &mut Laps) -> Result<Service> {
-    let service = Service::start(walk)?;
-    let mut args = alone(site);
-    for (at, place) in PLACES.iter().enumerate().skip(1) {
-        args.extend(["--home".into(), format!("{}={}", place.id, site.url(at, "app"))]);
-    }
-    args.extend(["--directory".into(), service.url.clone()]);
-    args.extend(["--token-file".into(), walk.path("keys/directory.tokens").display().to_string()]);
-    // Who is not known to the directory yet has always been here.
-    args.extend(["--others".into(), PLACES[0].id.into()]);
-    instances.restart(&args)?;
-    laps.step("the application is routed")?;
-    walk.ok(&["guard", "backfill"])?;
-    laps.step("guard backfill: the last ones")?;
-    Ok(service)
 }
 
 /// From here on residency is kept while somebody moves.

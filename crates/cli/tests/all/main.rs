@@ -17,6 +17,7 @@ mod odd_ids;
 mod public;
 mod receipts;
 mod restored;
+mod served;
 mod servers;
 mod services;
 mod shop;

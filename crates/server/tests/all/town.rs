@@ -58,7 +58,13 @@ impl Application {
         address
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if request.headers().contains_key("upgrade") {
+            return self.echo(hyper::upgrade::on(&mut request), request.uri().path());
+        }
+        if request.uri().path() == "/events" {
+            return events();
+        }
         self.under_way.fetch_add(1, Ordering::SeqCst);
         let (parts, incoming) = request.into_parts();
         let body = incoming.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
@@ -80,6 +86,21 @@ impl Application {
             .header("x-gone", "1")
             .body(body::full(body))
             .unwrap()
+    }
+
+    /// Another protocol: whatever comes is said again.
+    fn echo(&self, switched: hyper::upgrade::OnUpgrade, path: &str) -> Response<Body> {
+        let seen =
+            Seen { method: "GET".into(), path: path.into(), headers: Default::default(), body: Bytes::new() };
+        self.seen.lock().unwrap().push(seen);
+        tokio::spawn(async move {
+            let (mut read, mut write) =
+                tokio::io::split(hyper_util::rt::TokioIo::new(switched.await.unwrap()));
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+        });
+        let answer =
+            Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+        answer.body(body::empty()).unwrap()
     }
 
     pub fn count(&self) -> usize {
@@ -237,4 +258,14 @@ fn sign_up() -> SignUpRoute {
     let regions = vec![region("new", "IN"), region("old", "DE")];
     let placing = Placing::new(policies, regions, vec!["profile".into()], Latency::default(), Vec::new());
     SignUpRoute { path: "/people".into(), country: "country".into(), subject: "id".into(), placing }
+}
+
+/// One event at once, and the next never.
+fn events() -> Response<Body> {
+    let first = futures::stream::once(async {
+        Ok::<_, body::BoxError>(http_body::Frame::data(Bytes::from("data: 1\n\n")))
+    });
+    let all = futures::StreamExt::chain(first, futures::stream::pending());
+    let answer = Response::builder().header("content-type", "text/event-stream");
+    answer.body(body::streamed(http_body_util::StreamBody::new(Box::pin(all)))).unwrap()
 }

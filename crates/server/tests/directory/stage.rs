@@ -5,7 +5,7 @@ use domicile_policy::{Latency, Policies, Region};
 use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
 use domicile_server::token::Tokens;
-use domicile_stores::control::ControlStore;
+use domicile_stores::control::{Control, ControlStore, Dialect, Rows, Statement};
 use domicile_stores::records::SubjectId;
 use domicile_testbed::postgres::Cluster;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -17,6 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
 
 pub const TOKEN: &str = "a-token-for-the-tests";
 const POLICIES: &str = r#"
@@ -97,8 +98,15 @@ impl Stage {
         [Self::start().await, postgres]
     }
 
+    /// One whose control store says where the feed is only once the gate has a permit, and adds one to `held` before.
+    pub async fn held(gate: Arc<Semaphore>, held: Arc<Semaphore>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.expect("a store");
+        Self::over(Held { store, gate, held }, folder, DirectoryLimits::default(), BTreeMap::new()).await
+    }
+
     async fn over(
-        store: ControlStore,
+        store: impl Control + 'static,
         folder: tempfile::TempDir,
         limits: DirectoryLimits,
         endpoints: BTreeMap<String, String>,
@@ -182,4 +190,30 @@ fn served(name: &str, spelling: Spelling, endpoints: &BTreeMap<String, String>) 
     let latency = Latency::parse_csv(LATENCY).expect("latency");
     let placing = Placing::new(policies, regions, vec!["profile".into()], latency, vec![]);
     Served { name: name.into(), endpoints, spelling, placing }
+}
+
+/// A control store that is slow to say where the feed is.
+struct Held {
+    store: ControlStore,
+    gate: Arc<Semaphore>,
+    held: Arc<Semaphore>,
+}
+
+#[async_trait::async_trait]
+impl Control for Held {
+    fn name(&self) -> String {
+        self.store.name()
+    }
+
+    async fn dialect(&self) -> domicile_stores::Result<Dialect> {
+        self.store.dialect().await
+    }
+
+    async fn run(&self, statements: Vec<Statement>) -> domicile_stores::Result<Vec<Rows>> {
+        if statements[0].sql.starts_with("SELECT head FROM directory_feed") {
+            self.held.add_permits(1);
+            self.gate.acquire().await.expect("the gate is there").forget();
+        }
+        self.store.run(statements).await
+    }
 }

@@ -6,6 +6,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 async fn ready(limits: DirectoryLimits) -> Arc<Stage> {
     with_two(Stage::with(limits, BTreeMap::new()).await).await
@@ -19,14 +21,20 @@ async fn with_two(stage: Stage) -> Arc<Stage> {
     stage
 }
 
-fn wait(stage: &Arc<Stage>, subject: &str, epoch: u64) -> tokio::task::JoinHandle<(StatusCode, String)> {
-    let (stage, path) = (stage.clone(), format!("/v1/services/shop/homes/{subject}?wait=60"));
-    tokio::spawn(async move {
-        let tag = format!("\"{epoch}\"");
-        let answer = stage.ask(Method::GET, &path, &[("if-none-match", &tag)], None).await;
-        let tag = answer.headers.get("etag").map(|t| t.to_str().unwrap().to_owned());
-        (answer.status, tag.unwrap_or_else(|| answer.code()))
-    })
+/// Waits as somebody who knows this epoch; the status, and the tag or the problem's code.
+async fn waited(stage: Arc<Stage>, subject: &'static str, epoch: u64) -> (StatusCode, String) {
+    let (path, tag) = (format!("/v1/services/shop/homes/{subject}?wait=60"), format!("\"{epoch}\""));
+    let answer = stage.ask(Method::GET, &path, &[("if-none-match", &tag)], None).await;
+    let tag = answer.headers.get("etag").map(|t| t.to_str().unwrap().to_owned());
+    (answer.status, tag.unwrap_or_else(|| answer.code()))
+}
+
+fn wait(
+    stage: &Arc<Stage>,
+    subject: &'static str,
+    epoch: u64,
+) -> tokio::task::JoinHandle<(StatusCode, String)> {
+    tokio::spawn(waited(stage.clone(), subject, epoch))
 }
 
 /// Whoever waits is told of each move, however the wait and the move interleave; nobody else is disturbed.
@@ -51,6 +59,18 @@ async fn told_of_each_move(stage: &Arc<Stage>) {
     assert!(!bob.is_finished(), "bob did not move");
     stage.swap("bob", "frankfurt", 1, "mumbai").await;
     assert_eq!(bob.await.unwrap(), (StatusCode::OK, "\"2\"".into()));
+}
+
+/// Nobody has waited yet, the follower asks where the feed is, and the answer is slow: meanwhile the subject moves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_one_who_waits_misses_nothing() {
+    let (gate, held) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let stage = with_two(Stage::held(gate.clone(), held.clone()).await).await;
+    let waiting = wait(&stage, "ann", 1);
+    held.acquire().await.unwrap().forget();
+    stage.swap("ann", "frankfurt", 1, "mumbai").await;
+    gate.add_permits(1);
+    assert_eq!(waiting.await.unwrap(), (StatusCode::OK, "\"2\"".into()));
 }
 
 #[tokio::test]
@@ -80,26 +100,19 @@ async fn a_wait_without_a_change_ends_with_its_time() {
 async fn so_many_wait_and_no_more() {
     let stage = ready(DirectoryLimits { waiters: 2, ..DirectoryLimits::default() }).await;
     let path = "/v1/services/shop/homes/ann?wait=60";
-    let (mut held, mut refused) = (Vec::new(), None);
-    while refused.is_none() {
-        let mut one = wait(&stage, "ann", 1);
-        tokio::select! {
-            answer = &mut one => refused = Some(answer.unwrap()),
-            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => held.push(one),
-        }
-        assert!(held.len() <= 2);
+    let mut three = JoinSet::new();
+    for _ in 0..3 {
+        three.spawn(waited(stage.clone(), "ann", 1));
     }
-    assert_eq!(
-        (held.len(), refused.unwrap()),
-        (2, (StatusCode::SERVICE_UNAVAILABLE, "too-many-waiters".into()))
-    );
+    // Two are held for a minute: the first that is answered is the one there was no room for.
+    let first = three.join_next().await.unwrap().unwrap();
+    assert_eq!(first, (StatusCode::SERVICE_UNAVAILABLE, "too-many-waiters".into()));
     let beyond = stage.ask(Method::GET, path, &[("if-none-match", "\"1\"")], None).await;
     assert_eq!(beyond.headers["retry-after"], "1");
     // Others are answered all the while.
     assert_eq!(stage.get("/v1/services/shop/homes/ann").await.status, StatusCode::OK);
-    for one in held {
-        one.abort();
-    }
+    assert_eq!(three.len(), 2);
+    three.shutdown().await;
     // Their connections are gone: sooner or later the server sees it.
     let answer = loop {
         let tag = [("if-none-match", "\"1\"")];
@@ -114,10 +127,11 @@ async fn so_many_wait_and_no_more() {
 /// A process that is asked to end answers those who wait, and ends.
 #[tokio::test]
 async fn waits_end_with_the_process() {
-    let stage = ready(DirectoryLimits::default()).await;
+    let (gate, held) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let stage = with_two(Stage::held(gate.clone(), held.clone()).await).await;
     let waiting = wait(&stage, "ann", 1);
-    // It is held once the follower asks the control store for it.
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    held.acquire().await.unwrap().forget();
+    gate.add_permits(1);
     stage.stop.stop();
     assert_eq!(waiting.await.unwrap(), (StatusCode::NOT_MODIFIED, "\"1\"".into()));
     let mut stage = Arc::try_unwrap(stage).unwrap_or_else(|_| panic!("nobody else has it"));

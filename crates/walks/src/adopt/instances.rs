@@ -18,7 +18,7 @@ pub struct Instances {
 impl Instances {
     /// Starts them with these arguments of `domicile-sample serve`.
     pub fn start(args: &[String]) -> Result<Self> {
-        say(&format!("{MANY} instances of the application"));
+        say(&format!("{MANY} instances of the application in a region"));
         shown(args);
         let ports = free_ports::<MANY>();
         let running = ports.iter().map(|port| start(*port, args)).collect::<Result<_>>()?;

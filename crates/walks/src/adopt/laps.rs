@@ -45,6 +45,16 @@ impl Laps {
         Ok(Self { runtime, load, log: log.to_owned(), begun: Instant::now(), steps: Vec::new() })
     }
 
+    /// Sends what comes next to other addresses.
+    pub fn send_to(&self, bases: Vec<String>) {
+        self.load.send_to(bases);
+    }
+
+    /// Sends those who sign up next to other addresses.
+    pub fn send_sign_ups_to(&self, bases: Vec<String>) {
+        self.load.send_sign_ups_to(bases);
+    }
+
     /// Ends a step.
     pub fn step(&mut self, name: &str) -> Result<()> {
         let until = Instant::now() + STEP_MAX;
@@ -95,6 +105,9 @@ fn print(steps: &[Step], all: &Tally) {
     steps.iter().for_each(|step| line(&step.name, Some(step.took), &step.tally));
     line("all", Some(steps.iter().map(|s| s.took).sum()), all);
     println!(
-        "  repeated: the client sent the request again, since its connection broke; p50, p99: of writes"
+        "  repeated: sent again by the client, since nobody took the connection ({}) or it broke ({});\n  \
+         p50 and p99 are of writes",
+        all.repeated - all.cut,
+        all.cut
     );
 }

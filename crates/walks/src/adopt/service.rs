@@ -1,8 +1,7 @@
-//! The directory service: `domicile serve --directory` beside the control store.
+//! `domicile serve`: the directory service, or a gateway, as a process that runs beside the walk.
 
 use super::instances::end;
-use crate::walk::{Result, Walk, say};
-use domicile_testbed::free_port;
+use crate::walk::{Result, Walk};
 use std::net::TcpStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -11,31 +10,23 @@ use std::time::{Duration, Instant};
 const LISTEN_MAX: Duration = Duration::from_secs(30);
 /// Between two looks whether it does.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What it says, in the walk's folder.
-const LOG: &str = "directory.log";
 
-/// The service, running.
+/// A process that answers.
 pub struct Service {
-    /// Where it answers.
+    /// Where.
     pub url: String,
     child: Child,
 }
 
 impl Service {
-    /// Starts it, and returns once it listens.
-    pub fn start(walk: &Walk) -> Result<Self> {
-        say("the directory service tells the application where somebody lives");
-        let address = format!("127.0.0.1:{}", free_port());
-        let text = format!("\n[directory]\nlisten = [\"{address}\"]\n");
-        print!("{text}");
-        walk.append("domicile.toml", &text)?;
-        let child = walk.start(&["serve", "--directory"], LOG)?;
-        let mut service = Self { url: format!("http://{address}"), child };
+    /// Starts it, and returns once it listens. What it says is in `log`, in the walk's folder.
+    pub fn start(walk: &Walk, address: &str, args: &[&str], log: &str) -> Result<Self> {
+        let mut service = Self { url: format!("http://{address}"), child: walk.start(args, log)? };
         let until = Instant::now() + LISTEN_MAX;
-        while TcpStream::connect(&address).is_err() {
+        while TcpStream::connect(address).is_err() {
             let ended = service.child.try_wait().map_err(|e| e.to_string())?;
             if ended.is_some() || Instant::now() > until {
-                return Err(format!("the directory service does not listen\n{}", walk.read(LOG)?));
+                return Err(format!("`domicile {}` does not listen\n{}", args.join(" "), walk.read(log)?));
             }
             std::thread::sleep(LOOK_EVERY);
         }

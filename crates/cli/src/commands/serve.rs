@@ -186,7 +186,20 @@ async fn admin(app: &App, config: &Config, serving: &Serving, doors: &mut Doors<
 fn metrics(gateway: Option<&Gateway>) -> String {
     let Some(gateway) = gateway else { return String::new() };
     let gauges = gateway.gauges().map(|(name, help, value)| (name, "", help, value));
-    exposition("counter", &gateway.counts.all()) + &exposition("gauge", &gauges)
+    exposition("counter", &gateway.counts.all()) + &exposition("gauge", &gauges) + &edge_metrics(gateway)
+}
+
+fn edge_metrics(gateway: &Gateway) -> String {
+    let samples = gateway.edge_samples();
+    let labels: Vec<String> = samples
+        .iter()
+        .map(|s| s.label.map_or(String::new(), |(name, value)| format!("{{{name}=\"{value}\"}}")))
+        .collect();
+    let of = |counter: bool| {
+        let all = samples.iter().zip(&labels).filter(|(s, _)| s.counter == counter);
+        all.map(|(s, label)| (s.name, label.as_str(), s.help, s.value)).collect::<Vec<_>>()
+    };
+    exposition("counter", &of(true)) + &exposition("gauge", &of(false))
 }
 
 const DIRECTORY_EXAMPLE: &str = "[directory]\nlisten = [\"127.0.0.1:8081\"]";

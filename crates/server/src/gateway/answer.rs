@@ -12,7 +12,7 @@ use super::park::{Bounds, Lanes, Pass, Turned};
 use super::settings::{Settings, SignUpRoute};
 use super::{check, named, subject};
 use crate::body::{self, Body};
-use crate::edge::{EdgeCache, Public, Scheme};
+use crate::edge::{EdgeCache, Public, Sample, Scheme};
 use crate::listen::Peer;
 use crate::problem::Problem;
 use bytes::Bytes;
@@ -139,6 +139,11 @@ impl Gateway {
             ("domicile_gateway_tethers", "WebSockets and event streams.", self.tethers.len() as u64),
             ("domicile_gateway_lease", "1 while this gateway may route.", u64::from(self.is_ready())),
         ]
+    }
+
+    /// What its edge cache counts; nothing where nothing is public.
+    pub fn edge_samples(&self) -> Vec<Sample> {
+        self.settings.edge.as_ref().map(EdgeCache::samples).unwrap_or_default()
     }
 
     /// Answers one request.

@@ -4,4 +4,5 @@ mod hostile;
 mod lines;
 mod moving;
 mod passing;
+mod public;
 mod town;

@@ -6,6 +6,7 @@ use domicile_directory::{Directory, DirectoryKey, SubjectHash};
 use domicile_policy::{Latency, Policies, Region};
 use domicile_server::body::{self, Body};
 use domicile_server::directory::{Placing, Spelling};
+use domicile_server::edge::EdgeCache;
 use domicile_server::gateway::{Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
 use domicile_stores::control::ControlStore;
@@ -128,6 +129,11 @@ impl Town {
     }
 
     pub async fn with(limits: Limits, connections: ConnectionLimits) -> Self {
+        Self::keeping(limits, connections, None).await
+    }
+
+    /// One whose gateway keeps what is public, asked of the region `new`.
+    pub async fn keeping(limits: Limits, connections: ConnectionLimits, edge: Option<EdgeCache>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.unwrap();
         let directory = Arc::new(Directory::open(store, DirectoryKey::generate().unwrap()));
@@ -135,7 +141,7 @@ impl Town {
         directory.register("shop", "old", &[id("ann"), id("bob")]).await.unwrap();
         let (old, new) = (Application::default(), Application::default());
         let (at_old, at_new) = (old.start().await, new.start().await);
-        Self::of(directory, (old, at_old), (new, at_new), limits, connections, Some(folder)).await
+        Self::of(directory, (old, at_old), (new, at_new), (limits, connections, edge), Some(folder)).await
     }
 
     /// A second gateway of the same directory, whose old region is at another address.
@@ -143,15 +149,15 @@ impl Town {
         let (limits, connections) = (Limits::default(), ConnectionLimits::default());
         let (application, new) = (Application::default(), Application::default());
         let at_new = new.start().await;
-        Self::of(self.directory.clone(), (application, old), (new, at_new), limits, connections, None).await
+        Self::of(self.directory.clone(), (application, old), (new, at_new), (limits, connections, None), None)
+            .await
     }
 
     async fn of(
         directory: Arc<Directory>,
         (old, at_old): (Application, SocketAddr),
         (new, at_new): (Application, SocketAddr),
-        limits: Limits,
-        connections: ConnectionLimits,
+        (limits, connections, edge): (Limits, ConnectionLimits, Option<EdgeCache>),
         folder: Option<tempfile::TempDir>,
     ) -> Self {
         let at = |address: SocketAddr| Upstream { address: format!("http://{address}").parse().unwrap() };
@@ -163,8 +169,8 @@ impl Town {
             spelling: Spelling::Text,
             sign_up: Some(sign_up()),
             logins: vec![LoginRoute { path: "/login".into(), kind: ClaimKind::Email, field: "email".into() }],
-            edge: None,
-            stands_in: None,
+            edge,
+            stands_in: Some("new".into()),
             well_known: None,
             trusts_forwarded: false,
             limits,

@@ -153,7 +153,7 @@ impl Town {
             .await
     }
 
-    async fn of(
+    pub async fn of(
         directory: Arc<Directory>,
         (old, at_old): (Application, SocketAddr),
         (new, at_new): (Application, SocketAddr),

@@ -161,6 +161,7 @@ impl Command {
             Command::Resume(args) => &args.log,
             Command::Worker(args) => &args.log,
             Command::Erase(args) => &args.log,
+            Command::Serve(args) => &args.log,
             _ => return false,
         };
         log.log == LogForm::Json
@@ -240,6 +241,8 @@ pub struct ServeArgs {
     /// Listen here instead of where the configuration says, for one of several gateways
     #[arg(long, value_name = "ADDRESS", conflicts_with = "directory")]
     pub listen: Vec<std::net::SocketAddr>,
+    #[command(flatten)]
+    pub log: watching::LogArg,
 }
 
 /// `domicile answer`.

@@ -31,7 +31,7 @@ pub use ask::Public;
 pub use count::{Counts, Sample};
 pub use fits::media_types;
 pub use judge::Reason;
-pub use key::{Crooked, Key, Scheme, host, query, straight};
+pub use key::{Crooked, Key, PATH_BYTES_MAX, Scheme, host, query, straight};
 pub use permitted::{Asked, may_cache};
 pub use routes::WrongRoute;
 pub use settings::{Cached, EdgeSettings, PublicRoute, Query};

@@ -6,11 +6,16 @@ pub mod body;
 pub mod cdn;
 pub mod directory;
 pub mod edge;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod gateway;
 pub mod genuine;
 pub mod listen;
+mod names;
 pub mod problem;
 pub mod token;
+pub mod trace;
 
 pub use body::Body;
+pub use names::metric_names;
 pub use problem::Problem;

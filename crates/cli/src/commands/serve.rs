@@ -4,6 +4,8 @@
 
 mod doors;
 mod gateway;
+mod requests;
+mod story;
 
 use crate::app::App;
 use crate::args::ServeArgs;
@@ -15,14 +17,16 @@ use crate::screen::Answer;
 use crate::signals::reloads;
 use domicile_datamap::Owner;
 use domicile_directory::Directory;
-use domicile_server::admin::{Admin, exposition};
+use domicile_server::admin::Admin;
 use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
 use domicile_server::gateway::{Gateway, Keys};
 use domicile_server::listen::{Certificate, Stop};
 use doors::Doors;
+use requests::Watched;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use story::Story;
 
 /// How fast a signal is heard.
 const HEAR_EVERY: Duration = Duration::from_millis(50);
@@ -34,8 +38,10 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
         return Err(nothing(&config));
     }
     let directory = open::directory(&config).await?;
+    let story = Story::new(app);
+    story.starts(&args);
     let stop = Stop::default();
-    let mut doors = Doors::new(app, &stop);
+    let mut doors = Doors::new(&story, &stop);
     let mut serving = Serving::default();
     if args.directory {
         serve_directory(&config, &directory, &mut doors, &mut serving).await?;
@@ -43,26 +49,30 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
     if args.gateway {
         let service = app.service(&config)?;
         let elsewhere = typed(&config, &args)?;
-        gateway::serve(&config, service, elsewhere, directory.clone(), &mut doors, &mut serving).await?;
+        gateway::serve(&config, service, elsewhere, directory.clone(), &story, &mut doors, &mut serving)
+            .await?;
     }
-    admin(app, &config, &serving, &mut doors).await?;
+    admin(&story, &config, &serving, &mut doors).await?;
     app.signals.be_careful();
     let mut reload = reloads();
     loop {
         tokio::select! {
-            () = reload.next() => serving.reload(app),
+            () = reload.next() => serving.reload(&story),
             () = tokio::time::sleep(HEAR_EVERY) => {}
         }
         if app.signals.stopped() {
             break;
         }
+        story.readiness(serving.gateway.as_deref());
     }
+    story.stops();
     // New connections go elsewhere from here on; what is under way is finished, and no fence waits for this gateway.
     stop.stop();
     doors.closed().await;
     if let Some(gateway) = &serving.gateway {
         gateway.end().await;
     }
+    serving.watched.end().await;
     Ok(Answer::new("stopped; nothing was cut off\n".to_owned(), json!({ "stopped": true })))
 }
 
@@ -87,19 +97,21 @@ struct Serving {
     gateway: Option<Arc<Gateway>>,
     certificates: Vec<Arc<Certificate>>,
     keys: Option<Arc<Keys>>,
+    directory: Option<DirectoryService>,
+    watched: Watched,
 }
 
 impl Serving {
-    fn reload(&self, app: &App) {
+    fn reload(&self, story: &Story) {
         for certificate in &self.certificates {
             match certificate.reload() {
-                Ok(()) => app.screen.say("certificate: read again"),
-                Err(error) => app.screen.say(&format!("certificate: the old one stays: {error}")),
+                Ok(()) => story.reloaded("certificate", "read again", None),
+                Err(error) => story.reloaded("certificate", "the old one stays", Some(&error)),
             }
         }
         match self.keys.as_ref().map(|keys| keys.reload()) {
-            Some(Ok(())) => app.screen.say("keys of tokens: read again"),
-            Some(Err(error)) => app.screen.say(&format!("keys of tokens: the old ones stay: {error}")),
+            Some(Ok(())) => story.reloaded("keys of tokens", "read again", None),
+            Some(Err(error)) => story.reloaded("keys of tokens", "the old ones stay", Some(&error)),
             None => {}
         }
     }
@@ -124,6 +136,7 @@ async fn serve_directory(
     let tokens = keys::tokens(config, "directory")?;
     let served =
         DirectoryService::new(directory.clone(), all, tokens, DirectoryLimits::default(), doors.stop.clone());
+    serving.directory = Some(served.clone());
     let certificate = doors.certificate(&settings.doors)?;
     doors.open(
         "directory",
@@ -166,41 +179,32 @@ async fn rules(config: &Config, service: &Service, key: Option<&str>) -> Result<
     ))
 }
 
-async fn admin(app: &App, config: &Config, serving: &Serving, doors: &mut Doors<'_>) -> Result<()> {
+async fn admin(story: &Story, config: &Config, serving: &Serving, doors: &mut Doors<'_>) -> Result<()> {
     let Some(address) = config.admin else { return Ok(()) };
-    let gateway = serving.gateway.clone();
+    let (gateway, directory) = (serving.gateway.clone(), serving.directory.clone());
+    let (open, dropped) = (doors.connections.clone(), serving.watched.dropped.clone());
     let ready = gateway.clone();
     let (stop, tokens) = (doors.stop.clone(), keys::tokens(config, "admin")?);
     let is_ready = move || !stop.is_stopped() && ready.as_ref().is_none_or(|g| g.is_ready());
-    let admin = Admin::new(tokens, is_ready, move || metrics(gateway.as_deref()));
+    let metrics = move || {
+        let gateway = gateway.as_ref().map(|g| g.metrics()).unwrap_or_default();
+        let directory = directory.as_ref().map(DirectoryService::metrics).unwrap_or_default();
+        gateway + &directory + &doors::connections(&open) + &requests::metrics(&dropped)
+    };
+    let admin = Admin::new(tokens, is_ready, metrics);
     let at = crate::config::Doors { addresses: vec![address], tls: None };
     doors.open("admin", &at, None, false, Default::default(), move |_, request: http::Request<_>| {
         let answer = admin.answer(&request.into_parts().0);
         async move { answer }
     })?;
     let token = config.keys.join("admin.tokens");
-    app.screen.say(&format!("metrics want a token of {}", token.display()));
+    story.say(&format!("metrics want a token of {}", token.display()));
     Ok(())
 }
 
-fn metrics(gateway: Option<&Gateway>) -> String {
-    let Some(gateway) = gateway else { return String::new() };
-    let gauges = gateway.gauges().map(|(name, help, value)| (name, "", help, value));
-    exposition("counter", &gateway.counts.all()) + &exposition("gauge", &gauges) + &edge_metrics(gateway)
-}
-
-fn edge_metrics(gateway: &Gateway) -> String {
-    let samples = gateway.edge_samples();
-    let labels: Vec<String> = samples
-        .iter()
-        .map(|s| s.label.map_or(String::new(), |(name, value)| format!("{{{name}=\"{value}\"}}")))
-        .collect();
-    let of = |counter: bool| {
-        let all = samples.iter().zip(&labels).filter(|(s, _)| s.counter == counter);
-        all.map(|(s, label)| (s.name, label.as_str(), s.help, s.value)).collect::<Vec<_>>()
-    };
-    exposition("counter", &of(true)) + &exposition("gauge", &of(false))
-}
+/// The metric that this command adds to those of the server.
+#[cfg(test)]
+pub const LOG_LINES_DROPPED: &str = requests::DROPPED.0;
 
 const DIRECTORY_EXAMPLE: &str = "[directory]\nlisten = [\"127.0.0.1:8081\"]";
 const GATEWAY_EXAMPLE: &str = "[gateway]\nlisten = [\"127.0.0.1:8080\"]\nsubject = [\"header:X-Subject\"]";

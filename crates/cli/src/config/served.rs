@@ -35,6 +35,7 @@ pub(super) struct TypedGateway {
     #[serde(default)]
     login: Vec<TypedLogin>,
     manifest: Option<String>,
+    log: Option<Text>,
     #[serde(default)]
     preload: bool,
     #[serde(default)]
@@ -187,6 +188,8 @@ pub struct Gateway {
     pub manifest: Option<PathBuf>,
     /// Homes are read into memory before the first request.
     pub preload: bool,
+    /// One line of the log for each request.
+    pub logs_requests: bool,
     /// Bounds.
     pub limits: Limits,
     /// Bounds of connections.
@@ -258,6 +261,7 @@ pub(super) fn gateway(typed: &TypedGateway, regions: &[Region], base: &Path) -> 
         login: typed.login.iter().map(login).collect::<Result<_, _>>()?,
         manifest: typed.manifest.as_ref().map(|m| below(base, m)),
         preload: typed.preload,
+        logs_requests: logs_requests(typed.log.as_ref())?,
         limits,
         connections,
     })
@@ -342,6 +346,19 @@ fn subject_in(typed: &Text) -> Result<SubjectIn, Fault> {
             let why = "a request whose subject is not known is forwarded to nobody";
             let fix = "\"jwt\", \"header:X-Subject\", \"cookie:uid\" or \"path:/users/\"";
             Err(Fault::new(typed.span().start, "config-gateway", what, why, fix))
+        }
+    }
+}
+
+fn logs_requests(typed: Option<&Text>) -> Result<bool, Fault> {
+    let Some(typed) = typed else { return Ok(false) };
+    match typed.get_ref().as_str() {
+        "requests" => Ok(true),
+        "events" => Ok(false),
+        other => {
+            let what = format!("`{other}` is nothing that is logged");
+            let why = "a gateway logs its own events, and each request where it is asked to";
+            Err(Fault::new(typed.span().start, "config-gateway", what, why, "one of: events, requests"))
         }
     }
 }

@@ -18,6 +18,7 @@ mod public;
 mod receipts;
 mod restored;
 mod served;
+mod served_directory;
 mod servers;
 mod services;
 mod shop;

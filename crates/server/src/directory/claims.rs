@@ -147,3 +147,14 @@ pub(super) async fn release(
     let released = shared.ask(released).await?;
     Ok(json(StatusCode::OK, &json!({ "released": released > 0 })))
 }
+
+/// Reads bytes as the body of each call, for the fuzz targets.
+pub(super) fn read_any(bytes: &[u8]) {
+    if let Ok(asked) = serde_json::from_slice::<Resolve>(bytes) {
+        // Whatever a claim's text is, its normal form is one or none.
+        let _ = Claim::new(asked.kind, &asked.value);
+    }
+    let _ = serde_json::from_slice::<Reserve>(bytes);
+    let _ = serde_json::from_slice::<Commit>(bytes);
+    let _ = serde_json::from_slice::<Release>(bytes);
+}

@@ -11,8 +11,10 @@
 
 mod claims;
 mod follow;
+pub(crate) mod fuzzed;
 mod homes;
 mod limits;
+mod measure;
 mod placing;
 mod refusals;
 mod request;
@@ -21,6 +23,7 @@ mod service;
 mod spelling;
 
 pub use limits::DirectoryLimits;
+pub(crate) use measure::MEASURED as DIRECTORY_MEASURED;
 pub use placing::Placing;
 pub use routes::{DirectoryService, OPENAPI};
 pub use service::Served;

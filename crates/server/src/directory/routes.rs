@@ -1,6 +1,7 @@
 //! From a request to the call that answers it.
 
 use super::limits::DirectoryLimits;
+use super::measure::{self, Measures};
 use super::refusals::{self, AGAIN, BUSY, NO_SUCH_METHOD, NO_SUCH_PATH, UNAUTHORIZED, UNKNOWN_SERVICE};
 use super::service::{Following, Served};
 use super::{claims, homes};
@@ -21,6 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The description of all that is here, OpenAPI 3.1; in the repository docs/directory.openapi.json.
@@ -28,7 +30,12 @@ pub const OPENAPI: &str = include_str!("../../../../docs/directory.openapi.json"
 
 /// Answers requests about homes and claims. Clones share everything.
 #[derive(Clone)]
-pub struct DirectoryService(TowerToHyperService<Router>);
+pub struct DirectoryService {
+    routes: TowerToHyperService<Router>,
+    measures: Arc<Measures>,
+    limits: DirectoryLimits,
+    waiters: Arc<Semaphore>,
+}
 
 impl std::fmt::Debug for DirectoryService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -83,16 +90,26 @@ impl DirectoryService {
         let services = services.into_iter().map(following).collect();
         let (requests, waiters) = (Semaphore::new(limits.requests), Semaphore::new(limits.waiters));
         let (requests, waiters) = (Arc::new(requests), Arc::new(waiters));
+        let of_waiters = waiters.clone();
         let shared = Arc::new(Shared { directory, limits, waiters, stop, requests, services, tokens });
-        Self(TowerToHyperService::new(router(shared)))
+        let routes = TowerToHyperService::new(router(shared));
+        Self { routes, measures: Arc::default(), limits, waiters: of_waiters }
     }
 
     /// Answers one request.
     pub async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Body> {
-        match self.0.call(request).await {
+        let (began, operation) = (Instant::now(), measure::operation(request.method(), request.uri()));
+        let answer = match self.routes.call(request).await {
             Ok(answer) => answer.map(body::streamed),
             Err(never) => match never {},
-        }
+        };
+        self.measures.note(operation, answer.status(), began.elapsed());
+        answer
+    }
+
+    /// What it counts and measures, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        self.measures.text(self.limits.waiters.saturating_sub(self.waiters.available_permits()))
     }
 }
 

@@ -7,14 +7,18 @@ use super::forward::{
     join,
 };
 use super::home::{Asker, Homes, Known, Memory};
+use super::measure::Measures;
 use super::named::Named;
 use super::park::{Bounds, Lanes, Pass, Turned};
 use super::settings::{Settings, SignUpRoute};
+use super::trip::{Trip, Trips, Watch};
 use super::{check, named, subject};
+use crate::admin::exposition;
 use crate::body::{self, Body};
 use crate::edge::{EdgeCache, Public, Sample, Scheme};
 use crate::listen::Peer;
 use crate::problem::Problem;
+use crate::trace::Route;
 use bytes::Bytes;
 use domicile_directory::{Cursor, Directory, SubjectHash};
 use domicile_policy::Class;
@@ -41,6 +45,14 @@ const PRELOAD_PAGE: u32 = 10_000;
 /// When a client should come back where this gateway can't say better.
 const COME_BACK: Duration = Duration::from_secs(1);
 
+/// (metric, help) of what it holds, in the order of [`Gateway::gauges`].
+pub(crate) const GAUGES: [(&str, &str); 4] = [
+    ("domicile_gateway_homes", "Homes in memory."),
+    ("domicile_gateway_waiting", "Writes that wait for a park to end."),
+    ("domicile_gateway_tethers", "WebSockets and event streams."),
+    ("domicile_gateway_lease", "1 while this gateway may route."),
+];
+
 /// A running gateway of one service.
 pub struct Gateway {
     settings: Settings,
@@ -50,7 +62,8 @@ pub struct Gateway {
     lease: Arc<Lease>,
     upstreams: Upstreams,
     tethers: Arc<Tethers>,
-    regions: Vec<String>,
+    trips: Arc<Trips>,
+    measures: Measures,
     /// What it counts.
     pub counts: Arc<Counts>,
 }
@@ -69,6 +82,18 @@ impl Gateway {
     pub async fn start(
         directory: Arc<Directory>,
         settings: Settings,
+    ) -> Result<Arc<Self>, domicile_directory::Error> {
+        Self::start_watched(directory, settings, Watch::default()).await
+    }
+
+    /// The same, and `watch` hears of every request that has ended.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub async fn start_watched(
+        directory: Arc<Directory>,
+        settings: Settings,
+        watch: Watch,
     ) -> Result<Arc<Self>, domicile_directory::Error> {
         let (limits, counts) = (settings.limits, Arc::<Counts>::default());
         let regions: Vec<String> = settings.upstreams.keys().cloned().collect();
@@ -97,7 +122,21 @@ impl Gateway {
         };
         let cursor = follower.begin().await?;
         tokio::spawn(follower.run(cursor));
-        Ok(Arc::new(Self { settings, directory, homes, lanes, lease, upstreams, tethers, regions, counts }))
+        let measures = Measures::new(&regions);
+        let trips = Arc::new(Trips { watch, regions, counts: counts.clone() });
+        let (s, d) = (settings, directory);
+        Ok(Arc::new(Self {
+            settings: s,
+            directory: d,
+            homes,
+            lanes,
+            lease,
+            upstreams,
+            tethers,
+            trips,
+            measures,
+            counts,
+        }))
     }
 
     /// Reads homes into memory until it is full or all are there, so that the first request of each finds its own; how many.
@@ -133,12 +172,24 @@ impl Gateway {
 
     /// What it holds now: (metric, help, value).
     pub fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
-        [
-            ("domicile_gateway_homes", "Homes in memory.", self.homes.len() as u64),
-            ("domicile_gateway_waiting", "Writes that wait for a park to end.", self.lanes.waiting() as u64),
-            ("domicile_gateway_tethers", "WebSockets and event streams.", self.tethers.len() as u64),
-            ("domicile_gateway_lease", "1 while this gateway may route.", u64::from(self.is_ready())),
-        ]
+        let now = [
+            self.homes.len() as u64,
+            self.lanes.waiting() as u64,
+            self.tethers.len() as u64,
+            u64::from(self.is_ready()),
+        ];
+        std::array::from_fn(|n| (GAUGES[n].0, GAUGES[n].1, now[n]))
+    }
+
+    /// All that it counts, holds and measures, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        let mut counts = self.counts.all();
+        counts.extend(self.trips.watch.exporter.iter().flat_map(|exporter| exporter.counts.all()));
+        let gauges = self.gauges().map(|(name, help, value)| (name, "", help, value));
+        exposition("counter", &counts)
+            + &exposition("gauge", &gauges)
+            + &self.measures.text()
+            + &self.edge_text()
     }
 
     /// What its edge cache counts; nothing where nothing is public.
@@ -146,64 +197,89 @@ impl Gateway {
         self.settings.edge.as_ref().map(EdgeCache::samples).unwrap_or_default()
     }
 
+    /// The same as Prometheus reads it; nothing where nothing is public.
+    fn edge_text(&self) -> String {
+        let samples = self.edge_samples();
+        let label =
+            |s: &Sample| s.label.map_or(String::new(), |(name, value)| format!("{{{name}=\"{value}\"}}"));
+        let labels: Vec<String> = samples.iter().map(label).collect();
+        let of = |counter: bool| {
+            let all = samples.iter().zip(&labels).filter(|(s, _)| s.counter == counter);
+            all.map(|(s, label)| (s.name, label.as_str(), s.help, s.value)).collect::<Vec<_>>()
+        };
+        exposition("counter", &of(true)) + &exposition("gauge", &of(false))
+    }
+
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         one(&self.counts.requests);
         let (parts, incoming) = request.into_parts();
-        match self.way(peer, parts, incoming).await {
-            Ok(answer) => answer,
-            Err(problem) => problem.answer(),
-        }
+        let trip = Trip::begin(&self.trips, peer, &parts);
+        let (answer, problem) = match self.clone().way(&trip, peer, parts, incoming).await {
+            Ok(answer) => (answer, None),
+            Err(problem) => (problem.answer(), Some(problem.code)),
+        };
+        self.measures.answers[trip.route() as usize].note(trip.elapsed());
+        trip.end(answer, problem)
     }
 
     async fn way(
         self: Arc<Self>,
+        trip: &Trip,
         peer: Peer,
         parts: Parts,
         incoming: Incoming,
     ) -> Result<Response<Body>, Problem> {
         check::head(&parts).inspect_err(|_| one(&self.counts.malformed))?;
         if let Some(answer) = self.settings.well_known.as_ref().and_then(|known| known.answer(&parts)) {
+            trip.takes(Route::WellKnown);
             return Ok(answer);
         }
         let scheme = if peer.is_tls { Scheme::Https } else { Scheme::Http };
         if let Some((edge, public)) =
             self.settings.edge.as_ref().and_then(|e| Some((e.clone(), e.public(&parts, scheme)?)))
         {
+            trip.takes(Route::Public);
             return Ok(self.clone().public(edge, public).await);
         }
         if is_upgrade(&parts) {
+            trip.takes(Route::Upgrade);
             let subject = self.subject(&parts)?;
-            return self.switch(peer, parts, incoming, subject).await;
+            return self.switch(trip, peer, parts, incoming, subject).await;
         }
         let body = body::streamed(IdleLimit::new(body::streamed(incoming), self.settings.limits.idle));
         if let Some(route) = self.named(&parts) {
+            trip.takes(match &route {
+                Named::Login(_) => Route::Login,
+                Named::SignUp(_) => Route::SignUp,
+            });
             let (subject, whole) = self.subject_of(route, body).await?;
             let replay = Replay::of(named::again(whole), usize::MAX);
-            return self.deliver(Sent { peer, parts, replay, subject, is_write: true }).await;
+            return self.deliver(Sent { trip, peer, parts, replay, subject, is_write: true }).await;
         }
+        trip.takes(Route::Subject);
         let subject = self.subject(&parts)?;
         let is_write = !check::is_read(&parts.method);
         let replay = Replay::of(body, self.settings.limits.repeat_bytes);
-        self.deliver(Sent { peer, parts, replay, subject, is_write }).await
+        self.deliver(Sent { trip, peer, parts, replay, subject, is_write }).await
     }
 
     /// The answer to a request for what is the same for everybody.
     async fn public(self: Arc<Self>, edge: EdgeCache, public: Public) -> Response<Body> {
         let region = public.route().origin.as_ref().or(self.settings.stands_in.as_ref());
-        let region = region.and_then(|id| self.regions.iter().position(|r| r == id)).unwrap_or(0);
+        let region = region.and_then(|id| self.trips.regions.iter().position(|r| r == id)).unwrap_or(0);
+        let region = u16::try_from(region).unwrap_or_default();
         let me = self;
         let fetch = move |request: Request<Body>| {
             let me = me.clone();
             async move {
-                let region = u16::try_from(region).unwrap_or_default();
                 match me.upstreams.send(region, request).await {
                     Ok(answer) => {
                         let (mut head, incoming) = answer.into_parts();
                         clean_answer(&mut head.headers);
                         Ok(Response::from_parts(head, body::streamed(incoming)))
                     }
-                    Err(broke) => Err(me.broke(broke)),
+                    Err(broke) => Err(me.broke(region, broke)),
                 }
             }
         };
@@ -271,16 +347,17 @@ impl Gateway {
     }
 
     /// Sends a request to its subject's home until it is answered by it.
-    async fn deliver(&self, sent: Sent) -> Result<Response<Body>, Problem> {
+    async fn deliver(&self, sent: Sent<'_>) -> Result<Response<Body>, Problem> {
         let until = Instant::now() + self.settings.limits.park;
         let (mut again, mut unconnected) = (false, 0);
         let mut refused_by: Option<Known> = None;
         loop {
             // Held until the answer's head is here: then what the write did is done.
-            let pass = if sent.is_write { Some(self.enter(sent.subject, again).await?) } else { None };
+            let pass = if sent.is_write { Some(self.enter(&sent, again).await?) } else { None };
             self.check_lease()?;
             let home = self.home(sent.subject, refused_by).await?;
             one(&self.counts.forwarded);
+            sent.trip.to(home.region);
             let news = self.lease.news.subscribe();
             let outcome = self.upstreams.send(home.region, self.request(&sent, home)).await;
             drop(pass);
@@ -290,33 +367,48 @@ impl Gateway {
                     if !sent.replay.is_whole() {
                         return Err(too_long_to_repeat());
                     }
+                    let refused = Instant::now();
                     self.wait_for_news(news, until).await?;
+                    sent.trip.waited(refused.elapsed());
+                    sent.trip.repeated();
                     one(&self.counts.repeated);
                     (again, refused_by) = (true, Some(home));
                 }
                 Ok(answer) => return Ok(self.bring(answer, sent.subject)),
                 Err(Broke::NotConnected) if unconnected < CONNECT_TRIES => {
+                    self.again(&sent, home, Broke::NotConnected);
                     unconnected += 1;
                     tokio::time::sleep(CONNECT_AGAIN * unconnected).await;
                 }
                 Err(Broke::Unknown) if sent.may_be_done_twice() && unconnected < CONNECT_TRIES => {
+                    self.again(&sent, home, Broke::Unknown);
                     unconnected += 1;
                     tokio::time::sleep(CONNECT_AGAIN).await;
                 }
-                Err(broke) => return Err(self.broke(broke)),
+                Err(broke) => return Err(self.broke(home.region, broke)),
             }
         }
     }
 
-    async fn enter(&self, subject: SubjectHash, again: bool) -> Result<Pass, Problem> {
-        match self.lanes.enter(subject, again).await {
+    /// It will be sent again: nothing was sent, or what it does may be done twice.
+    fn again(&self, sent: &Sent<'_>, home: Known, broke: Broke) {
+        self.measures.broke(home.region, broke);
+        sent.trip.repeated();
+    }
+
+    async fn enter(&self, sent: &Sent<'_>, again: bool) -> Result<Pass, Problem> {
+        let began = Instant::now();
+        match self.lanes.enter(sent.subject, again).await {
             Ok(pass) => {
                 if pass.has_waited {
                     one(&self.counts.parked);
+                    self.measures.parked.note(began.elapsed());
+                    sent.trip.waited(began.elapsed());
                 }
                 Ok(pass)
             }
             Err(turned) => {
+                sent.trip.waited(began.elapsed());
                 let (count, title) = match turned {
                     Turned::Full => {
                         (&self.counts.park_full, "too many writes wait while their subjects move")
@@ -369,10 +461,12 @@ impl Gateway {
         problem.because("this subject's home is not in memory; nothing was forwarded").retry_after(COME_BACK)
     }
 
-    fn request(&self, sent: &Sent, home: Known) -> Request<Body> {
+    fn request(&self, sent: &Sent<'_>, home: Known) -> Request<Body> {
         let mut parts = sent.parts.clone();
-        let hop = Hop { region: &self.regions[usize::from(home.region)], epoch: home.epoch };
+        let hop = Hop { region: &self.trips.regions[usize::from(home.region)], epoch: home.epoch };
         clean_request(&mut parts, sent.peer, self.settings.trusts_forwarded, hop);
+        // Afterwards: what the client's Connection names does not take it off.
+        sent.trip.mark(&mut parts.headers);
         Request::from_parts(parts, sent.replay.again())
     }
 
@@ -407,7 +501,8 @@ impl Gateway {
         Response::from_parts(head, body)
     }
 
-    fn broke(&self, broke: Broke) -> Problem {
+    fn broke(&self, region: u16, broke: Broke) -> Problem {
+        self.measures.broke(region, broke);
         one(match broke {
             Broke::Slow => &self.counts.upstream_slow,
             Broke::NotConnected | Broke::Unknown => &self.counts.upstream_broke,
@@ -441,6 +536,7 @@ impl Gateway {
     /// A request for another protocol: it is forwarded once, and then both ends are joined.
     async fn switch(
         &self,
+        trip: &Trip,
         peer: Peer,
         parts: Parts,
         incoming: Incoming,
@@ -453,10 +549,11 @@ impl Gateway {
         let mut client = Request::from_parts(parts.clone(), incoming);
         let on_client = hyper::upgrade::on(&mut client);
         let replay = Replay::of(body::empty(), 0);
-        let sent = Sent { peer, parts, replay, subject, is_write: false };
+        let sent = Sent { trip, peer, parts, replay, subject, is_write: false };
+        trip.to(home.region);
         one(&self.counts.forwarded);
         let answer = self.upstreams.send(home.region, self.request(&sent, home)).await;
-        let mut answer = answer.map_err(|broke| self.broke(broke))?;
+        let mut answer = answer.map_err(|broke| self.broke(home.region, broke))?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(self.bring(answer, subject));
         }
@@ -467,7 +564,8 @@ impl Gateway {
 }
 
 /// A request on its way.
-struct Sent {
+struct Sent<'t> {
+    trip: &'t Trip,
     peer: Peer,
     parts: Parts,
     replay: Replay,
@@ -475,7 +573,7 @@ struct Sent {
     is_write: bool,
 }
 
-impl Sent {
+impl Sent<'_> {
     /// What it does is the same done twice (RFC 9110 section 9.2.2), or the application sees to it.
     fn may_be_done_twice(&self) -> bool {
         let is_safe = matches!(self.parts.method, Method::GET | Method::HEAD | Method::OPTIONS);

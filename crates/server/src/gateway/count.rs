@@ -48,6 +48,8 @@ counts! {
     upstream_broke = "domicile_gateway_refused_total" r#"{reason="upstream"}"#,
     /// Requests for which the region's application took too long.
     upstream_slow = "domicile_gateway_refused_total" r#"{reason="upstream-slow"}"#,
+    /// Requests whose client went away before an answer was there.
+    client_gone = "domicile_gateway_clients_gone_total" "",
     /// New subjects that were given a home.
     signed_up = "domicile_gateway_sign_ups_total" "",
     /// Homes found in memory.

@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -25,6 +26,10 @@ use tokio_rustls::TlsAcceptor;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Connections the kernel keeps for us.
 const BACKLOG: i32 = 4096;
+
+/// (metric, help) of [`Listener::open`].
+pub const CONNECTIONS: (&str, &str) =
+    ("domicile_connections_open", "Connections that are open, by what is listened for.");
 
 /// One address that is listened at.
 pub struct Listener {
@@ -36,6 +41,8 @@ pub struct Listener {
     pub has_proxy_header: bool,
     /// What its peers may take.
     pub limits: ConnectionLimits,
+    /// Connections that are open; several addresses may share it.
+    pub open: Arc<AtomicU64>,
 }
 
 impl Listener {
@@ -56,7 +63,7 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into())?;
-        Ok(Self { socket, certificate, has_proxy_header, limits })
+        Ok(Self { socket, certificate, has_proxy_header, limits, open: Arc::default() })
     }
 
     /// The address that it has.
@@ -122,6 +129,7 @@ where
             continue;
         };
         let (door, watcher, answer, stop) = (door.clone(), graceful.watcher(), answer.clone(), stop.clone());
+        let open = Open::of(&listener.open);
         tokio::spawn(async move {
             let opened = tokio::select! {
                 opened = tokio::time::timeout(door.limits.handshake, door.open(stream, from)) => opened,
@@ -138,11 +146,27 @@ where
                     door.http.serve_connection_with_upgrades(TokioIo::new(Line::new(stream, head)), service);
                 let _ = watcher.watch(connection).await;
             }
-            drop(place);
+            drop((place, open));
         });
     }
     drop(listener.socket);
     let _ = tokio::time::timeout(listener.limits.drain, graceful.shutdown()).await;
+}
+
+/// One that is open, in the count of all.
+struct Open(Arc<AtomicU64>);
+
+impl Open {
+    fn of(all: &Arc<AtomicU64>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(all.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
@@ -177,7 +201,7 @@ impl Door {
     }
 }
 
-fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
+pub(super) fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -1,9 +1,8 @@
 //! A gateway that can't reach its directory: it routes for as long as its lease holds, then nothing, and comes back by itself.
 
-use crate::town::{Application, Town, id};
+use crate::town::{Application, These, Town, id};
 use domicile_directory::{Directory, DirectoryKey};
 use domicile_server::gateway::Limits;
-use domicile_server::listen::ConnectionLimits;
 use domicile_stores::control::ControlStore;
 use domicile_testbed::postgres::Cluster;
 use http::StatusCode;
@@ -40,14 +39,9 @@ async fn a_gateway_without_its_directory_stops_and_comes_back() {
     let limits = Limits { lease: Duration::from_secs(2), ..Limits::default() };
     let (old, new) = (Application::default(), Application::default());
     let (at_old, at_new) = (old.start().await, new.start().await);
-    let town = Town::of(
-        directory.clone(),
-        (old, at_old),
-        (new, at_new),
-        (limits, ConnectionLimits::default(), None),
-        None,
-    )
-    .await;
+    let town =
+        Town::of(directory.clone(), (old, at_old), (new, at_new), These { limits, ..These::default() }, None)
+            .await;
     assert_eq!(town.ask("GET", "/", "ann", "").await.0, StatusCode::OK);
     cluster.crash();
     let body = until(&town, "ann", StatusCode::SERVICE_UNAVAILABLE).await;

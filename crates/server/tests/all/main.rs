@@ -1,9 +1,12 @@
 //! A real gateway between real sockets, over a real directory.
 
+mod fuzzed;
 mod hostile;
 mod lease;
 mod lines;
 mod moving;
 mod passing;
 mod public;
+mod receiver;
 mod town;
+mod traced;

@@ -7,7 +7,9 @@ use domicile_policy::{Latency, Policies, Region};
 use domicile_server::body::{self, Body};
 use domicile_server::directory::{Placing, Spelling};
 use domicile_server::edge::EdgeCache;
-use domicile_server::gateway::{Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
+use domicile_server::gateway::{
+    Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream, Watch,
+};
 use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
 use domicile_stores::control::ControlStore;
 use domicile_stores::records::SubjectId;
@@ -123,17 +125,35 @@ pub fn id(text: &str) -> SubjectId {
     SubjectId(text.into())
 }
 
+/// What a gateway is made of, besides its directory and regions.
+#[derive(Default)]
+pub struct These {
+    pub limits: Limits,
+    pub connections: ConnectionLimits,
+    pub edge: Option<EdgeCache>,
+    pub watch: Watch,
+}
+
 impl Town {
     pub async fn new() -> Self {
         Self::with(Limits::default(), ConnectionLimits::default()).await
     }
 
     pub async fn with(limits: Limits, connections: ConnectionLimits) -> Self {
-        Self::keeping(limits, connections, None).await
+        Self::of_these(These { limits, connections, ..These::default() }).await
     }
 
     /// One whose gateway keeps what is public, asked of the region `new`.
     pub async fn keeping(limits: Limits, connections: ConnectionLimits, edge: Option<EdgeCache>) -> Self {
+        Self::of_these(These { limits, connections, edge, ..These::default() }).await
+    }
+
+    /// The same, and `watch` hears of every request.
+    pub async fn watched(limits: Limits, connections: ConnectionLimits, watch: Watch) -> Self {
+        Self::of_these(These { limits, connections, watch, ..These::default() }).await
+    }
+
+    async fn of_these(these: These) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.unwrap();
         let directory = Arc::new(Directory::open(store, DirectoryKey::generate().unwrap()));
@@ -141,23 +161,21 @@ impl Town {
         directory.register("shop", "old", &[id("ann"), id("bob")]).await.unwrap();
         let (old, new) = (Application::default(), Application::default());
         let (at_old, at_new) = (old.start().await, new.start().await);
-        Self::of(directory, (old, at_old), (new, at_new), (limits, connections, edge), Some(folder)).await
+        Self::of(directory, (old, at_old), (new, at_new), these, Some(folder)).await
     }
 
     /// A second gateway of the same directory, whose old region is at another address.
     pub async fn beside(&self, old: SocketAddr) -> Self {
-        let (limits, connections) = (Limits::default(), ConnectionLimits::default());
         let (application, new) = (Application::default(), Application::default());
         let at_new = new.start().await;
-        Self::of(self.directory.clone(), (application, old), (new, at_new), (limits, connections, None), None)
-            .await
+        Self::of(self.directory.clone(), (application, old), (new, at_new), These::default(), None).await
     }
 
     pub async fn of(
         directory: Arc<Directory>,
         (old, at_old): (Application, SocketAddr),
         (new, at_new): (Application, SocketAddr),
-        (limits, connections, edge): (Limits, ConnectionLimits, Option<EdgeCache>),
+        These { limits, connections, edge, watch }: These,
         folder: Option<tempfile::TempDir>,
     ) -> Self {
         let at = |address: SocketAddr| Upstream { address: format!("http://{address}").parse().unwrap() };
@@ -175,7 +193,7 @@ impl Town {
             trusts_forwarded: false,
             limits,
         };
-        let gateway = Gateway::start(directory.clone(), settings).await.unwrap();
+        let gateway = Gateway::start_watched(directory.clone(), settings, watch).await.unwrap();
         let listener =
             Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None, false, connections).unwrap();
         let (address, stop) = (listener.address().unwrap(), Stop::default());

@@ -1,31 +1,37 @@
 //! Listeners that are open, and their end.
 
-use crate::app::App;
+use super::story::Story;
 use crate::config;
 use crate::failure::{Failure, Result};
 use domicile_server::Body;
-use domicile_server::listen::{Certificate, ConnectionLimits, Incoming, Listener, Peer, Stop, serve};
+use domicile_server::admin::exposition;
+use domicile_server::listen::{
+    CONNECTIONS, Certificate, ConnectionLimits, Incoming, Listener, Peer, Stop, serve,
+};
 use http::{Request, Response};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
 /// All that this process listens at.
 pub struct Doors<'a> {
-    app: &'a App,
+    story: &'a Story,
     /// Ends them.
     pub stop: Stop,
     open: JoinSet<()>,
+    /// Connections that are open, by what is listened for.
+    pub connections: Vec<(&'static str, Arc<AtomicU64>)>,
 }
 
 impl<'a> Doors<'a> {
     /// None yet.
-    pub fn new(app: &'a App, stop: &Stop) -> Self {
-        Self { app, stop: stop.clone(), open: JoinSet::new() }
+    pub fn new(story: &'a Story, stop: &Stop) -> Self {
+        Self { story, stop: stop.clone(), open: JoinSet::new(), connections: Vec::new() }
     }
 
     /// Tells whoever started it.
     pub fn say(&self, text: &str) {
-        self.app.screen.say(text);
+        self.story.say(text);
     }
 
     /// The certificate of these doors.
@@ -46,7 +52,7 @@ impl<'a> Doors<'a> {
     /// Listens at each address.
     pub fn open<A, F>(
         &mut self,
-        what: &str,
+        what: &'static str,
         doors: &config::Doors,
         certificate: Option<Arc<Certificate>>,
         has_proxy_header: bool,
@@ -57,12 +63,15 @@ impl<'a> Doors<'a> {
         A: Fn(Peer, Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        let open = Arc::<AtomicU64>::default();
+        self.connections.push((what, open.clone()));
         for address in &doors.addresses {
             let listener = Listener::bind(*address, certificate.clone(), has_proxy_header, limits);
-            let listener = listener.map_err(|error| in_use(what, *address, &error))?;
+            let mut listener = listener.map_err(|error| in_use(what, *address, &error))?;
+            listener.open = open.clone();
             let scheme = if certificate.is_some() { "https" } else { "http" };
             let at = listener.address().map_or_else(|_| address.to_string(), |at| at.to_string());
-            self.app.screen.say(&format!("{what}: {scheme}://{at}"));
+            self.story.listens(what, scheme, &at);
             self.open.spawn(serve(listener, self.stop.clone(), answer.clone()));
         }
         Ok(())
@@ -72,6 +81,16 @@ impl<'a> Doors<'a> {
     pub async fn closed(mut self) {
         while self.open.join_next().await.is_some() {}
     }
+}
+
+/// As Prometheus reads them.
+pub fn connections(open: &[(&'static str, Arc<AtomicU64>)]) -> String {
+    let labels: Vec<String> = open.iter().map(|(what, _)| format!("{{at=\"{what}\"}}")).collect();
+    let (name, help) = CONNECTIONS;
+    let of =
+        |(labels, (_, open)): (_, &(_, Arc<AtomicU64>))| (name, labels, help, open.load(Ordering::Relaxed));
+    let samples: Vec<_> = labels.iter().map(String::as_str).zip(open).map(of).collect();
+    exposition("gauge", &samples)
 }
 
 fn in_use(what: &str, address: std::net::SocketAddr, error: &std::io::Error) -> Box<Failure> {

@@ -1,7 +1,8 @@
 //! From `[gateway]` to a running gateway.
 
 use super::doors::Doors;
-use super::{GATEWAY_EXAMPLE, Serving, no_table, rules};
+use super::story::Story;
+use super::{GATEWAY_EXAMPLE, Serving, no_table, requests, rules};
 use crate::config::{self, Config, Service, SubjectIn};
 use crate::failure::{self, Failure, Result};
 use crate::{edge, genuine, keys as key_files};
@@ -21,6 +22,7 @@ pub async fn serve(
     service: &Service,
     elsewhere: Option<config::Doors>,
     directory: Arc<Directory>,
+    story: &Story,
     doors: &mut Doors<'_>,
     serving: &mut Serving,
 ) -> Result<()> {
@@ -49,7 +51,10 @@ pub async fn serve(
         trusts_forwarded: asked.trusts_forwarded,
         limits: asked.limits,
     };
-    let gateway = Gateway::start(directory, settings).await.map_err(|e| failure::of_directory(&e))?;
+    let (watch, watched) = requests::watch(story, asked.logs_requests)?;
+    let gateway = Gateway::start_watched(directory, settings, watch).await;
+    let gateway = gateway.map_err(|e| failure::of_directory(&e))?;
+    serving.watched = watched;
     if asked.preload {
         let read = gateway.preload().await.map_err(|e| failure::of_directory(&e))?;
         doors.say(&format!("{} in memory", crate::figures::counted(read as u64, "home")));

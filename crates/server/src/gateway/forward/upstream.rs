@@ -45,7 +45,7 @@ impl Upstreams {
         http.set_connect_timeout(Some(CONNECT));
         http.set_keepalive(Some(Duration::from_secs(30)));
         let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls()?)
+            .with_tls_config(crate::listen::client_tls()?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -80,12 +80,4 @@ impl Upstreams {
             Ok(Ok(answer)) => Ok(answer),
         }
     }
-}
-
-fn tls() -> std::io::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(std::io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
 }

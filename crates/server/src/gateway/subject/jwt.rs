@@ -187,6 +187,12 @@ impl Keys {
         Ok(Arc::new(Self { path: path.to_owned(), current }))
     }
 
+    /// The keys of a set that is in memory; there is nothing to reload.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Result<Arc<Self>, &'static str> {
+        let current = ArcSwap::from_pointee(Current { keys: keys_in(bytes)?, generation: 0 });
+        Ok(Arc::new(Self { path: PathBuf::new(), current }))
+    }
+
     /// Reads it again. On an error the old keys stay.
     ///
     /// # Errors
@@ -206,11 +212,14 @@ fn keys_of(path: &Path) -> Result<Vec<Key>, KeysError> {
         return Err(wrong(format!("it is longer than {KEYS_BYTES_MAX} bytes")));
     }
     let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-    let set: JwkSet =
-        serde_json::from_slice(&bytes).map_err(|_| wrong("it is no JWK Set (RFC 7517)".into()))?;
+    keys_in(&bytes).map_err(|why| wrong(why.to_owned()))
+}
+
+fn keys_in(bytes: &[u8]) -> Result<Vec<Key>, &'static str> {
+    let set: JwkSet = serde_json::from_slice(bytes).map_err(|_| "it is no JWK Set (RFC 7517)")?;
     let keys: Vec<Key> = set.keys.iter().filter_map(signing_key).collect();
     match keys.is_empty() {
-        true => Err(wrong("it holds no public key for RS256, PS256, ES256, ES384 or EdDSA".into())),
+        true => Err("it holds no public key for RS256, PS256, ES256, ES384 or EdDSA"),
         false => Ok(keys),
     }
 }

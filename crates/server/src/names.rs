@@ -1,0 +1,14 @@
+//! The names of all metrics that are served here, for whoever compares guides, alerts and dashboards with them.
+
+use crate::directory::DIRECTORY_MEASURED;
+use crate::gateway::{Counts, GAUGES, MEASURED};
+use crate::listen::CONNECTIONS;
+use crate::trace::SpanCounts;
+use std::collections::BTreeSet;
+
+/// All of them; a histogram once, without what Prometheus adds.
+pub fn metric_names() -> BTreeSet<&'static str> {
+    let counts = Counts::default().all().into_iter().chain(SpanCounts::default().all()).map(|c| c.0);
+    let measured = MEASURED.into_iter().chain(DIRECTORY_MEASURED).map(|m| m.0);
+    counts.chain(GAUGES.map(|g| g.0)).chain(measured).chain([CONNECTIONS.0]).collect()
+}

@@ -53,7 +53,7 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
             .await?;
     }
     admin(&story, &config, &serving, &mut doors).await?;
-    app.signals.be_careful();
+    app.signals.be_careful_with_requests();
     let mut reload = reloads();
     loop {
         tokio::select! {

@@ -72,6 +72,8 @@ struct TypedLogin {
 #[serde(deny_unknown_fields, expecting = "a table of keys: `[gateway.limits]`")]
 struct TypedLimits {
     homes: Option<usize>,
+    lease_ms: Option<u64>,
+    lease_wait_ms: Option<u64>,
     park_ms: Option<u64>,
     parked_per_subject: Option<usize>,
     parked: Option<usize>,
@@ -448,6 +450,8 @@ fn limits(typed: &TypedLimits) -> (Limits, domicile_server::listen::ConnectionLi
         |to: &mut Duration, from: Option<u64>| from.into_iter().for_each(|n| *to = Duration::from_millis(n));
     let n = |to: &mut usize, from: Option<usize>| from.into_iter().for_each(|n| *to = n);
     n(&mut limits.homes, typed.homes);
+    ms(&mut limits.lease, typed.lease_ms);
+    ms(&mut limits.lease_wait, typed.lease_wait_ms);
     ms(&mut limits.park, typed.park_ms);
     n(&mut limits.parked_per_subject, typed.parked_per_subject);
     n(&mut limits.parked, typed.parked);

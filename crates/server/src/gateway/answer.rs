@@ -121,7 +121,7 @@ impl Gateway {
             counts: counts.clone(),
         };
         let cursor = follower.begin().await?;
-        tokio::spawn(follower.run(cursor));
+        follower.start(cursor);
         let measures = Measures::new(&regions);
         let trips = Arc::new(Trips { watch, regions, counts: counts.clone() });
         let (s, d) = (settings, directory);
@@ -354,7 +354,7 @@ impl Gateway {
         loop {
             // Held until the answer's head is here: then what the write did is done.
             let pass = if sent.is_write { Some(self.enter(&sent, again).await?) } else { None };
-            self.check_lease()?;
+            self.check_lease().await?;
             let home = self.home(sent.subject, refused_by).await?;
             one(&self.counts.forwarded);
             sent.trip.to(home.region);
@@ -424,8 +424,8 @@ impl Gateway {
         }
     }
 
-    fn check_lease(&self) -> Result<(), Problem> {
-        if self.lease.holds() {
+    async fn check_lease(&self) -> Result<(), Problem> {
+        if self.lease.holds_within(self.settings.limits.lease_wait).await {
             return Ok(());
         }
         one(&self.counts.no_lease);
@@ -542,7 +542,7 @@ impl Gateway {
         incoming: Incoming,
         subject: SubjectHash,
     ) -> Result<Response<Body>, Problem> {
-        self.check_lease()?;
+        self.check_lease().await?;
         let home = self.home(subject, None).await?;
         // Tied before it is sent: a move in between cuts it.
         let tether = self.tethers.tie(subject);

@@ -36,7 +36,8 @@ async fn until(town: &Town, subject: &str, wanted: StatusCode) -> String {
 async fn a_gateway_without_its_directory_stops_and_comes_back() {
     let cluster = Cluster::start();
     let directory = directory(&cluster).await;
-    let limits = Limits { lease: Duration::from_secs(2), ..Limits::default() };
+    let limits =
+        Limits { lease: Duration::from_secs(2), lease_wait: Duration::from_millis(100), ..Limits::default() };
     let (old, new) = (Application::default(), Application::default());
     let (at_old, at_new) = (old.start().await, new.start().await);
     let town =

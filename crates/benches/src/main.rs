@@ -10,6 +10,7 @@ mod figures;
 mod ground;
 mod guard;
 mod hot;
+mod latency;
 mod line;
 mod linear;
 mod machine;
@@ -53,8 +54,10 @@ async fn main() -> ExitCode {
         ["mover", site] => memory::mover(site).await,
         ["class-matrix", classes, _] => classes::matrix_process(classes),
         ["class-places", classes, subjects] => classes::places_process(classes, subjects),
-        // Started in a network namespace by the wide-area row.
-        ["line", delay_us, loss_ppm] => line::run(delay_us, loss_ppm),
+        // Started in a network namespace by the wide-area row and by the replay of latency.
+        ["line", rest @ ..] => line::run(rest),
+        ["browser", errand] => latency::browser(errand).await,
+        ["latency", rest @ ..] => latency::run(rest).await,
         _ => bench(&args).await,
     };
     match done {

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod far;
 pub mod postgres;
 pub mod proxy;
+pub mod road;
 pub mod seaweed;
 pub mod versions;
 

@@ -91,7 +91,7 @@ pub fn run(words: &[&str]) -> Fallible<()> {
     let (delay, look) = (Duration::from_micros(delay_us), Duration::from_micros(look_us));
     let way = |number, dice, rate| -> Fallible<Way> {
         let (waiting, free_at) = (VecDeque::new(), Instant::now());
-        Ok(Way { queue: open(number)?, waiting, dice, delay, loss_ppm, look, rate, free_at })
+        Ok(Way { queue: open(number, rate > 0)?, waiting, dice, delay, loss_ppm, look, rate, free_at })
     };
     // Each line loses other packets than the next one.
     let seed = u64::from(std::process::id()) << 8;
@@ -109,12 +109,12 @@ pub fn run(words: &[&str]) -> Fallible<()> {
     Ok(())
 }
 
-fn open(number: u16) -> Fallible<Queue> {
+fn open(number: u16, wants_lengths: bool) -> Fallible<Queue> {
     let mut queue = Queue::open()?;
     queue.bind(number)?;
     queue.set_queue_max_len(number, PACKETS_MAX)?;
-    // Nobody reads what is in the packets.
-    queue.set_copy_range(number, 0)?;
+    // Nobody reads what is in the packets; but only of one that is cut short does the kernel say how long it was.
+    queue.set_copy_range(number, u16::from(wants_lengths))?;
     Ok(queue)
 }
 

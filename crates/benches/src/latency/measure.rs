@@ -1,13 +1,14 @@
 //! All users of all markets, before and after, at once: most of the time they wait.
 
 use super::asked::Asked;
-use super::browser::{Errand, Seen};
+use super::browser::{self, Errand, Seen};
 use super::market::{Market, OLD};
 use super::town::Town;
 use super::way::{By, Way, line};
 use crate::Fallible;
 use crate::figures::spread;
 use domicile_policy::Link;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -90,7 +91,7 @@ struct User {
     side: usize,
     way: Way,
     errand: Errand,
-    gateway: std::net::SocketAddr,
+    gateway: SocketAddr,
     /// The region that must answer.
     home: String,
     photo_weight: u32,
@@ -111,6 +112,9 @@ pub async fn all(town: &Town, markets: &[Market], asked: &Asked, by: By) -> Fall
         }
     }
     eprintln!("bench: {} ways are laid", users.len());
+    for market in markets {
+        earlier(town, market).await?;
+    }
     let photos = Arc::new(Semaphore::new(PHOTOS));
     let (count, mut going) = (users.len(), JoinSet::new());
     for user in users {
@@ -126,6 +130,21 @@ pub async fn all(town: &Town, markets: &[Market], asked: &Asked, by: By) -> Fall
         measured[market].sides[side].add(of);
     }
     Ok(measured)
+}
+
+/// Somebody was there before, next door: what the edge may keep, it has, and connections to the homes are open.
+async fn earlier(town: &Town, market: &Market) -> Fallible<()> {
+    for side in 0..2 {
+        let errand = Errand {
+            address: town.listen(market, side, Ipv4Addr::LOCALHOST.into())?,
+            certificate: town.certificate.clone(),
+            subject: market.subject(),
+            repeats: 1,
+            photo_bytes: None,
+        };
+        browser::go(&errand).await?;
+    }
+    Ok(())
 }
 
 fn user(

@@ -42,6 +42,7 @@ pub const HELP: &str = "\
 cargo xtask bench [move] [options]   Markdown on stdout, what it is doing on stderr
 
   move                only the rows whole, pause, guard and memory
+  latency             the case's latency, replayed; options of its own: bench latency --help
   --quick             smaller and fewer runs: shows that it works, not what it costs
   --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, build
                       (comma between); all but build where it is absent

@@ -35,9 +35,9 @@ pub async fn run(words: &[&str]) -> Fallible<()> {
     if markets.is_empty() {
         return Err("--markets names none of the table's markets".into());
     }
-    let by = way::By::asked(asked.proxies);
+    let by = way::By::asked(asked.proxies).await;
     eprintln!("bench: {} markets, before and after, {} users each, by {by}", markets.len(), asked.users);
-    eprintln!("bench: a few minutes, most of it photos on their way to Beijing on lossy lines");
+    eprintln!("bench: about four minutes, most of it photos on their way to Beijing on lossy lines");
     let town = Town::start(&case, &markets).await?;
     let measured = measure::all(&town, &markets, &asked, by).await?;
     println!("{}", table::told(&asked, by, &measured));

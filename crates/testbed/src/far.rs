@@ -123,8 +123,11 @@ impl Far {
     }
 }
 
-/// Of what ping tells at its end.
-pub(crate) fn mean_ms(told: &str) -> Result<f64, String> {
+/// Of what ping tells at its end, the mean round trip, ms, of those that came back.
+///
+/// # Errors
+/// In words: nothing came back.
+pub fn mean_ms(told: &str) -> Result<f64, String> {
     // rtt min/avg/max/mdev = 169.1/169.3/169.9/0.2 ms
     let mean = told.lines().find_map(|l| l.strip_prefix("rtt ")?.split(" = ").nth(1)?.split('/').nth(1));
     mean.and_then(|ms| ms.parse().ok()).ok_or(format!("ping: {told}"))

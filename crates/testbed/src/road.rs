@@ -5,7 +5,7 @@
 //! The queues are in the router and not at the user's end: a packet that waits where it was sent from still counts as
 //! unsent there, and Linux would send no more than two of them (TCP small queues).
 
-use crate::far::{mean_ms, step};
+use crate::far::step;
 use crate::{Watchdog, is_root};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -94,12 +94,11 @@ impl Road {
         within(&self.user, program)
     }
 
-    /// The mean round trip of the user, ms, of those pings that came back.
-    ///
-    /// # Errors
-    /// In words: nothing came back.
-    pub fn ping_ms(&self) -> Result<f64, String> {
-        mean_ms(&step(&format!("ip netns exec {} ping -q -c 10 -i 0.1 -W 2 {}", self.user, self.near))?)
+    /// A ping of the user, and what [`mean_ms`](crate::far::mean_ms) reads of what it tells.
+    pub fn ping(&self) -> Command {
+        let mut command = self.at_user(Path::new("ping"));
+        command.args(["-q", "-c", "10", "-i", "0.1", "-W", "2", &self.near.to_string()]);
+        command
     }
 }
 

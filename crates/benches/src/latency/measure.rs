@@ -1,4 +1,4 @@
-//! All users of all markets, before and after, at once: most of the time they wait.
+//! All users of all markets, before and after: several at once, since most of the time they wait.
 
 use super::asked::Asked;
 use super::browser::{self, Errand, Seen};
@@ -14,14 +14,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// Users who visit at once, so that none waits for the machine.
+const VISITS: usize = 10;
 /// What photos under way may take together; one on a lossy line counts once, since it mostly waits, others four times.
 const PHOTOS: usize = 48;
 const LOSSLESS: u32 = 4;
 /// A photo that takes longer has failed.
 const PHOTO_MAX: Duration = Duration::from_secs(15 * 60);
-/// Users begin one after the other, so that none meets all the others' handshakes.
-const APART: Duration = Duration::from_millis(40);
-
 /// One thing that is measured.
 pub struct Measure {
     /// For headings.
@@ -115,19 +114,27 @@ pub async fn all(town: &Town, markets: &[Market], asked: &Asked, by: By) -> Fall
     for market in markets {
         earlier(town, market).await?;
     }
-    let photos = Arc::new(Semaphore::new(PHOTOS));
-    let (count, mut going) = (users.len(), JoinSet::new());
-    for user in users {
-        going.spawn(user.go(photos.clone()));
-        tokio::time::sleep(APART).await;
-    }
-    while let Some(done) = going.join_next().await {
-        let (market, side, of) = done?;
-        let left = going.len();
-        if left > 0 && (left % 10 == 0 || left < 4) {
-            eprintln!("bench: {} of {count} users are done", count - left);
+    let users: Vec<Arc<User>> = users.into_iter().map(Arc::new).collect();
+    // First what is counted in milliseconds: photos would be in its way.
+    for (what, room) in [("visits", VISITS), ("photos", PHOTOS)] {
+        let (room, mut going) = (Arc::new(Semaphore::new(room)), JoinSet::new());
+        for user in users.iter().cloned() {
+            let room = room.clone();
+            going.spawn(async move {
+                if what == "visits" { user.visit(&room).await } else { user.photo(&room).await }
+            });
         }
-        measured[market].sides[side].add(of);
+        while let Some(done) = going.join_next().await {
+            let (market, side, of) = done?;
+            measured[market].sides[side].add(of);
+            let left = going.len();
+            if left % 10 == 0 || left < 4 {
+                eprintln!("bench: {what} of {} of {} users", users.len() - left, users.len());
+            }
+        }
+    }
+    for user in &users {
+        measured[user.market].sides[user.side].overrun += user.way.overrun()?;
     }
     Ok(measured)
 }
@@ -171,24 +178,22 @@ fn user(
 }
 
 impl User {
-    async fn go(self, photos: Arc<Semaphore>) -> (usize, usize, Side) {
-        let mut side = Side::default();
-        match tokio::task::block_in_place(|| self.way.ping_ms()) {
+    async fn visit(&self, room: &Semaphore) -> (usize, usize, Side) {
+        let (_turn, mut side) = (room.acquire().await, Side::default());
+        match self.way.ping_ms().await {
             Ok(ms) => side.pings_ms.push(ms),
             Err(why) => side.failed.push(why.to_string()),
         }
-        let visit = self.way.send(self.errand.clone(), self.gateway).await;
-        side.take(visit, &self.home);
-        let Ok(_turn) = photos.acquire_many(self.photo_weight).await else {
-            return (self.market, self.side, side);
-        };
+        side.take(self.way.send(self.errand.clone(), self.gateway).await, &self.home);
+        (self.market, self.side, side)
+    }
+
+    async fn photo(&self, room: &Semaphore) -> (usize, usize, Side) {
+        let (_turn, mut side) = (room.acquire_many(self.photo_weight).await, Side::default());
         let photo = Errand { photo_bytes: Some(self.photo_bytes), ..self.errand.clone() };
         let sent = tokio::time::timeout(PHOTO_MAX, self.way.send(photo, self.gateway)).await;
-        side.take(
-            sent.unwrap_or_else(|_| Err(format!("photo: not done after {PHOTO_MAX:?}").into())),
-            &self.home,
-        );
-        side.overrun = self.way.overrun().unwrap_or_default();
+        let sent = sent.unwrap_or_else(|_| Err(format!("the photo was not done after {PHOTO_MAX:?}").into()));
+        side.take(sent, &self.home);
         (self.market, self.side, side)
     }
 }
@@ -211,6 +216,5 @@ impl Side {
         self.pings_ms.extend(other.pings_ms);
         self.edge_hits += other.edge_hits;
         self.failed.extend(other.failed);
-        self.overrun += other.overrun;
     }
 }

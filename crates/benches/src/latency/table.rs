@@ -51,11 +51,18 @@ fn cell(row: &Measured, measure: &Measure) -> String {
     let [before, after] = &row.sides;
     let digits = usize::from(measure.scale < 1.0);
     let (before, after) = (before.median(measure), after.median(measure));
-    format!("{before:>5.digits$} -> {after:>4.digits$} {:>7}", times(row.gain(measure)))
+    let number = |value: f64, width: usize| match value.is_finite() {
+        true => format!("{value:>width$.digits$}"),
+        false => format!("{:>width$}", "?"),
+    };
+    format!("{} -> {} {:>6}", number(before, 5), number(after, 4), times(row.gain(measure)))
 }
 
 /// `8.4x`.
 pub fn times(gain: f64) -> String {
+    if !gain.is_finite() {
+        return "?".to_owned();
+    }
     if gain >= 20.0 { format!("{gain:.0}x") } else { format!("{gain:.1}x") }
 }
 
@@ -107,7 +114,11 @@ fn asides(measured: &[Measured]) -> String {
          those marked ESTIMATE nobody measured. The user's own line, the page's size and the photo's are estimates everywhere.\n"
     );
     for (row, side) in sides().filter(|(_, side)| !side.failed.is_empty()) {
-        text.push_str(&format!("Not counted, {}: {}\n", row.market.country.name(), side.failed.join("; ")));
+        text.push_str(&format!(
+            "\nNot counted, {}:\n  {}\n",
+            row.market.country.name(),
+            side.failed.join("\n  ")
+        ));
     }
     text
 }
@@ -143,6 +154,6 @@ mod tests {
 
     #[test]
     fn gains_are_short() {
-        assert_eq!([0.79, 8.44, 123.4].map(times), ["0.8x", "8.4x", "123x"]);
+        assert_eq!([0.79, 8.44, 123.4, f64::NAN].map(times), ["0.8x", "8.4x", "123x", "?"]);
     }
 }

@@ -166,7 +166,8 @@ async fn gateway(
         stands_in,
         well_known: None,
         trusts_forwarded: false,
-        limits: Limits { answer: PATIENCE, ..Limits::default() },
+        // Nobody moves here, and a machine that is busy with sixty users must not cost a gateway its lease.
+        limits: Limits { answer: PATIENCE, lease: PATIENCE, ..Limits::default() },
     };
     Ok(Gateway::start(directory.clone(), settings).await?)
 }

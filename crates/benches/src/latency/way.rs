@@ -4,6 +4,7 @@ use super::browser::{self, Errand, Seen};
 use super::delayed::Delayed;
 use crate::Fallible;
 use crate::line::{Laid, Line, overrun_by};
+use domicile_testbed::far::mean_ms;
 use domicile_testbed::road::Road;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,7 +32,7 @@ impl fmt::Display for By {
 
 impl By {
     /// Namespaces where they can be had; says why not.
-    pub fn asked(proxies: bool) -> Self {
+    pub async fn asked(proxies: bool) -> Self {
         if proxies {
             return By::Proxies;
         }
@@ -41,7 +42,11 @@ impl By {
             look: look(10.0),
             bytes_per_s: [0; 2],
         };
-        match Way::lay(By::Namespaces, line).and_then(|way| way.ping_ms()) {
+        let pinged = match Way::lay(By::Namespaces, line) {
+            Ok(way) => way.ping_ms().await,
+            Err(why) => Err(why),
+        };
+        match pinged {
             Ok(_) => By::Namespaces,
             Err(why) => {
                 eprintln!("bench: no network namespaces, so delay proxies: {why}");
@@ -104,9 +109,12 @@ impl Way {
     }
 
     /// What the user measures of it; of a proxy, what was asked for.
-    pub fn ping_ms(&self) -> Fallible<f64> {
+    pub async fn ping_ms(&self) -> Fallible<f64> {
         match &self.0 {
-            Laying::Road { road, .. } => Ok(road.ping_ms()?),
+            Laying::Road { road, .. } => {
+                let output = tokio::process::Command::from(road.ping()).output().await?;
+                Ok(mean_ms(&String::from_utf8_lossy(&output.stdout))?)
+            }
             Laying::Proxy(line) => Ok(line.round_trip.as_secs_f64() * 1000.0),
         }
     }

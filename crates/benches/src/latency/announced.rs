@@ -49,7 +49,7 @@ impl Claim {
             Of::Requests(least) => {
                 let (warm, cold) = (row.saved(&WARM), row.saved(&COLD));
                 (
-                    format!("warm {warm:.0} ms less, cold {cold:.0} ms less"),
+                    format!("warm {warm:.0} ms, cold {cold:.0} ms less"),
                     word_of_two(warm >= least, cold >= least),
                 )
             }
@@ -76,7 +76,7 @@ fn word_of_two(warm: bool, cold: bool) -> &'static str {
 
 /// The table; markets that were not measured are left out.
 pub fn told(measured: &[Measured]) -> String {
-    let head = ["market", "announced in 2014", "replayed", "", "of round trips alone"];
+    let head = ["market", "announced in 2014", "replayed", "", "round trips alone"];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     for claim in &CLAIMS {
         let Some(row) = measured.iter().find(|m| m.market.country.alpha2() == claim.market) else { continue };
@@ -90,7 +90,7 @@ pub fn told(measured: &[Measured]) -> String {
         return String::new();
     }
     format!(
-        "What was announced, and what the replay says of it. \"30 % faster\" is taken as 1.3 times the speed, \"200 %\" as three times.\n\n{}",
+        "What was announced, and what the replay says of it; \"30 % faster\" is taken as 1.3 times the speed, \"200 %\" as three times.\n\n{}",
         rows(&table)
     )
 }

@@ -13,7 +13,7 @@ use std::fmt::Write;
 const WIDTH: f64 = 1040.0;
 const TOP: f64 = 104.0;
 const ROW: f64 = 24.0;
-const NAMES: f64 = 104.0;
+const NAMES: f64 = 116.0;
 const GAINS: f64 = 56.0;
 const PANEL: f64 = WIDTH / 2.0;
 /// Above a panel's rows, and below them.
@@ -60,7 +60,7 @@ fn heading(svg: &mut String, asked: &Asked, by: By) {
         By::Proxies => "delay proxies: nothing is lost",
     };
     let how = format!(
-        "medians of {} users a market and side; {how}; the user's own line {} Mbit/s down, {} up (estimates)",
+        "medians of {} users; {how}; their own line {} Mbit/s down, {} up (estimates); * a round trip is an estimate",
         asked.users, asked.down_mbit, asked.up_mbit
     );
     text(svg, "subtitle", "start", (24.0, 52.0), &how);
@@ -68,9 +68,8 @@ fn heading(svg: &mut String, asked: &Asked, by: By) {
     text(svg, "tick", "start", (42.0, 80.0), "before: all in Beijing, no edge");
     dot(svg, "after", (248.0, 76.0));
     text(svg, "tick", "start", (260.0, 80.0), "after: home region, nearest edge");
-    line(svg, "said", (470.0, 68.0), (470.0, 84.0));
-    text(svg, "tick", "start", (480.0, 80.0), "where \"after\" would be by what was announced in 2014");
-    text(svg, "tick", "start", (790.0, 80.0), "* an estimated round trip");
+    line(svg, "said", (488.0, 68.0), (488.0, 84.0));
+    text(svg, "tick", "start", (498.0, 80.0), "where \"after\" would be by what was announced in 2014");
 }
 
 fn panel(svg: &mut String, (left, top): (f64, f64), measure: &Measure, measured: &[Measured]) {
@@ -80,7 +79,7 @@ fn panel(svg: &mut String, (left, top): (f64, f64), measure: &Measure, measured:
     let (begin, end) = (left + NAMES, left + PANEL - GAINS);
     let x = |value: f64| begin + range.at(value) * (end - begin);
     let bottom = top + HEAD + ROW * measured.len() as f64;
-    let name = format!("{}, {}", measure.name, measure.unit);
+    let name = format!("{}, {}", measure.what, measure.unit);
     text(svg, "panel", "start", (begin, top + 18.0), &name);
     text(svg, "tick", "end", (left + PANEL - 10.0, top + 18.0), "gain");
     for value in range.ticks() {

@@ -23,8 +23,10 @@ const LOSSLESS: u32 = 4;
 const PHOTO_MAX: Duration = Duration::from_secs(15 * 60);
 /// One thing that is measured.
 pub struct Measure {
-    /// For headings.
+    /// For headings of tables.
     pub name: &'static str,
+    /// For the chart.
+    pub what: &'static str,
     /// Its unit.
     pub unit: &'static str,
     /// Of one ms.
@@ -34,10 +36,19 @@ pub struct Measure {
 
 /// All four, in the order of the tables.
 pub const MEASURES: [&Measure; 4] = [&WARM, &COLD, &PAGE, &PHOTO];
-pub static WARM: Measure = Measure { name: "warm request", unit: "ms", scale: 1.0, of: |s| &s.warm };
-pub static COLD: Measure = Measure { name: "cold request", unit: "ms", scale: 1.0, of: |s| &s.cold };
-pub static PAGE: Measure = Measure { name: "page", unit: "ms", scale: 1.0, of: |s| &s.page };
-pub static PHOTO: Measure = Measure { name: "photo", unit: "s", scale: 0.001, of: |s| &s.photo };
+pub static WARM: Measure =
+    Measure { name: "warm", what: "a request on a kept connection", unit: "ms", scale: 1.0, of: |s| &s.warm };
+pub static COLD: Measure =
+    Measure { name: "cold", what: "a request on a new connection", unit: "ms", scale: 1.0, of: |s| &s.cold };
+pub static PAGE: Measure = Measure {
+    name: "page",
+    what: "a page: a document and twelve files",
+    unit: "ms",
+    scale: 1.0,
+    of: |s| &s.page,
+};
+pub static PHOTO: Measure =
+    Measure { name: "photo", what: "a photo of 5 MB", unit: "s", scale: 0.001, of: |s| &s.photo };
 
 /// All users of a market on one side.
 #[derive(Debug, Default)]

@@ -11,7 +11,12 @@ const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 /// Installs what the rows asked for need, builds the benchmarks optimised and runs them.
 pub fn run(args: &[String]) -> Result<(), String> {
     let help = args.iter().any(|a| ["--help", "-h", "help"].contains(&a.as_str()));
-    if !help {
+    if args.first().is_some_and(|a| a == "latency") {
+        // Without namespaces it goes by delay proxies, and says so.
+        if !help && let Err(why) = line() {
+            say(&format!("no network namespaces: {why}"));
+        }
+    } else if !help {
         need_postgres(true)?;
         // What can't be installed costs its row, which says so in words.
         for (row, need) in [

@@ -44,6 +44,7 @@ cargo xtask bench [move|gateway] [options]   Markdown on stdout, what it is doin
 
   move                only the rows whole, pause, guard and memory
   gateway             only the row gateway
+  latency             the case's latency, replayed; options of its own: bench latency --help
   --quick             smaller and fewer runs: shows that it works, not what it costs
   --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, gateway,
                       build (comma between); all but build where it is absent

@@ -11,6 +11,7 @@ mod gateway;
 mod ground;
 mod guard;
 mod hot;
+mod latency;
 mod line;
 mod linear;
 mod machine;
@@ -56,8 +57,10 @@ async fn main() -> ExitCode {
         ["class-places", classes, subjects] => classes::places_process(classes, subjects),
         ["gateway-process", folder, port] => gateway::process::run(folder, port).await,
         ["gateway-homes", folder] => gateway::homes_process(folder).await,
-        // Started in a network namespace by the wide-area row.
-        ["line", delay_us, loss_ppm] => line::run(delay_us, loss_ppm),
+        // Started in a network namespace by the wide-area row and by the replay of latency.
+        ["line", rest @ ..] => line::run(rest),
+        ["browser", errand] => latency::browser(errand).await,
+        ["latency", rest @ ..] => latency::run(rest).await,
         _ => bench(&args).await,
     };
     match done {

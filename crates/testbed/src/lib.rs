@@ -9,6 +9,7 @@ pub mod far;
 pub mod postgres;
 pub mod proxy;
 pub mod schemathesis;
+pub mod road;
 pub mod seaweed;
 pub mod versions;
 pub mod web;

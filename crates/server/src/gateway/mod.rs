@@ -29,4 +29,4 @@ pub(crate) use measure::MEASURED;
 pub use measure::{Histogram, explained};
 pub use settings::{Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 pub use subject::jwt::{JwtRule, Keys, KeysError};
-pub use trip::Watch;
+pub use trip::{Hears, Watch};

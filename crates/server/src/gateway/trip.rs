@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
+/// Is told of a request that has ended.
+pub type Hears = Box<dyn Fn(&Span) + Send + Sync>;
+
 /// Who hears of requests that have ended. Nobody, unless somebody is named.
 #[derive(Default)]
 pub struct Watch {
@@ -28,7 +31,7 @@ pub struct Watch {
     /// Where spans of those go.
     pub exporter: Option<Exporter>,
     /// Hears of every request, and must return at once.
-    pub log: Option<Box<dyn Fn(&Span) + Send + Sync>>,
+    pub log: Option<Hears>,
 }
 
 impl std::fmt::Debug for Watch {

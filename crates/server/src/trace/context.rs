@@ -63,7 +63,7 @@ impl Incoming {
         let (trace, parent, [flags]) =
             (bytes_of(&head[3..35])?, bytes_of(&head[36..52])?, bytes_of(&head[53..55])?);
         let is_somebody = trace != [0; 16] && parent != [0; 8];
-        is_somebody.then(|| Self {
+        is_somebody.then_some(Self {
             trace: TraceId(trace),
             parent: SpanId(parent),
             is_sampled: flags & SAMPLED == SAMPLED,

@@ -8,7 +8,7 @@ pub const HELP: &str = "\
 cargo xtask bench latency [options]   tables on stdout, what it is doing on stderr
 
   --users N        users of a market and side; each has a line of its own (3)
-  --repeats N      requests and pages of each user; one photo each (3)
+  --repeats N      requests and pages of each user; one photo each (5)
   --markets LIST   of the table's countries, comma between: IN,SG (all)
   --down N, --up N the user's own line, Mbit/s (10 and 4: estimates)
   --proxies        delay proxies also where network namespaces can be had: no loss, no slow start
@@ -40,7 +40,7 @@ impl Default for Asked {
     fn default() -> Self {
         Self {
             users: 3,
-            repeats: 3,
+            repeats: 5,
             markets: Vec::new(),
             down_mbit: 10.0,
             up_mbit: 4.0,

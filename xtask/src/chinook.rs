@@ -1,7 +1,8 @@
-//! `cargo xtask chinook`, `odd` and `adopt`: the guides, walked with the real binary on real databases.
+//! `cargo xtask chinook`, `odd`, `adopt` and `gateways`: the guides, walked with the real binary on real databases.
 //!
 //! The walks live in a crate of their own, crates/walks, so that this one builds in seconds.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Builds `domicile` and the walks, then walks.
@@ -17,13 +18,19 @@ pub fn run(walk: &str, args: &[String]) -> Result<(), String> {
     }
     let profile: &[&str] = if release { &["--release"] } else { &[] };
     println!("xtask: building domicile");
-    let mut build = vec!["build", "--quiet", "--package", "domicile-cli", "--package", "domicile-walks"];
-    if walk == "adopt" {
-        build.extend(["--package", "domicile-sample"]);
-    }
-    step(Command::new(env!("CARGO")).args(build).args(profile))?;
-    let run = ["run", "--quiet", "--package", "domicile-walks"];
-    step(Command::new(env!("CARGO")).args(run).args(profile).args(["--", walk]).args(rest))
+    // One build for all walks, and no `cargo run` after it: each choice of packages would build what others
+    // wrote once more, with other features.
+    let packages = ["domicile-cli", "domicile-walks", "domicile-sample"];
+    let packages = packages.iter().flat_map(|name| ["--package", name]);
+    step(Command::new(env!("CARGO")).args(["build", "--quiet"]).args(packages).args(profile))?;
+    step(Command::new(built(release, "domicile-walks")?).arg(walk).args(rest))
+}
+
+/// A program that was just built: beside this one, or in the folder of the other profile.
+fn built(release: bool, name: &str) -> Result<PathBuf, String> {
+    let here = std::env::current_exe().map_err(|e| e.to_string())?;
+    let target = here.ancestors().nth(2).ok_or("this program is in no target folder")?;
+    Ok(target.join(if release { "release" } else { "debug" }).join(name))
 }
 
 /// What `cargo xtask test` walks: Chinook on both engines, with a load and two kills, the odd shape, and adoption
@@ -35,9 +42,10 @@ pub fn all() -> Result<(), String> {
         ("chinook", "--times 60"),
         ("chinook", "--sqlite --times 30"),
         ("odd", ""),
-        ("adopt", "--people 400 --rate 60"),
-        ("adopt", "--people 400 --rate 60 --always"),
-        ("adopt", "--people 400 --rate 60 --sqlite"),
+        ("adopt", "--people 600 --rate 150"),
+        ("adopt", "--people 600 --rate 150 --sqlite --always"),
+        ("adopt", "--people 600 --rate 150 --gateway"),
+        ("adopt", "--people 600 --rate 150 --gateway --sqlite"),
     ] {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;

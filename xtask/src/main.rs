@@ -22,15 +22,21 @@ cargo xtask <chore>
                    walks through docs/move-your-own-database.md with the real binary: Chinook moves from
                    one database to six. --times 60: 60 times the rows, applications that write meanwhile,
                    and two kills. --keep: leaves the folder (configuration, plan, receipts)
-  adopt [--sqlite] [--always] [--people N] [--rate N] [--keep DIR] [--release]
+  adopt [--gateway] [--sqlite] [--always] [--people N] [--rate N] [--keep DIR] [--release]
                    walks through docs/adopt.md: an application under load in one region becomes one in three, and
-                   no request of it fails. --always: residency is enforced for good, not only while somebody moves
+                   no request of it fails. --gateway: gateways find the region, not the application itself.
+                   --always: residency is enforced for good, not only while somebody moves
+  gateways [--people N] [--rate N] [--sqlite] [--keep DIR] [--release]
+                   ten thousand people move under load behind two gateways; one gateway and the worker are killed:
+                   no request fails, is done twice, or reaches a wrong region
   odd [--keep DIR] the same as chinook with a database of an odd shape, and photos in an S3 server
   bench [--quick] [--only LIST] ...
                    installs what others use for the same and is missing (it says what), then measures the move,
                    its pauses, objects, the wide area, the guard, memory and classes beside them, 25 minutes on
                    two cores; Markdown on stdout (docs/benchmarks.md keeps what was measured). bench --help has
                    the rows; bench move is those that need PostgreSQL alone
+  bench latency [--users N] [--markets IN,SG] [--proxies] ...
+                   what the case announced of speed, replayed: before and after, for each market; four minutes
   model [--small] [--paths] [NAME ...]
                    explores the model of the move whole (crates/mover/model, about three minutes on two cores), then
                    every broken variant and every known weakness until it is caught; Markdown on stdout
@@ -50,7 +56,7 @@ fn main() -> ExitCode {
         Some("model") => model::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
         Some("tidy") => tidy::run(),
-        Some(walk @ ("chinook" | "odd" | "adopt")) => chinook::run(walk, &args[1..]),
+        Some(walk @ ("chinook" | "odd" | "adopt" | "gateways")) => chinook::run(walk, &args[1..]),
         _ => {
             print!("{HELP}");
             return ExitCode::from(if args.is_empty() { 0 } else { 2 });

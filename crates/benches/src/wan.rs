@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The line of the throughput rows.
-const LOSSY: Line = Line { round_trip: Duration::from_millis(169), loss_ppm: 5_000 };
+const LOSSY: Line = line(169, 5_000);
 /// The line of the pause row.
-const LONG: Line = Line { round_trip: Duration::from_millis(200), loss_ppm: 0 };
+const LONG: Line = line(200, 0);
 /// How far the measured ping may be from what was asked for, ms.
 const PING_OFF_MAX: f64 = 8.0;
 /// Rows of a subject of the throughput rows.
@@ -32,6 +32,11 @@ const USUAL: &str = "cubic";
 const RUNS_MAX: usize = 3;
 /// Subjects of ten rows whose pause is measured.
 const PAUSED: u64 = 40;
+
+const fn line(round_trip_ms: u64, loss_ppm: u32) -> Line {
+    let round_trip = Duration::from_millis(round_trip_ms);
+    Line { round_trip, loss_ppm, look: Duration::from_micros(200), bytes_per_s: [0; 2] }
+}
 
 /// Measures and prints.
 pub async fn run(asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {

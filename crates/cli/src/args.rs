@@ -5,10 +5,12 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod public;
 mod regions;
 mod watching;
 mod waves;
 
+pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
     BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,
     RegionCommand,
@@ -129,6 +131,12 @@ pub enum Command {
     /// Check residency policies, explain what they decide
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Rules for a CDN that is already there, and whether it obeys
+    #[command(subcommand)]
+    Cdn(CdnCommand),
+    /// The signed manifest of genuine endpoints, shops and sellers
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"
@@ -230,6 +238,9 @@ pub struct ServeArgs {
     /// The directory service, of all services
     #[arg(long)]
     pub directory: bool,
+    /// Listen here instead of where the configuration says, for one of several gateways
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "directory")]
+    pub listen: Vec<std::net::SocketAddr>,
     #[command(flatten)]
     pub log: watching::LogArg,
 }

@@ -2,12 +2,14 @@
 
 pub mod abort;
 pub mod answer;
+pub mod cdn;
 pub mod check;
 pub mod erase;
 pub mod explain;
 pub mod guard;
 pub mod init;
 pub mod locate;
+pub mod manifest;
 #[path = "commands/move.rs"]
 pub mod moving;
 pub mod pause;
@@ -55,6 +57,8 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Serve(args) => serve::run(app, args).await,
         Command::Receipt(command) => receipt::run(app, command),
         Command::Policy(command) => policy::run(app, command).await,
+        Command::Cdn(command) => cdn::run(app, command).await,
+        Command::Manifest(command) => manifest::run(app, command).await,
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man { dir } => shell::man(dir),
     }

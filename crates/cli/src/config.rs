@@ -4,8 +4,10 @@
 //! a store is opened. So `receipt verify` and `policy check` work without any.
 
 mod address;
+mod edge;
 mod fault;
 mod files;
+mod genuine;
 mod limits;
 mod meaning;
 mod served;
@@ -13,7 +15,9 @@ mod service;
 mod typed;
 
 pub use address::Address;
+pub use edge::Edge;
 pub use files::policy_files;
+pub use genuine::Genuine;
 pub use served::{DirectoryDoors, Doors, Gateway, Jwt, Login, SubjectIn};
 
 use crate::failure::{self, Failure, Result};
@@ -49,6 +53,10 @@ pub struct Config {
     pub limits: Limits,
     /// Where a process that moves serves its metrics.
     pub metrics: Metrics,
+    /// What is public, and how much of it a gateway keeps.
+    pub edge: Edge,
+    /// What the manifest of genuine endpoints says.
+    pub genuine: Option<Genuine>,
     /// What `serve --gateway` is told.
     pub gateway: Option<Gateway>,
     /// What `serve --directory` is told.

@@ -75,10 +75,11 @@ pub fn directory(config: &Config) -> Result<DirectoryKey> {
 /// The tokens that let somebody in at what `serve` serves under this name; the first is made where there is none.
 pub fn tokens(config: &Config, name: &str) -> Result<Tokens> {
     let path = config.keys.join(format!("{name}.tokens"));
-    let mut token = [0; 24];
-    getrandom::fill(&mut token).map_err(|e| unusable(&path, &e))?;
-    write_new(&path, format!("{}\n", hex::encode(token)).as_bytes(), 0o600)?;
-    check_mode(&path)?;
+    if !path.exists() {
+        let mut token = [0; 24];
+        getrandom::fill(&mut token).map_err(|e| unusable(&path, &e))?;
+        write_new(&path, format!("{}\n", hex::encode(token)).as_bytes(), 0o600)?;
+    }
     let lines = secret_text(&path)?;
     Tokens::read(&lines).map_err(|e| unusable(&path, &e))
 }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub struct Signals {
     stop: Arc<AtomicBool>,
     careful: Arc<AtomicBool>,
+    serves: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -36,10 +37,17 @@ impl Signals {
     fn heard(&self, screen: &Screen) {
         let again = self.stop.swap(true, Ordering::Relaxed);
         if self.careful.load(Ordering::Relaxed) && !again {
-            screen.say("\nstopping before the next fence; press Ctrl-C once more to end at once");
+            let what = if self.serves.load(Ordering::Relaxed) {
+                "once the requests under way are answered"
+            } else {
+                "before the next fence"
+            };
+            screen.say(&format!("\nstopping {what}; press Ctrl-C once more to end at once"));
             return;
         }
-        if self.careful.load(Ordering::Relaxed) {
+        if self.serves.load(Ordering::Relaxed) {
+            screen.say("\nended at once: requests under way were cut off");
+        } else if self.careful.load(Ordering::Relaxed) {
             screen.say("\nended at once: nothing is lost, `domicile resume` continues");
         } else {
             screen.say("\ninterrupted");
@@ -50,6 +58,12 @@ impl Signals {
     /// From here on the first signal only asks to stop.
     pub fn be_careful(&self) {
         self.careful.store(true, Ordering::Relaxed);
+    }
+
+    /// The same, where requests are answered and nobody is moved.
+    pub fn be_careful_with_requests(&self) {
+        self.serves.store(true, Ordering::Relaxed);
+        self.be_careful();
     }
 
     /// What the mover looks at.

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 use clap::{Args, Parser, Subcommand};
-use domicile_sample::app::{self, Asks, Homes};
+use domicile_sample::app::{self, Everywhere, Homes};
 use domicile_sample::check::{self, Region};
 use domicile_sample::directory::Directory;
 use domicile_sample::load::{Asked, Load, Log, Person, Rate};
@@ -55,17 +55,13 @@ struct Serve {
     /// Where to listen; port 0 is any, and the one taken is printed.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     listen: String,
-    /// Ask this directory service for each person's home; without it, and with `--home`, the guards of all
-    /// regions are asked, and without both all are served from this region.
+    /// Ask this directory service for each person's home; without it all are served from this region.
     #[arg(long, value_name = "URL", requires = "home")]
     directory: Option<String>,
     /// With `--directory`: whom it does not know is in this region. For the time of adoption, before everybody
     /// has a home.
     #[arg(long, value_name = "ID", requires = "directory")]
     others: Option<String>,
-    /// Without `--directory`: newcomers of this country go to that region; may be repeated.
-    #[arg(long, value_name = "CC=ID", value_parser = place, conflicts_with = "directory")]
-    place: Vec<(String, String)>,
     /// The directory's name of this service.
     #[arg(long, value_name = "NAME", default_value = "main")]
     service: String,
@@ -73,7 +69,7 @@ struct Serve {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Another region's database; once for each.
-    #[arg(long, value_name = "ID=URL", value_parser = region)]
+    #[arg(long, value_name = "ID=URL", value_parser = region, requires = "directory")]
     home: Vec<Region>,
 }
 
@@ -123,11 +119,6 @@ fn region(text: &str) -> Result<Region> {
     Ok(Region { id: id.to_owned(), url: url.to_owned() })
 }
 
-fn place(text: &str) -> Result<(String, String)> {
-    let (country, id) = text.split_once('=').ok_or("a country, `=`, a region's id")?;
-    Ok((country.to_owned(), id.to_owned()))
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -167,29 +158,23 @@ async fn homes(asked: &Serve) -> Result<Homes> {
     let said = |e: domicile_sample::store::Refusal| e.to_string();
     let store = Store::open(&asked.store, &asked.region).map_err(said)?;
     let region = asked.region.clone();
-    if asked.home.is_empty() {
-        return Ok(Homes::Here { region, store });
-    }
+    let Some(url) = &asked.directory else { return Ok(Homes::Here { region, store }) };
     let mut stores = BTreeMap::from([(region.clone(), store)]);
     for other in &asked.home {
         stores.insert(other.id.clone(), Store::open(&other.url, &other.id).map_err(said)?);
     }
-    let asks = match &asked.directory {
-        None => Asks::Regions { places: asked.place.iter().cloned().collect() },
-        Some(url) => Asks::Directory {
-            directory: Box::new(Directory::new(url, &asked.service, token(asked)?.trim())),
-            others: asked.others.clone(),
-        },
-    };
-    Ok(Homes::Everywhere { region, stores, asks, known: Mutex::default() })
+    let directory = Directory::new(url, &asked.service, &token(asked)?);
+    let (others, known) = (asked.others.clone(), Mutex::default());
+    Ok(Homes::Everywhere(Box::new(Everywhere { region, stores, directory, others, known })))
 }
 
-/// The directory's token, from the file named or the environment.
+/// The directory's token: the first line of the file named, or the environment's.
 fn token(asked: &Serve) -> Result<String> {
-    match &asked.token_file {
-        Some(file) => std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display())),
-        None => Ok(std::env::var("DOMICILE_TOKEN").unwrap_or_default()),
-    }
+    let text = match &asked.token_file {
+        Some(file) => std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?,
+        None => std::env::var("DOMICILE_TOKEN").unwrap_or_default(),
+    };
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// SIGTERM or SIGINT: no new connection, and what was begun is finished.

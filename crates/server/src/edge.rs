@@ -29,6 +29,7 @@ mod unshared;
 pub use answer::EdgeCache;
 pub use ask::Public;
 pub use count::{Counts, Sample};
+pub use fits::media_types;
 pub use judge::Reason;
 pub use key::{Crooked, Key, PATH_BYTES_MAX, Scheme, host, query, straight};
 pub use permitted::{Asked, may_cache};

@@ -9,12 +9,14 @@ pub use page::page;
 
 use crate::body::{self, Body};
 use bytes::Bytes;
+use domicile_ledger::{ManifestError, VerifyingKey, verify_manifest};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 /// Where the manifest is.
@@ -51,6 +53,20 @@ impl WellKnown {
             manifest: Document::new(manifest.into(), vec![(CONTENT_TYPE, json), any]),
             page: Document::new(page.into(), vec![(CONTENT_TYPE, html), still]),
         }
+    }
+
+    /// The same from the manifest's bytes alone, if it verifies with one of these keys at that time.
+    ///
+    /// # Errors
+    /// Why it must not be believed, and so not be served.
+    pub fn verified(
+        manifest: impl Into<Bytes>,
+        trusted: &[VerifyingKey],
+        now: Timestamp,
+    ) -> Result<Self, ManifestError> {
+        let bytes = manifest.into();
+        let read = verify_manifest(&bytes, trusted, now)?;
+        Ok(Self::new(bytes, page(&read)))
     }
 
     /// The answer where the request is for one of the two, whoever asks; `None` where it is not.

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod cdn;
 pub mod directory;
 pub mod edge;
 #[doc(hidden)]

@@ -1,5 +1,7 @@
 //! One suite, every record store. An engine is a module below with a fixture.
 
+#[path = "conformance/column.rs"]
+mod column;
 #[path = "conformance/journal.rs"]
 mod journal;
 #[path = "conformance/postgres.rs"]
@@ -45,6 +47,10 @@ macro_rules! conformance {
         #[tokio::test]
         async fn spelling() {
             crate::journal::one_spelling(&$fixture).await;
+        }
+        #[tokio::test]
+        async fn column() {
+            crate::column::of_subjects(&$fixture).await;
         }
         #[tokio::test]
         async fn journal() {

@@ -95,10 +95,7 @@ impl Far {
     /// # Errors
     /// In words: nothing came back.
     pub fn ping_ms(&self) -> Result<f64, String> {
-        let told = step(&format!("ping -q -c 10 -i 0.1 -W 2 {}", self.slow))?;
-        // rtt min/avg/max/mdev = 169.1/169.3/169.9/0.2 ms
-        let mean = told.lines().find_map(|l| l.strip_prefix("rtt ")?.split(" = ").nth(1)?.split('/').nth(1));
-        mean.and_then(|ms| ms.parse().ok()).ok_or(format!("ping: {told}"))
+        mean_ms(&step(&format!("ping -q -c 10 -i 0.1 -W 2 {}", self.slow))?)
     }
 
     /// Connections from here to the slow address that are opened from now on use this congestion control,
@@ -126,8 +123,18 @@ impl Far {
     }
 }
 
+/// Of what ping tells at its end, the mean round trip, ms, of those that came back.
+///
+/// # Errors
+/// In words: nothing came back.
+pub fn mean_ms(told: &str) -> Result<f64, String> {
+    // rtt min/avg/max/mdev = 169.1/169.3/169.9/0.2 ms
+    let mean = told.lines().find_map(|l| l.strip_prefix("rtt ")?.split(" = ").nth(1)?.split('/').nth(1));
+    mean.and_then(|ms| ms.parse().ok()).ok_or(format!("ping: {told}"))
+}
+
 /// Runs a line of words that need no quoting.
-fn step(line: &str) -> Result<String, String> {
+pub(crate) fn step(line: &str) -> Result<String, String> {
     let mut words = line.split_whitespace();
     let output = Command::new(words.next().unwrap_or_default()).args(words).stdin(Stdio::null()).output();
     let output = output.map_err(|e| format!("{line}: {e}"))?;

@@ -8,8 +8,11 @@ pub mod disk;
 pub mod far;
 pub mod postgres;
 pub mod proxy;
+pub mod road;
+pub mod schemathesis;
 pub mod seaweed;
 pub mod versions;
+pub mod web;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -15,6 +15,7 @@ use crate::keys;
 use crate::open::{self, Want};
 use crate::screen::Answer;
 use crate::signals::reloads;
+use domicile_datamap::Owner;
 use domicile_directory::Directory;
 use domicile_server::admin::Admin;
 use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
@@ -47,10 +48,12 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
     }
     if args.gateway {
         let service = app.service(&config)?;
-        gateway::serve(&config, service, directory.clone(), &story, &mut doors, &mut serving).await?;
+        let elsewhere = typed(&config, &args)?;
+        gateway::serve(&config, service, elsewhere, directory.clone(), &story, &mut doors, &mut serving)
+            .await?;
     }
     admin(&story, &config, &serving, &mut doors).await?;
-    app.signals.be_careful();
+    app.signals.be_careful_with_requests();
     let mut reload = reloads();
     loop {
         tokio::select! {
@@ -71,6 +74,21 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
     }
     serving.watched.end().await;
     Ok(Answer::new("stopped; nothing was cut off\n".to_owned(), json!({ "stopped": true })))
+}
+
+/// The doors that were typed instead of those of the configuration.
+fn typed(config: &Config, args: &ServeArgs) -> Result<Option<crate::config::Doors>> {
+    let Some(gateway) = config.gateway.as_ref().filter(|_| !args.listen.is_empty()) else { return Ok(None) };
+    let doors = crate::config::Doors { addresses: args.listen.clone(), ..gateway.doors.clone() };
+    match doors.addresses.iter().find(|a| doors.tls.is_none() && !a.ip().is_loopback()) {
+        None => Ok(Some(doors)),
+        Some(open) => Err(Failure::usage(
+            "config-listen",
+            format!("{open} would be listened at in the clear"),
+            "what is sent there could be read on its way",
+            "give [gateway] a certificate and private_key, or listen at 127.0.0.1",
+        )),
+    }
 }
 
 /// What is served, for reloads and the admin's address.
@@ -144,8 +162,10 @@ async fn rules(config: &Config, service: &Service, key: Option<&str>) -> Result<
         None => {
             let mapped = open::mapped(config, service, &Want::reachable()).await?;
             let root = mapped.layout.tables.first().ok_or_else(|| no_key(&service.name))?;
-            let of = |c: &&domicile_datamap::layout::MovedColumn| root.key.contains(&c.name);
-            let column = root.columns.iter().find(of).ok_or_else(|| no_key(&service.name))?;
+            // A subject's key need not be the table's primary one.
+            let Owner::Root { column } = &root.owner else { return Err(no_key(&service.name)) };
+            let column = root.columns.iter().find(|c| c.name == *column);
+            let column = column.ok_or_else(|| no_key(&service.name))?;
             Spelling::of(&column.type_name)
         }
     };

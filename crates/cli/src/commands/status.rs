@@ -7,6 +7,7 @@ use crate::commands::guard::unreachable;
 use crate::failure::{self, Failure, Result};
 use crate::fences::Fence;
 use crate::figures::{count, counted, duration};
+use crate::gateways::Gateways;
 use crate::open::{self, Want};
 use crate::paper;
 use crate::screen::{Answer, Exit};
@@ -110,18 +111,21 @@ async fn look(service: &Service, deep: bool) -> Result<Answer> {
     }
     let homes = service.directory.counts(&service.name).await.map_err(|e| failure::of_directory(&e))?;
     let workers = Workers::of(service).await?;
+    let gateways = Gateways::of(service).await?;
     let mut text = format!("service {}\n\n", service.name);
     text.push_str(&waves_text(&waves, service, workers.alive()));
     text.push_str(&regions_text(&regions, Some(&homes), deep));
     text.push_str(&absent_text(&regions, &homes, &waves));
     text.push_str(&workers_text(&waves, workers.alive()));
     text.push_str(&workers.text());
+    text.push_str(&gateways.text());
     text.push_str(&fences_text(&regions, service.limits.fence_deadline));
     text.push_str(&sealed_text(&regions, false));
     let json = json!({
         "service": service.name,
         "waves": waves.iter().map(|w| w.json(service)).collect::<Vec<_>>(),
         "workers": workers.json(),
+        "gateways": gateways.json(),
         "regions": regions_json(&regions, Some(&homes), service.limits.fence_deadline),
     });
     let faulty = regions.iter().any(|(_, s)| s.as_ref().is_ok_and(|s| s.installed && !s.faults.is_empty()));

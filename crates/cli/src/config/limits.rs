@@ -119,7 +119,7 @@ fn milliseconds(name: &str, typed: &Option<Spanned<u64>>, limit: &mut Duration) 
 }
 
 /// `90s`, `15m`, `24h`, `7d`.
-fn span_of(text: &str) -> Option<Duration> {
+pub(super) fn span_of(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit = text.chars().last()?;
     let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;

@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Metrics, Region, limits, served, service};
+use super::{Config, Metrics, Region, edge, genuine, limits, served, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     limits::check_ceilings(&typed.limits, &regions)?;
     let services = service::all(&typed, &regions, &base)?;
     service::check_stores(&typed, &regions, &services, &base)?;
+    let edge = edge::of(&typed.edge, &typed.public, &regions)?;
+    let genuine = typed.manifest.as_ref().map(|m| genuine::of(m, &regions)).transpose()?;
     let metrics = Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
     let gateway = typed.gateway.as_ref().map(|g| served::gateway(g, &regions, &base)).transpose()?;
     let directory = typed.directory.as_ref().map(|d| served::directory(d, &base)).transpose()?;
@@ -51,6 +53,8 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         services,
         limits,
         metrics,
+        edge,
+        genuine,
         gateway,
         directory,
         admin,
@@ -116,7 +120,7 @@ pub(super) fn id_of(text: &Text, what: &str) -> Result<String, Fault> {
     ))
 }
 
-fn country(text: &Text) -> Result<Country, Fault> {
+pub(super) fn country(text: &Text) -> Result<Country, Fault> {
     text.get_ref().parse().map_err(|wrong: domicile_policy::WrongCountry| {
         let why = "policies decide by country, so each must be known for certain";
         let fix = match &wrong.nearest {

@@ -37,6 +37,8 @@ pub(super) struct TypedGateway {
     manifest: Option<String>,
     log: Option<Text>,
     #[serde(default)]
+    preload: bool,
+    #[serde(default)]
     limits: TypedLimits,
 }
 
@@ -70,6 +72,8 @@ struct TypedLogin {
 #[serde(deny_unknown_fields, expecting = "a table of keys: `[gateway.limits]`")]
 struct TypedLimits {
     homes: Option<usize>,
+    lease_ms: Option<u64>,
+    lease_wait_ms: Option<u64>,
     park_ms: Option<u64>,
     parked_per_subject: Option<usize>,
     parked: Option<usize>,
@@ -184,6 +188,8 @@ pub struct Gateway {
     pub login: Vec<Login>,
     /// The signed manifest.
     pub manifest: Option<PathBuf>,
+    /// Homes are read into memory before the first request.
+    pub preload: bool,
     /// One line of the log for each request.
     pub logs_requests: bool,
     /// Bounds.
@@ -262,6 +268,7 @@ pub(super) fn gateway(typed: &TypedGateway, regions: &[Region], base: &Path) -> 
         }),
         login: typed.login.iter().map(login).collect::<Result<_, _>>()?,
         manifest: typed.manifest.as_ref().map(|m| below(base, m)),
+        preload: typed.preload,
         logs_requests: logs_requests(typed.log.as_ref())?,
         limits,
         connections,
@@ -449,6 +456,8 @@ fn limits(typed: &TypedLimits) -> (Limits, domicile_server::listen::ConnectionLi
         |to: &mut Duration, from: Option<u64>| from.into_iter().for_each(|n| *to = Duration::from_millis(n));
     let n = |to: &mut usize, from: Option<usize>| from.into_iter().for_each(|n| *to = n);
     n(&mut limits.homes, typed.homes);
+    ms(&mut limits.lease, typed.lease_ms);
+    ms(&mut limits.lease_wait, typed.lease_wait_ms);
     ms(&mut limits.park, typed.park_ms);
     n(&mut limits.parked_per_subject, typed.parked_per_subject);
     n(&mut limits.parked, typed.parked);

@@ -25,6 +25,11 @@ pub(super) struct File {
     #[serde(default)]
     pub claim: Vec<Spanned<Claim>>,
     #[serde(default)]
+    pub public: Vec<Spanned<super::edge::TypedPublic>>,
+    #[serde(default)]
+    pub edge: super::edge::TypedEdge,
+    pub manifest: Option<Spanned<super::genuine::TypedManifest>>,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub receipts: Receipts,

@@ -51,6 +51,9 @@ fn claims_of_who_is_there_are_imported_and_duplicates_named_on_request() {
         assert!(!ran.whole().to_lowercase().contains("example.org"), "{}", ran.whole());
         assert!(!ran.whole().contains("900"), "{}", ran.whole());
     }
+    let alone = shop.run(&["guard", "backfill", "--region", "de", "--list", "de.txt"]);
+    assert!(alone.stdout.contains("1 claim with no owner in the list"), "{}", alone.whole());
+    assert_eq!(lines(&shop, "de.txt"), ["duplicate-email\tde\t900\t1"]);
     // A list is never written over another file, and nothing is begun then.
     let there = shop.run(&["guard", "backfill", "--list", "found.txt"]);
     assert_eq!((there.code, there.stderr.contains("list-exists")), (2, true), "{}", there.whole());

@@ -7,6 +7,7 @@ mod both;
 mod crash;
 mod full;
 mod fuse;
+mod gateways;
 mod load;
 mod memory;
 mod outage;

@@ -1,10 +1,9 @@
-//! In which region's database a person is: the one of this instance, or the one that the directory names, or,
-//! without a directory service, the one whose guard says so.
+//! In which region's database a person is: the one of this instance, or the one that the directory names.
 
 use crate::directory::{Directory, Home};
 use crate::store::{Person, Refusal, Store, Write, Written};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a write is tried again before the asker is told to come later: a fence ends in 2 s at most, a
@@ -27,34 +26,23 @@ pub enum Homes {
         /// Its database.
         store: Store,
     },
-    /// This instance reaches every region's database, and asks where a person is.
-    Everywhere {
-        /// The region this instance stands in.
-        region: String,
-        /// Every region's database by the region's id.
-        stores: BTreeMap<String, Store>,
-        /// Who is asked.
-        asks: Asks,
-        /// What was said, by subject. A write may trust it, since the guard refuses what is stale.
-        known: Mutex<HashMap<String, Home>>,
-    },
+    /// This instance reaches every region's database, and asks the directory where a person is.
+    Everywhere(Box<Everywhere>),
 }
 
-/// Who says where a person is.
+/// An application without a gateway.
 #[derive(Debug)]
-pub enum Asks {
+pub struct Everywhere {
+    /// The region this instance stands in.
+    pub region: String,
+    /// Every region's database by the region's id.
+    pub stores: BTreeMap<String, Store>,
     /// The directory service.
-    Directory {
-        /// Its client.
-        directory: Box<Directory>,
-        /// Where those are whom it does not know yet: the only region there was before Domicile.
-        others: Option<String>,
-    },
-    /// The guards of all regions.
-    Regions {
-        /// By country: the region into which a newcomer goes; this instance's own where none is named.
-        places: BTreeMap<String, String>,
-    },
+    pub directory: Directory,
+    /// Where those are whom it does not know yet: the only region there was before Domicile.
+    pub others: Option<String>,
+    /// What it said, by subject. A write may trust it, since the guard refuses what is stale.
+    pub known: Mutex<HashMap<String, Home>>,
 }
 
 /// One region's database.
@@ -69,8 +57,10 @@ pub struct Place<'a> {
 impl Homes {
     /// The region this instance stands in.
     pub fn region(&self) -> &str {
-        let (Self::Here { region, .. } | Self::Everywhere { region, .. }) = self;
-        region
+        match self {
+            Self::Here { region, .. } => region,
+            Self::Everywhere(all) => &all.region,
+        }
     }
 
     /// Writes at the person's home; the region where it was done.
@@ -78,17 +68,59 @@ impl Homes {
     /// # Errors
     /// A refusal. Where the directory is asked, RS001 is tried again for [`PATIENCE_MAX`].
     pub async fn write(&self, person: &str, write: &Write) -> Result<(Written, String), Refusal> {
-        let Self::Everywhere { .. } = self else {
-            let place = self.to_read(person).await?;
-            return Ok((place.store.write(person, write).await?, place.region.to_owned()));
-        };
+        match self {
+            Self::Here { region, store } => Ok((store.write(person, write).await?, region.clone())),
+            Self::Everywhere(all) => all.write(person, write).await,
+        }
+    }
+
+    /// The person's home, to read there.
+    ///
+    /// # Errors
+    /// Where the directory does not know this person, or fails.
+    pub async fn to_read(&self, person: &str) -> Result<Place<'_>, Refusal> {
+        match self {
+            Self::Here { region, store } => Ok(Place { region, store }),
+            // No guard refuses a stale read, so the directory is asked each time. It answers with nothing but the
+            // epoch where that is still the same.
+            Self::Everywhere(all) => all.place(&all.asked(person).await?.region),
+        }
+    }
+
+    /// Signs somebody up: at once here, or where the directory places the person.
+    ///
+    /// # Errors
+    /// A refusal; [`Refusal::Forbidden`] with the reason where no region may take this person.
+    pub async fn sign_up(&self, person: &Person, epoch: Option<i64>) -> Result<(bool, String), Refusal> {
+        match self {
+            Self::Here { region, store } => Ok((store.sign_up(person, epoch).await?, region.clone())),
+            Self::Everywhere(all) => all.sign_up(person).await,
+        }
+    }
+
+    /// Who has this e-mail address, and in which region it was found.
+    ///
+    /// # Errors
+    /// What a database says.
+    pub async fn by_email(&self, email: &str) -> Result<Option<(String, String)>, Refusal> {
+        match self {
+            Self::Here { region, store } => Ok(store.by_email(email).await?.map(|id| (id, region.clone()))),
+            Self::Everywhere(all) => all.by_email(email).await,
+        }
+    }
+}
+
+impl Everywhere {
+    async fn write(&self, person: &str, write: &Write) -> Result<(Written, String), Refusal> {
         let (begun, mut pause) = (Instant::now(), PAUSE_MIN);
-        let mut home = self.remembered(person).await?;
+        let mut home = match self.recalled(person) {
+            Some(home) => home,
+            None => self.asked(person).await?,
+        };
         loop {
-            let place = self.place(&home.region)?;
-            match place.store.write(person, write).await {
+            match self.place(&home.region)?.store.write(person, write).await {
                 Err(Refusal::NotWritable | Refusal::NotHere) if begun.elapsed() < PATIENCE_MAX => {}
-                // The asker has no other place to try than this one.
+                // There is no other place to try.
                 Err(Refusal::NotWritable | Refusal::NotHere) => {
                     return Err(Refusal::Broken("not writable for too long".to_owned()));
                 }
@@ -100,129 +132,54 @@ impl Homes {
         }
     }
 
-    /// The person's home, to read there. No guard refuses a stale read, so the directory is asked each time; it
-    /// answers with the epoch alone where that is the same.
-    ///
-    /// # Errors
-    /// Where the directory does not know this person, or fails.
-    pub async fn to_read(&self, person: &str) -> Result<Place<'_>, Refusal> {
-        match self {
-            Self::Here { region, store } => Ok(Place { region, store }),
-            Self::Everywhere { .. } => self.place(&self.asked(person).await?.region),
-        }
+    async fn sign_up(&self, person: &Person) -> Result<(bool, String), Refusal> {
+        let home = self.directory.sign_up(&person.id, &person.country).await?;
+        let new = self.place(&home.region)?.store.sign_up(person, Some(home.epoch)).await?;
+        Ok((new, self.remember(&person.id, home).region))
     }
 
-    /// Signs somebody up: at once here, or where the directory places the person.
-    ///
-    /// # Errors
-    /// A refusal; [`Refusal::Forbidden`] with the reason where no region may take this person.
-    pub async fn sign_up(&self, person: &Person, epoch: Option<i64>) -> Result<(bool, String), Refusal> {
-        match self {
-            Self::Here { region, store } => Ok((store.sign_up(person, epoch).await?, region.clone())),
-            Self::Everywhere { asks, region, .. } => {
-                let home = match asks {
-                    Asks::Directory { directory, .. } => {
-                        directory.sign_up(&person.id, &person.country).await?
-                    }
-                    Asks::Regions { places } => {
-                        let region = places.get(&person.country).unwrap_or(region).clone();
-                        Home { region, epoch: 1 }
-                    }
-                };
-                let new = self.place(&home.region)?.store.sign_up(person, Some(home.epoch)).await?;
-                Ok((new, self.remember(&person.id, home).region))
+    async fn by_email(&self, email: &str) -> Result<Option<(String, String)>, Refusal> {
+        for (region, store) in &self.stores {
+            // A copy on its way in or a rest on its way out says the same id: no wrong answer.
+            if let Some(id) = store.by_email(email).await? {
+                return Ok(Some((id, region.clone())));
             }
         }
-    }
-
-    /// Who has this e-mail address, and where.
-    ///
-    /// # Errors
-    /// What a database says.
-    pub async fn by_email(&self, email: &str) -> Result<Option<(String, String)>, Refusal> {
-        match self {
-            Self::Here { region, store } => Ok(store.by_email(email).await?.map(|id| (id, region.clone()))),
-            Self::Everywhere { stores, .. } => {
-                for (region, store) in stores {
-                    // A copy on its way in or a rest on its way out says the same id: no wrong answer.
-                    if let Some(id) = store.by_email(email).await? {
-                        return Ok(Some((id, region.clone())));
-                    }
-                }
-                Ok(None)
-            }
-        }
+        Ok(None)
     }
 
     fn place(&self, id: &str) -> Result<Place<'_>, Refusal> {
-        let place = match self {
-            Self::Here { region, store } => Some(Place { region, store }),
-            Self::Everywhere { stores, .. } => {
-                stores.get_key_value(id).map(|(region, store)| Place { region, store })
-            }
-        };
+        let place = self.stores.get_key_value(id).map(|(region, store)| Place { region, store });
         place.ok_or_else(|| Refusal::Broken("the directory names a region without --home".to_owned()))
     }
 
-    /// What is known of the person's home; the directory is asked where nothing is.
-    async fn remembered(&self, person: &str) -> Result<Home, Refusal> {
-        match self.recalled(person) {
-            Some(home) => Ok(home),
-            None => self.asked(person).await,
-        }
-    }
-
-    fn recalled(&self, person: &str) -> Option<Home> {
-        let Self::Everywhere { known, .. } = self else { return None };
-        known.lock().unwrap_or_else(PoisonError::into_inner).get(person).cloned()
-    }
-
-    /// What is said now.
+    /// What the directory says now.
     async fn asked(&self, person: &str) -> Result<Home, Refusal> {
-        let Self::Everywhere { asks, stores, .. } = self else { return Err(Refusal::NotHere) };
-        let known = self.recalled(person);
-        let home = match asks {
-            Asks::Directory { directory, others } => match (directory.home(person, known).await, others) {
-                (Err(Refusal::NotHere), Some(region)) => Home { region: region.clone(), epoch: 0 },
-                (home, _) => home?,
-            },
-            Asks::Regions { .. } => by_the_guards(stores, person, known).await?,
+        let home = match (self.directory.home(person, self.recalled(person)).await, &self.others) {
+            (Err(Refusal::NotHere), Some(region)) => Home { region: region.clone(), epoch: 0 },
+            (home, _) => home?,
         };
         Ok(self.remember(person, home))
     }
 
-    fn remember(&self, person: &str, home: Home) -> Home {
-        if let Self::Everywhere { known, .. } = self {
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= REMEMBERED_MAX {
-                known.clear();
-            }
-            // Two answers may come in the other order: an epoch never falls.
-            let kept = known.entry(person.to_owned()).or_insert_with(|| home.clone());
-            if kept.epoch < home.epoch {
-                *kept = home.clone();
-            }
-        }
-        home
+    fn recalled(&self, person: &str) -> Option<Home> {
+        self.known().get(person).cloned()
     }
-}
 
-/// Where a guard says that this person is at home. In the moment of a cutover two say so: the one that was not
-/// known before is the new one.
-async fn by_the_guards(
-    stores: &BTreeMap<String, Store>,
-    person: &str,
-    known: Option<Home>,
-) -> Result<Home, Refusal> {
-    let was = known.as_ref().map_or("", |home| home.region.as_str());
-    let mut found = Vec::new();
-    for (region, store) in stores {
-        if store.is_home(person).await? {
-            found.push(region);
+    /// Two answers may come in the other order, but an epoch never falls: the newer one is kept, and returned.
+    fn remember(&self, person: &str, home: Home) -> Home {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
         }
+        let kept = known.entry(person.to_owned()).or_insert_with(|| home.clone());
+        if kept.epoch < home.epoch {
+            *kept = home;
+        }
+        kept.clone()
     }
-    let now = found.iter().find(|region| **region != was).or(found.first()).ok_or(Refusal::NotHere)?;
-    // Counted from what was known, since a guard tells applications no epoch.
-    let epoch = known.as_ref().map_or(1, |home| home.epoch + i64::from(**now != home.region));
-    Ok(Home { region: (*now).clone(), epoch })
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Home>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

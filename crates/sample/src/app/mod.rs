@@ -12,7 +12,7 @@ mod people;
 mod photos;
 mod public;
 
-pub use homes::{Asks, Homes};
+pub use homes::{Everywhere, Homes};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

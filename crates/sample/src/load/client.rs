@@ -27,7 +27,8 @@ pub struct Question<'a> {
     pub path: String,
     pub person: &'a str,
     pub key: Option<&'a str>,
-    pub json: bool,
+    /// A sign-up: its body is JSON, and it may have addresses of its own.
+    pub sign_up: bool,
     pub body: String,
     /// The address to begin at; it moves on where a connection breaks.
     pub at: usize,
@@ -74,14 +75,19 @@ impl Client {
         let mut repeated = 0;
         loop {
             let bases = shared.bases.borrow().clone();
+            let bases = if question.sign_up { bases.sign_ups } else { bases.all };
             let at = question.at + repeated as usize;
             let sent = self.send(&bases[at % bases.len()], question);
-            if let Ok(Some(mut answer)) = tokio::time::timeout(ANSWER_MAX, sent).await {
-                (answer.repeated, answer.at) = (repeated, at);
-                return Some(answer);
-            }
+            let cut = match tokio::time::timeout(ANSWER_MAX, sent).await {
+                Ok(Ok(answer)) => return Some(Answer { repeated, at, ..answer }),
+                Ok(Err(sent)) => sent == Sent::Perhaps,
+                Err(_late) => true,
+            };
             repeated += 1;
-            shared.count(|tally| tally.repeated += 1);
+            shared.count(|tally| {
+                tally.repeated += 1;
+                tally.cut += u64::from(cut);
+            });
             if begun.elapsed() > REPEAT_MAX {
                 return None;
             }
@@ -91,23 +97,33 @@ impl Client {
         }
     }
 
-    async fn send(&self, base: &str, question: &Question<'_>) -> Option<Answer> {
-        let request = Request::builder()
+    async fn send(&self, base: &str, question: &Question<'_>) -> Result<Answer, Sent> {
+        let mut request = Request::builder()
             .method(&question.method)
             .uri(format!("{base}{}", question.path))
             .header("X-Subject", question.person);
-        let request = match question.key {
-            Some(key) => request.header("Idempotency-Key", key),
-            None => request,
-        };
-        let kind = if question.json { "application/json" } else { "text/plain; charset=utf-8" };
+        if let Some(key) = question.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let kind = if question.sign_up { "application/json" } else { "text/plain; charset=utf-8" };
         let request = request.header("Content-Type", kind);
-        let request = request.body(Full::new(Bytes::from(question.body.clone()))).ok()?;
-        let response = self.0.request(request).await.ok()?;
+        let request = request.body(Full::new(Bytes::from(question.body.clone()))).map_err(|_| Sent::No)?;
+        let sent = self.0.request(request).await;
+        let response = sent.map_err(|e| if e.is_connect() { Sent::No } else { Sent::Perhaps })?;
         let status = response.status().as_u16();
         let region = response.headers().get("sample-region").and_then(|v| v.to_str().ok());
         let region = region.unwrap_or_default().to_owned();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?.to_bytes();
-        Some(Answer { status, region, body, repeated: 0, at: 0 })
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|_| Sent::Perhaps)?.to_bytes();
+        Ok(Answer { status, region, body, repeated: 0, at: 0 })
     }
+}
+
+/// Whether a request without an answer reached anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// Nobody took the connection.
+    No,
+    /// It was open.
+    Perhaps,
 }

@@ -75,7 +75,14 @@ struct Shared {
     /// People without a request in flight.
     idle: Mutex<Vec<Person>>,
     /// The addresses of now; an application in front of which a gateway is put gets others.
-    bases: watch::Sender<Vec<String>>,
+    bases: watch::Sender<Bases>,
+}
+
+/// Addresses, at least one each.
+#[derive(Debug, Clone)]
+struct Bases {
+    all: Vec<String>,
+    sign_ups: Vec<String>,
 }
 
 impl Load {
@@ -90,7 +97,7 @@ impl Load {
             tally: Mutex::default(),
             before: Mutex::default(),
             idle: Mutex::new(people),
-            bases: watch::Sender::new(asked.bases.clone()),
+            bases: watch::Sender::new(Bases { all: asked.bases.clone(), sign_ups: asked.bases.clone() }),
             asked,
         });
         let (stop, stopped) = watch::channel(false);
@@ -100,7 +107,12 @@ impl Load {
 
     /// Sends what comes next to other addresses.
     pub fn send_to(&self, bases: Vec<String>) {
-        self.shared.bases.send_replace(bases);
+        self.shared.bases.send_replace(Bases { all: bases.clone(), sign_ups: bases });
+    }
+
+    /// Sends those who sign up next to other addresses, as a balancer of loads does by the path.
+    pub fn send_sign_ups_to(&self, bases: Vec<String>) {
+        self.shared.bases.send_modify(|now| now.sign_ups = bases);
     }
 
     /// What was counted since the last lap, without ending it.

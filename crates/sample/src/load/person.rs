@@ -47,7 +47,7 @@ impl Person {
         let mut person = Self::known(&id, nr);
         let email = format!("{id}@example.org");
         let body = json!({ "id": id, "email": email, "country": country }).to_string();
-        let question = Question { json: true, ..person.question(Method::POST, "/people".into(), body) };
+        let question = Question { sign_up: true, ..person.question(Method::POST, "/people".into(), body) };
         let answer = shared.client.ask(shared, &question).await;
         let Some(answer) = good(shared, "POST /people", answer) else {
             person.log(shared, What::Unknown, &email, "", "", country);
@@ -150,7 +150,7 @@ impl Person {
     }
 
     fn question(&self, method: Method, path: String, body: String) -> Question<'_> {
-        Question { method, path, person: &self.id, key: None, json: false, body, at: self.at }
+        Question { method, path, person: &self.id, key: None, sign_up: false, body, at: self.at }
     }
 
     fn written(

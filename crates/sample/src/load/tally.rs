@@ -19,8 +19,10 @@ pub struct Tally {
     pub sign_ups: u64,
     /// Requests that got an answer that is no success, or none at any address for too long.
     pub failed: u64,
-    /// Requests that were sent again with the same key, since their connection broke.
+    /// Requests that were sent again with the same key, since nobody took their connection, or it broke.
     pub repeated: u64,
+    /// Of these, whose connection had been open: they may have been done the first time.
+    pub cut: u64,
     /// Answers to reads that did not say what this person wrote last.
     pub wrong: u64,
     /// What failed and how often: method, path's first part, status, the answer's first words.
@@ -47,6 +49,7 @@ impl Tally {
         self.sign_ups += other.sign_ups;
         self.failed += other.failed;
         self.repeated += other.repeated;
+        self.cut += other.cut;
         self.wrong += other.wrong;
         for (what, n) in &other.failures {
             *self.failures.entry(what.clone()).or_default() += n;
@@ -79,7 +82,11 @@ impl fmt::Display for Tally {
         )?;
         line(f, "write", &self.latency)?;
         line(f, "read", &self.read_latency)?;
-        writeln!(f, "  repeated     {} by the client, whose connection broke", self.repeated)?;
+        writeln!(
+            f,
+            "  repeated     {} by the client, {} of them cut in the middle",
+            self.repeated, self.cut
+        )?;
         writeln!(f, "  failed       {}", self.failed)?;
         write!(f, "  wrong        {} reads did not show the person's last write", self.wrong)?;
         self.failures.iter().try_for_each(|(what, n)| write!(f, "\n    {n:>7} times: {what}"))

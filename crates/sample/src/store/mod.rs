@@ -148,18 +148,6 @@ impl Store {
         }
     }
 
-    /// Is the person's row here, and neither a copy on its way in nor a rest on its way out? The guard must be
-    /// installed.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn is_home(&self, person: &str) -> Result<bool, Refusal> {
-        match self {
-            Self::Postgres(db) => db.is_home(person).await,
-            Self::Sqlite(db) => db.is_home(person).await,
-        }
-    }
-
     /// All notes of a person, oldest key first.
     ///
     /// # Errors

@@ -3,9 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Connections of one instance to one database. A writer that waits for a lock holds one.
-pub const CONNECTIONS_MAX: usize = 16;
-
 /// Connections that nobody uses at the moment, and a place for each that may be open.
 #[derive(Debug)]
 pub struct Pool<C> {
@@ -23,9 +20,9 @@ pub struct Taken<'a, C> {
 }
 
 impl<C> Pool<C> {
-    /// No connection yet.
-    pub fn new() -> Self {
-        Self { places: Semaphore::new(CONNECTIONS_MAX), idle: Mutex::new(Vec::new()) }
+    /// No connection yet, and places for so many.
+    pub fn new(connections_max: usize) -> Self {
+        Self { places: Semaphore::new(connections_max), idle: Mutex::new(Vec::new()) }
     }
 
     /// Waits for a place; a connection comes with it where one is idle.
@@ -39,7 +36,7 @@ impl<C> Pool<C> {
 impl<C> Taken<'_, C> {
     /// Gives a sound connection back. One that is dropped instead is closed.
     pub fn give_back(self, connection: C) {
-        // The place is free only afterwards, so no more than [`CONNECTIONS_MAX`] are open.
+        // The place is free only afterwards, so no more are open than there are places.
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }

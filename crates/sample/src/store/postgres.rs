@@ -32,6 +32,8 @@ const SIGN_UP: &str = "SELECT domicile.sign_up($1, $2)";
 const JOIN: &str = "INSERT INTO people(id, email, country, region_written) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (id) DO NOTHING RETURNING id";
 
+/// Connections of one instance to one region. A writer that waits for a lock holds one.
+const CONNECTIONS_MAX: usize = 16;
 /// Tries of a transaction that lost against another one (40001, 40P01), each a little later than the last.
 const TRIES_MAX: u32 = 20;
 /// The first wait between two tries; the n-th is n times as long.
@@ -98,7 +100,7 @@ impl Postgres {
         // What a wrong URL holds is not repeated: it may hold a password.
         let config =
             Config::from_str(url).map_err(|_| Refusal::Broken("this is no URL of a store".into()))?;
-        Ok(Self { config, region: region.to_owned(), pool: Pool::new() })
+        Ok(Self { config, region: region.to_owned(), pool: Pool::new(CONNECTIONS_MAX) })
     }
 
     pub(super) async fn prepare(&self) -> Result<(), Refusal> {
@@ -171,11 +173,6 @@ impl Postgres {
     async fn here(&self, person: &str) -> Result<(), Refusal> {
         let rows = self.run(HERE, &[&person]).await?;
         if rows.is_empty() { Err(Refusal::NotHere) } else { Ok(()) }
-    }
-
-    pub(super) async fn is_home(&self, person: &str) -> Result<bool, Refusal> {
-        let sql = "SELECT 1 FROM people WHERE id = $1 AND domicile.is_home($1)";
-        Ok(!self.run(sql, &[&person]).await?.is_empty())
     }
 
     pub(super) async fn sign_up(&self, person: &Person, epoch: Option<i64>) -> Result<bool, Refusal> {

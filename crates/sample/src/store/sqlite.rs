@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS photos(
   person_id TEXT NOT NULL REFERENCES people(id), name TEXT NOT NULL, body BLOB NOT NULL,
   region_written TEXT NOT NULL, PRIMARY KEY (person_id, name));";
 
+/// Connections of one instance to one file: a writer and some readers. Each reads the whole schema anew when the
+/// guard changes it.
+const CONNECTIONS_MAX: usize = 4;
 /// The mover's transactions are short, but while one writes, the file is locked.
 const BUSY_MAX: Duration = Duration::from_secs(10);
 
@@ -35,7 +38,7 @@ impl Sqlite {
         let sqlite = Self {
             path: path.into(),
             region: region.into(),
-            pool: Pool::new(),
+            pool: Pool::new(CONNECTIONS_MAX),
             writer: tokio::sync::Mutex::default(),
         };
         connect(&sqlite.path).map_err(refusal)?;
@@ -87,12 +90,6 @@ impl Sqlite {
         let sql = "SELECT id FROM people WHERE id = ?1";
         let found = self.text(sql, person).await?;
         if found.is_none() { Err(Refusal::NotHere) } else { Ok(()) }
-    }
-
-    pub(super) async fn is_home(&self, person: &str) -> Result<bool, Refusal> {
-        let sql = "SELECT p.id FROM people p LEFT JOIN domicile_homes h ON h.subject = p.id \
-             WHERE p.id = ?1 AND coalesce(h.state, 'home') NOT IN ('arriving', 'away')";
-        Ok(self.text(sql, person).await?.is_some())
     }
 
     async fn text(&self, sql: &'static str, param: &str) -> Result<Option<String>, Refusal> {

@@ -1,9 +1,9 @@
 //! Homes: one, many, a new one, and none any more.
 
-use super::limits::{FLAG_BYTES_MAX, FLAGS_MAX, LOOKUP_MAX, WAIT_MAX_S};
+use super::limits::{FLAG_CHARS_MAX, FLAGS_MAX, LOOKUP_MAX, WAIT_MAX_S};
 use super::refusals::{
-    AGAIN, ELSEWHERE, INVALID_BODY, INVALID_COUNTRY, INVALID_PATH, INVALID_QUERY, REFUSED, TOO_MANY_WAITERS,
-    UNKNOWN_HOME,
+    AGAIN, AWAY, ELSEWHERE, INVALID_BODY, INVALID_COUNTRY, INVALID_PATH, INVALID_QUERY, REFUSED,
+    TOO_MANY_WAITERS, UNKNOWN_HOME, UNKNOWN_REGION,
 };
 use super::request::{self, Known};
 use super::routes::{Shared, json};
@@ -61,7 +61,9 @@ async fn changed(
     let _waiter = waiter.map_err(|_| TOO_MANY_WAITERS.retry_after(AGAIN))?;
     let name = &service.served.name;
     let place = shared.place()?;
-    let mut waiting = service.follower.wait_for(shared.directory.hash(name, subject)).await?;
+    let begun = service.follower.wait_for(shared.directory.hash(name, subject));
+    let begun = tokio::time::timeout(shared.limits.answer, begun).await;
+    let mut waiting = begun.map_err(|_| AWAY.retry_after(AGAIN))??;
     let home = shared.ask(shared.directory.home(name, subject)).await?.ok_or(UNKNOWN_HOME)?;
     drop(place);
     if !known.has(home.epoch) {
@@ -140,8 +142,12 @@ pub(super) async fn sign_up(
 
 fn class(asked: SignUp) -> Result<Class, Problem> {
     let country = |text: &str| text.parse::<Country>().map_err(|_| INVALID_COUNTRY);
-    if asked.flags.len() > FLAGS_MAX || asked.flags.iter().any(|f| f.is_empty() || f.len() > FLAG_BYTES_MAX) {
-        return Err(INVALID_BODY.because(format!("at most {FLAGS_MAX} flags of 1 to {FLAG_BYTES_MAX} bytes")));
+    if asked.flags.len() > FLAGS_MAX
+        || asked.flags.iter().any(|f| f.is_empty() || f.chars().count() > FLAG_CHARS_MAX)
+    {
+        return Err(
+            INVALID_BODY.because(format!("at most {FLAGS_MAX} flags of 1 to {FLAG_CHARS_MAX} characters"))
+        );
     }
     Ok(Class {
         citizenship: asked.citizenship.as_deref().map(country).transpose()?,
@@ -210,7 +216,8 @@ pub(super) async fn remove(
     let service = shared.service(&name)?;
     let subject = request::subject(&subject, service.served.spelling)?;
     let [region] = request::query(query.as_deref(), ["region"])?;
-    let region = region.filter(|r| service.served.endpoints.contains_key(r)).ok_or(INVALID_QUERY)?;
+    let region = region.ok_or(INVALID_QUERY)?;
+    let region = Some(region).filter(|r| service.served.endpoints.contains_key(r)).ok_or(UNKNOWN_REGION)?;
     let _place = shared.place()?;
     // CRASH: removed or not; asked again, nobody is there any more.
     shared.ask(shared.directory.remove(&name, &region, std::slice::from_ref(&subject))).await?;

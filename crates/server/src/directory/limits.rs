@@ -10,8 +10,8 @@ pub(super) const SUBJECT_BYTES_MAX: usize = 512;
 pub(super) const CLAIM_BYTES_MAX: usize = 1_024;
 /// Most flags of a sign-up.
 pub(super) const FLAGS_MAX: usize = 32;
-/// Longest flag, bytes.
-pub(super) const FLAG_BYTES_MAX: usize = 64;
+/// Longest flag, characters.
+pub(super) const FLAG_CHARS_MAX: usize = 64;
 /// Longest long poll, seconds.
 pub(super) const WAIT_MAX_S: u64 = 60;
 

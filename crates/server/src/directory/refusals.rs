@@ -12,6 +12,11 @@ const fn bad(code: &'static str, title: &'static str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, title)
 }
 
+/// Well written, and no such thing: the schema can't say what a country is.
+const fn wrong(code: &'static str, title: &'static str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, title)
+}
+
 pub(super) const UNAUTHORIZED: Problem = Problem::new(
     StatusCode::UNAUTHORIZED,
     "unauthorized",
@@ -33,13 +38,16 @@ pub(super) const UNKNOWN_CLAIM: Problem =
 pub(super) const INVALID_PATH: Problem = bad("invalid-path", "the path is no text in UTF-8");
 pub(super) const INVALID_QUERY: Problem = bad("invalid-query", "the query can't be understood");
 pub(super) const INVALID_BODY: Problem = bad("invalid-body", "the body is not what /openapi.json describes");
-pub(super) const INVALID_SUBJECT: Problem = bad(
+pub(super) const INVALID_SUBJECT: Problem = wrong(
     "invalid-subject",
     "that is no key of a subject: 1 to 512 bytes of the type of the root table's key, no control character",
 );
 pub(super) const INVALID_COUNTRY: Problem =
-    bad("invalid-country", "that is no country: its ISO 3166-1 code or its name");
-pub(super) const INVALID_CLAIM: Problem = bad("invalid-claim", "that is no claim of its kind");
+    wrong("invalid-country", "that is no country: its ISO 3166-1 code or its name");
+pub(super) const UNKNOWN_REGION: Problem = wrong("unknown-region", "the service has no region of that name");
+pub(super) const OUT_OF_BOUNDS: Problem =
+    wrong("out-of-bounds", "the request asks for more than there may be");
+pub(super) const INVALID_CLAIM: Problem = wrong("invalid-claim", "that is no claim of its kind");
 pub(super) const TOO_LARGE: Problem =
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than any request needs");
 pub(super) const NO_JSON: Problem =
@@ -79,7 +87,7 @@ pub(super) fn of_directory(error: &Error) -> Problem {
     match error {
         Error::Homeless { .. } => HOMELESS,
         // Ours, and without anything that was sent.
-        Error::Argument(why) => INVALID_BODY.because(why.clone()),
+        Error::Argument(why) => OUT_OF_BOUNDS.because(why.clone()),
         error if error.is_again() || error.is_unreachable() => AWAY.retry_after(AGAIN),
         _ => BROKEN,
     }

@@ -88,6 +88,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn known_epochs_are_those_of_the_tags() {
@@ -104,6 +105,41 @@ mod tests {
         for none in ["3", "\"03\"", "\"+3\"", "\"\"", "\"3", "\"x\"", "\"18446744073709551616\"", "\u{fffd}"]
         {
             assert!(!of(&[none]).has(3), "{none}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is sent: an answer and no panic, and what is understood is what was meant.
+        #[test]
+        fn anything_may_be_sent(query_text in "\\PC{0,60}", tag in "[ \"W/,*0-9\\x80-\\xff]{0,24}", epoch: u64, typed in "\\PC{0,600}") {
+            if let Ok([wait, region]) = query(Some(&query_text), ["wait", "region"]) {
+                prop_assert!(wait.is_none_or(|w| w.len() <= query_text.len()) && region.is_none_or(|r| r.len() <= 3 * query_text.len()));
+            }
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = http::HeaderValue::from_bytes(tag.as_bytes()) {
+                headers.append(IF_NONE_MATCH, value);
+            }
+            let told = known(&headers);
+            let named = tag.contains('*') || tag.contains(&format!("\"{epoch}\""));
+            prop_assert!(named || !told.has(epoch));
+            for spelling in [Spelling::Integer, Spelling::Uuid, Spelling::Text] {
+                if let Ok(one) = subject(&typed, spelling) {
+                    prop_assert_eq!(subject(&one.0, spelling).unwrap(), one);
+                }
+            }
+        }
+
+        /// Bodies of any bytes, read as each call reads its own.
+        #[test]
+        fn a_body_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), json in "[\\[\\]{}\":,a-z0-9 ]{0,80}") {
+            for body in [bytes, json.into_bytes()] {
+                let request = Request::builder().header(CONTENT_TYPE, "application/json; charset=utf-8");
+                let request = request.body(Body::from(body)).unwrap();
+                let limits = DirectoryLimits { body_bytes: 100, ..DirectoryLimits::default() };
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                let read = runtime.block_on(super::json::<std::collections::BTreeMap<String, u8>>(request, &limits));
+                prop_assert!(read.is_ok() || read.unwrap_err().status.is_client_error());
+            }
         }
     }
 

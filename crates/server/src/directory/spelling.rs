@@ -19,10 +19,15 @@ impl Spelling {
     /// Of a key column's type, as the engine names it.
     pub fn of(type_name: &str) -> Self {
         let name = type_name.to_ascii_lowercase();
-        match name.split(['(', ' ']).next().unwrap_or_default() {
-            "smallint" | "integer" | "bigint" | "int" | "int2" | "int4" | "int8" | "tinyint"
-            | "mediumint" => Self::Integer,
+        let mut words = name.split(['(', ')', ' ']);
+        // SQLite knows `UNSIGNED BIG INT`; an interval is none.
+        let integer = |w: &str| {
+            ["smallint", "integer", "bigint", "int", "int2", "int4", "int8", "tinyint", "mediumint"]
+                .contains(&w)
+        };
+        match name.as_str() {
             "uuid" => Self::Uuid,
+            _ if words.any(integer) => Self::Integer,
             _ => Self::Text,
         }
     }
@@ -76,6 +81,9 @@ mod tests {
             assert_eq!(uuid.canonical(wrong), None, "{wrong:?}");
         }
         assert_eq!(Spelling::of("character varying(20)").canonical("007").as_deref(), Some("007"));
-        assert_eq!([Spelling::of("INTEGER"), Spelling::of("INT(11)")], [Spelling::Integer; 2]);
+        for name in ["INTEGER", "INT(11)", "UNSIGNED BIG INT", "smallint"] {
+            assert_eq!(Spelling::of(name), Spelling::Integer, "{name}");
+        }
+        assert_eq!([Spelling::of("interval"), Spelling::of("int4range")], [Spelling::Text; 2]);
     }
 }

@@ -47,3 +47,8 @@ pub(super) fn fits(path: &str, headers: &HeaderMap) -> bool {
         None => bare == *known,
     })
 }
+
+/// The same for other caches' configurations: extensions, and the types that fit them (`*`: any ending).
+pub fn media_types() -> &'static [(&'static [&'static str], &'static [&'static str])] {
+    &TYPES
+}

@@ -94,7 +94,7 @@ impl Flight {
         let mut request = self.ask.whole();
         let conditional = stored.filter(|s| s.head.condition(&mut request));
         let asked = Instant::now();
-        let answer = match fetch(request).await {
+        let answer = match self.fetched(fetch, request).await {
             Err(problem) => return Came::Failed(problem),
             Ok(answer) => answer,
         };
@@ -105,11 +105,21 @@ impl Flight {
         match self.unchanged(stored, &answer, times) {
             Some(entry) => Came::Unchanged(entry),
             // What the origin says of it now does not fit what is stored: it is asked anew.
-            None => match fetch(self.ask.whole()).await {
+            None => match self.fetched(fetch, self.ask.whole()).await {
                 Err(problem) => Came::Failed(problem),
                 Ok(answer) => self.judged(answer, times),
             },
         }
+    }
+
+    /// The answer's head, in bounded time: everybody who asks for the key waits for it.
+    async fn fetched<F, Fut>(&self, fetch: &F, request: Request<Body>) -> Result<Response<Body>, Problem>
+    where
+        F: Fn(Request<Body>) -> Fut,
+        Fut: Future<Output = Result<Response<Body>, Problem>>,
+    {
+        let within = tokio::time::timeout(self.inner.settings.head_wait, fetch(request));
+        within.await.unwrap_or(Err(SLOW))
     }
 
     fn judged(&self, answer: Response<Body>, times: Times) -> Came {
@@ -139,15 +149,13 @@ impl Flight {
         Some(Entry { head: Arc::new(self.head(&parts, freshness, times)), body: stored.body.clone() })
     }
 
-    /// Not stored: the asker alone gets it. What was stored before is not true any more, unless the origin is
-    /// only ill.
+    /// Not stored: the asker alone gets it. What was stored for such a request is not true any more, unless only
+    /// the status says no: the origin may be ill, or this one request odd.
     fn refuse(&self, answer: Response<Body>, reason: Reason, own: Own) {
         self.inner.counts.not_stored(reason);
         if reason.lasts() {
-            let gone = self.inner.store.pass(&self.ask.key, Instant::now());
+            let gone = self.inner.store.pass(&self.ask, Instant::now());
             self.inner.counts.evicted(gone);
-        } else if reason == Reason::Status && !answer.status().is_server_error() {
-            self.inner.store.forget(&self.ask.key);
         }
         let status = self.inner.status(&format!("fwd={}; detail={}", self.why, reason.as_str()));
         self.landing.tell(Landed::Alone);
@@ -226,6 +234,8 @@ impl Flight {
     }
 }
 
+const SLOW: Problem =
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "origin-slow", "the origin did not answer in time");
 const BROKE_OFF: Problem = Problem::new(
     StatusCode::BAD_GATEWAY,
     "origin-broke-off",

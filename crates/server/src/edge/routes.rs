@@ -100,11 +100,16 @@ impl Routes {
         self.0.iter().find(at)
     }
 
+    /// Does the path begin as a route of some host does?
+    pub(super) fn begins_so(&self, path: &str) -> bool {
+        self.0.iter().any(|r| covers(&r.path, path))
+    }
+
     /// Does a crooked path look as if it wanted to be public: does it begin as a route does, or would it be
     /// below one once decoded?
     pub(super) fn looks_public(&self, path: &str) -> bool {
         let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-        self.0.iter().any(|r| covers(&r.path, path) || covers(&r.path, &decoded))
+        self.begins_so(path) || self.begins_so(&decoded)
     }
 
     pub(super) fn all(&self) -> &[Arc<PublicRoute>] {

@@ -1,5 +1,6 @@
 //! What the edge cache is told.
 
+use super::routes::{Routes, WrongRoute};
 use http::HeaderName;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub struct EdgeSettings {
     pub object_bytes_max: usize,
     /// Most bytes of answers that are on their way into the store, together; beyond it answers pass unstored.
     pub fill_bytes_max: usize,
+    /// How long the head of an answer may take that others wait for, too.
+    pub head_wait: Duration,
     /// How long the next piece of a body may take before what waits for it is given up.
     pub body_wait: Duration,
     /// The header by which an application tags an answer as personal (any value but `0`).
@@ -23,17 +26,28 @@ pub struct EdgeSettings {
 }
 
 impl Default for EdgeSettings {
-    /// 64 MiB, objects of 4 MiB, 32 MiB on their way, 30 s, `Domicile-Personal`, no route.
+    /// 64 MiB, objects of 4 MiB, 32 MiB on their way, 60 s and 30 s, `Domicile-Personal`, no route.
     fn default() -> Self {
         Self {
             name: "domicile".to_owned(),
             memory_bytes_max: 64 << 20,
             object_bytes_max: 4 << 20,
             fill_bytes_max: 32 << 20,
+            head_wait: Duration::from_secs(60),
             body_wait: Duration::from_secs(30),
             personal_header: HeaderName::from_static("domicile-personal"),
             routes: Vec::new(),
         }
+    }
+}
+
+impl EdgeSettings {
+    /// Do the bounds and routes agree?
+    ///
+    /// # Errors
+    /// The first that can't be.
+    pub fn check(&self) -> Result<(), WrongRoute> {
+        Routes::of(self).map(drop)
     }
 }
 

@@ -108,17 +108,20 @@ impl Store {
         shard.shrink(room)
     }
 
-    /// Remembers that a key's answers are not stored, and forgets what was.
-    pub(super) fn pass(&self, key: &Key, now: Instant) -> u64 {
+    /// Forgets what was stored for such a request, and remembers that its answers are not. Answers for other
+    /// requests of the key stay: a stranger must not empty the store by asking for a variant that nobody keeps.
+    pub(super) fn pass(&self, ask: &Public, now: Instant) -> u64 {
+        let key = &ask.key;
         let mut shard = self.shard(key);
-        shard.take(key);
-        shard.insert(key.clone(), Slot::Passes { until: now + PASS });
+        let mut others = match shard.take(key) {
+            Some(Slot::Variants(variants)) => variants,
+            _ => Vec::new(),
+        };
+        others.retain(|e| !e.head.is_for(ask));
+        let slot =
+            if others.is_empty() { Slot::Passes { until: now + PASS } } else { Slot::Variants(others) };
+        shard.insert(key.clone(), slot);
         shard.shrink(self.shard_bytes_max)
-    }
-
-    /// Forgets a key.
-    pub(super) fn forget(&self, key: &Key) {
-        self.shard(key).take(key);
     }
 
     /// Bytes and objects stored now.

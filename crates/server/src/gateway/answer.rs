@@ -15,12 +15,12 @@ use super::trip::{Trip, Trips, Watch};
 use super::{check, named, subject};
 use crate::admin::exposition;
 use crate::body::{self, Body};
-use crate::edge::{EdgeCache, Public, Scheme};
+use crate::edge::{EdgeCache, Public, Sample, Scheme};
 use crate::listen::Peer;
 use crate::problem::Problem;
 use crate::trace::Route;
 use bytes::Bytes;
-use domicile_directory::{Directory, SubjectHash};
+use domicile_directory::{Cursor, Directory, SubjectHash};
 use domicile_policy::Class;
 use domicile_stores::records::SubjectId;
 use http::header::CONTENT_TYPE;
@@ -40,6 +40,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 const CONNECT_AGAIN: Duration = Duration::from_millis(100);
 /// How often.
 const CONNECT_TRIES: u32 = 5;
+/// Homes read at once.
+const PRELOAD_PAGE: u32 = 10_000;
 /// When a client should come back where this gateway can't say better.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -119,7 +121,7 @@ impl Gateway {
             counts: counts.clone(),
         };
         let cursor = follower.begin().await?;
-        tokio::spawn(follower.run(cursor));
+        follower.start(cursor);
         let measures = Measures::new(&regions);
         let trips = Arc::new(Trips { watch, regions, counts: counts.clone() });
         let (s, d) = (settings, directory);
@@ -135,6 +137,25 @@ impl Gateway {
             measures,
             counts,
         }))
+    }
+
+    /// Reads homes into memory until it is full or all are there, so that the first request of each finds its own; how many.
+    ///
+    /// # Errors
+    /// The directory's; what was read until then stays.
+    pub async fn preload(&self) -> Result<usize, domicile_directory::Error> {
+        let mut cursor = Cursor::default();
+        while self.homes.len() < self.settings.limits.homes {
+            let before = self.homes.taken();
+            let page = self.directory.changes_since(&self.settings.service, cursor, PRELOAD_PAGE).await?;
+            if page.changes.is_empty() {
+                break;
+            }
+            if self.homes.preload(before, &page.changes) {
+                cursor = page.next;
+            }
+        }
+        Ok(self.homes.len())
     }
 
     /// May it route? Not without a lease.
@@ -165,7 +186,28 @@ impl Gateway {
         let mut counts = self.counts.all();
         counts.extend(self.trips.watch.exporter.iter().flat_map(|exporter| exporter.counts.all()));
         let gauges = self.gauges().map(|(name, help, value)| (name, "", help, value));
-        exposition("counter", &counts) + &exposition("gauge", &gauges) + &self.measures.text()
+        exposition("counter", &counts)
+            + &exposition("gauge", &gauges)
+            + &self.measures.text()
+            + &self.edge_text()
+    }
+
+    /// What its edge cache counts; nothing where nothing is public.
+    pub fn edge_samples(&self) -> Vec<Sample> {
+        self.settings.edge.as_ref().map(EdgeCache::samples).unwrap_or_default()
+    }
+
+    /// The same as Prometheus reads it; nothing where nothing is public.
+    fn edge_text(&self) -> String {
+        let samples = self.edge_samples();
+        let label =
+            |s: &Sample| s.label.map_or(String::new(), |(name, value)| format!("{{{name}=\"{value}\"}}"));
+        let labels: Vec<String> = samples.iter().map(label).collect();
+        let of = |counter: bool| {
+            let all = samples.iter().zip(&labels).filter(|(s, _)| s.counter == counter);
+            all.map(|(s, label)| (s.name, label.as_str(), s.help, s.value)).collect::<Vec<_>>()
+        };
+        exposition("counter", &of(true)) + &exposition("gauge", &of(false))
     }
 
     /// Answers one request.
@@ -314,7 +356,7 @@ impl Gateway {
         loop {
             // Held until the answer's head is here: then what the write did is done.
             let pass = if sent.is_write { Some(self.enter(&sent, again).await?) } else { None };
-            self.check_lease()?;
+            self.check_lease().await?;
             let home = self.home(sent.subject, refused_by).await?;
             one(&self.counts.forwarded);
             sent.trip.to(home.region);
@@ -384,8 +426,8 @@ impl Gateway {
         }
     }
 
-    fn check_lease(&self) -> Result<(), Problem> {
-        if self.lease.holds() {
+    async fn check_lease(&self) -> Result<(), Problem> {
+        if self.lease.holds_within(self.settings.limits.lease_wait).await {
             return Ok(());
         }
         one(&self.counts.no_lease);
@@ -502,7 +544,7 @@ impl Gateway {
         incoming: Incoming,
         subject: SubjectHash,
     ) -> Result<Response<Body>, Problem> {
-        self.check_lease()?;
+        self.check_lease().await?;
         let home = self.home(subject, None).await?;
         // Tied before it is sent: a move in between cuts it.
         let tether = self.tethers.tie(subject);

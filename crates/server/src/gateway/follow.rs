@@ -17,38 +17,82 @@ use tokio::sync::watch;
 const OFTEN: Duration = Duration::from_millis(3);
 /// How often otherwise: the first park of a wave waits for as long.
 const SELDOM: Duration = Duration::from_millis(100);
-/// The lease is renewed after this part of it.
-const RENEW_AFTER: u32 = 3;
+/// The lease is renewed as often; of a short one, after a third of it. The mover takes one that is half a second late for gone.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// Entries of the feed in one page.
 const PAGE: u32 = 1000;
-/// A renewal that takes longer is as good as none.
-const RENEW_MAX: Duration = Duration::from_secs(2);
+/// How often a request without a lease looks whether there is one again.
+const LOOK_FOR_LEASE: Duration = Duration::from_millis(20);
 
 /// What the requests' side knows of the follower.
 pub(super) struct Lease {
-    until: Mutex<Instant>,
+    times: Mutex<Times>,
     /// Grows with everything that was taken: who waits for a change hears of it.
     pub news: watch::Sender<u64>,
 }
 
+struct Times {
+    /// Until when requests are routed.
+    until: Instant,
+    /// Until when the directory has given the lease, counted from before it was asked.
+    granted: Instant,
+    is_ended: bool,
+}
+
 impl Lease {
     pub fn new() -> Self {
-        Self { until: Mutex::new(Instant::now()), news: watch::Sender::new(0) }
+        let now = Instant::now();
+        let times = Mutex::new(Times { until: now, granted: now, is_ended: false });
+        Self { times, news: watch::Sender::new(0) }
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// May requests be routed?
     pub fn holds(&self) -> bool {
-        Instant::now() < *self.until.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        Instant::now() < self.times().until
     }
 
-    fn extend(&self, until: Instant) {
-        let mut known = self.until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *known = until.max(*known);
+    /// The same, waited for: a store that was slow for a moment need not cost a request.
+    pub async fn holds_within(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        while !self.holds() {
+            if Instant::now() > until || self.times().is_ended {
+                return false;
+            }
+            tokio::time::sleep(LOOK_FOR_LEASE).await;
+        }
+        true
+    }
+
+    fn grant(&self, until: Instant) {
+        let mut times = self.times();
+        times.granted = until.max(times.granted);
+    }
+
+    fn granted(&self) -> Instant {
+        self.times().granted
+    }
+
+    /// INVARIANT: routes until the end of a lease only if it has looked since it was given: who had none was not waited for by the
+    /// mover, and must take what it missed before it routes anything.
+    fn looked(&self, granted: Instant) {
+        let mut times = self.times();
+        if !times.is_ended {
+            times.until = granted.max(times.until);
+        }
     }
 
     /// From now on nothing is routed.
     pub fn end(&self) {
-        *self.until.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        let mut times = self.times();
+        (times.is_ended, times.until) = (true, Instant::now());
+    }
+
+    fn is_ended(&self) -> bool {
+        self.times().is_ended
     }
 }
 
@@ -65,26 +109,32 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Follows until the task is dropped. The first lease is taken and the feed's head read before it returns from [`Follower::begin`].
-    pub async fn run(self, mut cursor: Cursor) {
+    /// Follows, and renews the lease beside it, until the lease is ended.
+    pub fn start(self, cursor: Cursor) {
+        let me = Arc::new(self);
+        tokio::spawn(me.clone().renew());
+        tokio::spawn(me.follow(cursor));
+    }
+
+    async fn follow(self: Arc<Self>, mut cursor: Cursor) {
         let (mut heads, mut parks) = (Heads { homes: cursor.sequence, ..Heads::default() }, Parks::default());
-        let mut renewed = Instant::now();
-        loop {
-            if renewed.elapsed() > self.ttl / RENEW_AFTER {
-                match self.renew(&mut heads, &mut cursor, &mut parks).await {
-                    Ok(()) => renewed = Instant::now(),
-                    Err(()) => one(&self.counts.lease_lost),
-                }
-            }
+        while !self.lease.is_ended() {
+            let granted = self.lease.granted();
             match self.look(&mut heads, &mut cursor, &mut parks).await {
-                Ok(true) => self.lease.news.send_modify(|n| *n += 1),
-                Ok(false) => {}
+                Ok(is_new) => {
+                    self.lease.looked(granted);
+                    if is_new {
+                        self.lease.news.send_modify(|n| *n += 1);
+                    }
+                }
                 // The directory is away: what is in memory holds for as long as the lease does, and no longer.
                 Err(_) => tokio::time::sleep(SELDOM).await,
             }
             let pause = if heads.is_moving || parks.any() { OFTEN } else { SELDOM };
             tokio::time::sleep(pause).await;
         }
+        // Whoever still waits is let go, and finds that nothing is routed.
+        parks.end(&self.lanes, &BTreeSet::new());
     }
 
     /// Takes the first lease and reads where the feed is.
@@ -92,26 +142,26 @@ impl Follower {
     /// # Errors
     /// The directory's.
     pub async fn begin(&self) -> Result<Cursor, domicile_directory::Error> {
-        // The feed's head first: what changes while the lease is taken is read afterwards.
+        self.take_lease().await?;
+        // After the lease: what is parked from here on waits for this gateway, and what changed before is in no memory.
         let cursor = Cursor::after(self.directory.version(&self.service).await?);
-        let asked = Instant::now();
-        self.directory.renew_gateway(&self.service, &self.gateway, self.ttl).await?;
-        self.lease.extend(asked + self.ttl);
+        self.lease.looked(self.lease.granted());
         Ok(cursor)
     }
 
-    async fn renew(&self, heads: &mut Heads, cursor: &mut Cursor, parks: &mut Parks) -> Result<(), ()> {
+    async fn renew(self: Arc<Self>) {
+        while !self.lease.is_ended() {
+            tokio::time::sleep(RENEW_EVERY.min(self.ttl / 3)).await;
+            if !self.lease.is_ended() && self.take_lease().await.is_err() {
+                one(&self.counts.lease_lost);
+            }
+        }
+    }
+
+    async fn take_lease(&self) -> Result<(), Error> {
         let asked = Instant::now();
-        let renewal = self.directory.renew_gateway(&self.service, &self.gateway, self.ttl);
-        match tokio::time::timeout(RENEW_MAX.min(self.ttl), renewal).await {
-            Ok(Ok(())) => {}
-            _ => return Err(()),
-        }
-        if !self.lease.holds() {
-            // The mover did not wait for this gateway meanwhile: what it missed is taken before anything is routed.
-            self.look(heads, cursor, parks).await.map_err(drop)?;
-        }
-        self.lease.extend(asked + self.ttl);
+        self.directory.renew_gateway(&self.service, &self.gateway, self.ttl).await?;
+        self.lease.grant(asked + self.ttl);
         Ok(())
     }
 

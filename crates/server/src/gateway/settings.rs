@@ -87,6 +87,8 @@ pub enum SubjectRule {
 pub struct Limits {
     /// The lease: a gateway that could not renew it for so long routes nothing.
     pub lease: Duration,
+    /// How long a request waits for a lease that was lost, before it is refused.
+    pub lease_wait: Duration,
     /// Homes kept in memory; about 50 bytes each.
     pub homes: usize,
     /// How long a write waits while its subject is parked or refused.
@@ -112,7 +114,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            lease: Duration::from_secs(3),
+            lease: Duration::from_secs(6),
+            lease_wait: Duration::from_secs(3),
             homes: 1_000_000,
             park: Duration::from_secs(10),
             parked_per_subject: 100,

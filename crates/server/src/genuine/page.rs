@@ -88,7 +88,7 @@ fn how_to_check(html: &mut String, manifest: &Manifest) {
     html.push_str(
         "<section class=\"check\">\n<h2>How to check this page</h2>\n\
          <p>A page can be copied; a signature can't. The signed statement behind this page stands at \
-         <code>/.well-known/domicile.json</code> on each of the addresses above. Compare the key below with the one you got \
+         <code>/.well-known/domicile.json</code> at each region's address above. Compare the key below with the one you got \
          from us in another way (on the box, in the shop, in the press), put it into a file, and verify:</p>\n\
          <pre>domicile manifest verify https://ADDRESS/.well-known/domicile.json --key genuine.pub</pre>\n<dl>\n",
     );
@@ -177,5 +177,16 @@ mod tests {
         ] {
             assert!(html.contains(shown), "{shown}\n{html}");
         }
+    }
+
+    /// The whole page, pinned: `domicile manifest page` of an old manifest. After a change, put what the test shows
+    /// into the file, and look at it in a browser, narrow and dark too.
+    #[test]
+    fn the_page_is_as_it_was_looked_at() {
+        let old = include_bytes!("../../../cli/tests/all/expired.json");
+        let key = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
+        let then = "2014-11-01T00:00:00Z".parse().unwrap();
+        let html = page(&domicile_ledger::verify_manifest(old, &[key], then).unwrap());
+        assert_eq!(html.replace(STYLE, "STYLE\n"), include_str!("page.html"), "\n{html}");
     }
 }

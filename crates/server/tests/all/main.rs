@@ -2,8 +2,11 @@
 
 mod fuzzed;
 mod hostile;
+mod lease;
+mod lines;
 mod moving;
 mod passing;
+mod public;
 mod receiver;
 mod town;
 mod traced;

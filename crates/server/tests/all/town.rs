@@ -6,7 +6,7 @@ use domicile_directory::{Directory, DirectoryKey, SubjectHash};
 use domicile_policy::{Latency, Policies, Region};
 use domicile_server::body::{self, Body};
 use domicile_server::directory::{Placing, Spelling};
-use domicile_server::edge::{EdgeCache, EdgeSettings, PublicRoute};
+use domicile_server::edge::EdgeCache;
 use domicile_server::gateway::{
     Gateway, Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream, Watch,
 };
@@ -60,7 +60,13 @@ impl Application {
         address
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if request.headers().contains_key("upgrade") {
+            return self.echo(hyper::upgrade::on(&mut request), request.uri().path());
+        }
+        if request.uri().path() == "/events" {
+            return events();
+        }
         self.under_way.fetch_add(1, Ordering::SeqCst);
         let (parts, incoming) = request.into_parts();
         let body = incoming.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
@@ -84,6 +90,21 @@ impl Application {
             .unwrap()
     }
 
+    /// Another protocol: whatever comes is said again.
+    fn echo(&self, switched: hyper::upgrade::OnUpgrade, path: &str) -> Response<Body> {
+        let seen =
+            Seen { method: "GET".into(), path: path.into(), headers: Default::default(), body: Bytes::new() };
+        self.seen.lock().unwrap().push(seen);
+        tokio::spawn(async move {
+            let (mut read, mut write) =
+                tokio::io::split(hyper_util::rt::TokioIo::new(switched.await.unwrap()));
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+        });
+        let answer =
+            Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+        answer.body(body::empty()).unwrap()
+    }
+
     pub fn count(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
@@ -104,17 +125,35 @@ pub fn id(text: &str) -> SubjectId {
     SubjectId(text.into())
 }
 
+/// What a gateway is made of, besides its directory and regions.
+#[derive(Default)]
+pub struct These {
+    pub limits: Limits,
+    pub connections: ConnectionLimits,
+    pub edge: Option<EdgeCache>,
+    pub watch: Watch,
+}
+
 impl Town {
     pub async fn new() -> Self {
         Self::with(Limits::default(), ConnectionLimits::default()).await
     }
 
     pub async fn with(limits: Limits, connections: ConnectionLimits) -> Self {
-        Self::watched(limits, connections, Watch::default()).await
+        Self::of_these(These { limits, connections, ..These::default() }).await
+    }
+
+    /// One whose gateway keeps what is public, asked of the region `new`.
+    pub async fn keeping(limits: Limits, connections: ConnectionLimits, edge: Option<EdgeCache>) -> Self {
+        Self::of_these(These { limits, connections, edge, ..These::default() }).await
     }
 
     /// The same, and `watch` hears of every request.
     pub async fn watched(limits: Limits, connections: ConnectionLimits, watch: Watch) -> Self {
+        Self::of_these(These { limits, connections, watch, ..These::default() }).await
+    }
+
+    pub async fn of_these(these: These) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = ControlStore::open("sqlite:control.db", folder.path(), None).await.unwrap();
         let directory = Arc::new(Directory::open(store, DirectoryKey::generate().unwrap()));
@@ -122,28 +161,26 @@ impl Town {
         directory.register("shop", "old", &[id("ann"), id("bob")]).await.unwrap();
         let (old, new) = (Application::default(), Application::default());
         let (at_old, at_new) = (old.start().await, new.start().await);
-        Self::of(directory, (old, at_old), (new, at_new), (limits, connections, watch), Some(folder)).await
+        Self::of(directory, (old, at_old), (new, at_new), these, Some(folder)).await
     }
 
     /// A second gateway of the same directory, whose old region is at another address.
     pub async fn beside(&self, old: SocketAddr) -> Self {
-        self.beside_watched(old, Watch::default()).await
+        self.beside_of(old, These::default()).await
     }
 
-    /// The same, and `watch` hears of every request.
-    pub async fn beside_watched(&self, old: SocketAddr, watch: Watch) -> Self {
-        let (limits, connections) = (Limits::default(), ConnectionLimits::default());
+    /// The same, made of these.
+    pub async fn beside_of(&self, old: SocketAddr, these: These) -> Self {
         let (application, new) = (Application::default(), Application::default());
         let at_new = new.start().await;
-        let bounds = (limits, connections, watch);
-        Self::of(self.directory.clone(), (application, old), (new, at_new), bounds, None).await
+        Self::of(self.directory.clone(), (application, old), (new, at_new), these, None).await
     }
 
-    async fn of(
+    pub async fn of(
         directory: Arc<Directory>,
         (old, at_old): (Application, SocketAddr),
         (new, at_new): (Application, SocketAddr),
-        (limits, connections, watch): (Limits, ConnectionLimits, Watch),
+        These { limits, connections, edge, watch }: These,
         folder: Option<tempfile::TempDir>,
     ) -> Self {
         let at = |address: SocketAddr| Upstream { address: format!("http://{address}").parse().unwrap() };
@@ -155,8 +192,8 @@ impl Town {
             spelling: Spelling::Text,
             sign_up: Some(sign_up()),
             logins: vec![LoginRoute { path: "/login".into(), kind: ClaimKind::Email, field: "email".into() }],
-            edge: Some(public()),
-            stands_in: None,
+            edge,
+            stands_in: Some("new".into()),
             well_known: None,
             trusts_forwarded: false,
             limits,
@@ -230,12 +267,6 @@ impl Town {
     }
 }
 
-/// What is below `/static/` is the same for everybody.
-fn public() -> EdgeCache {
-    let routes = vec![PublicRoute::new("/static/", "public")];
-    EdgeCache::new(EdgeSettings { routes, ..EdgeSettings::default() }).unwrap()
-}
-
 /// Indians may live in `new` only, Germans in `old`, nobody else anywhere.
 fn sign_up() -> SignUpRoute {
     let rules = r#"
@@ -250,4 +281,14 @@ fn sign_up() -> SignUpRoute {
     let regions = vec![region("new", "IN"), region("old", "DE")];
     let placing = Placing::new(policies, regions, vec!["profile".into()], Latency::default(), Vec::new());
     SignUpRoute { path: "/people".into(), country: "country".into(), subject: "id".into(), placing }
+}
+
+/// One event at once, and the next never.
+fn events() -> Response<Body> {
+    let first = futures::stream::once(async {
+        Ok::<_, body::BoxError>(http_body::Frame::data(Bytes::from("data: 1\n\n")))
+    });
+    let all = futures::StreamExt::chain(first, futures::stream::pending());
+    let answer = Response::builder().header("content-type", "text/event-stream");
+    answer.body(body::streamed(http_body_util::StreamBody::new(Box::pin(all)))).unwrap()
 }

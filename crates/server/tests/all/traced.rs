@@ -1,7 +1,8 @@
 //! Traces: continued or begun, told to the application, exported, and never with a word about anybody.
 
 use crate::receiver::{Receiver, attribute};
-use crate::town::Town;
+use crate::town::{These, Town};
+use domicile_server::edge::{EdgeCache, EdgeSettings, PublicRoute};
 use domicile_server::gateway::{Limits, Watch};
 use domicile_server::listen::ConnectionLimits;
 use domicile_server::trace::{Exporter, Sampler, Span};
@@ -157,7 +158,10 @@ async fn a_span_tells_of_its_stations() {
 #[tokio::test]
 async fn a_public_answer_tells_what_the_cache_did() {
     let (receiver, exporter, _ending) = Receiver::start(&[]).await;
-    let town = traced(exporter, Sampler::default()).await;
+    let watch = Watch { sampler: Sampler::default(), exporter: Some(exporter), log: None };
+    let routes = vec![PublicRoute::new("/static/", "public")];
+    let edge = EdgeCache::new(EdgeSettings { routes, ..EdgeSettings::default() }).unwrap();
+    let town = Town::of_these(These { watch, edge: Some(edge), ..These::default() }).await;
     let parent = format!("00-{TRACE}-{PARENT}-01");
     let headers = [("traceparent", parent.as_str()), ("tracestate", "a=1"), ("cookie", "uid=ann")];
     assert_eq!(ask(&town, "GET", "/static/app.css", &headers, "").await, StatusCode::OK);
@@ -165,7 +169,7 @@ async fn a_public_answer_tells_what_the_cache_did() {
     let span = receiver.spans().remove(0);
     assert_eq!((&span["traceId"], attribute(&span, "domicile.route")), (&json!(TRACE), json!("public")));
     assert_eq!(attribute(&span, "domicile.cache"), "uri-miss");
-    assert_eq!(attribute(&span, "domicile.region"), "new", "the first by its id stands in");
+    assert_eq!(attribute(&span, "domicile.region"), "new", "it stands in");
     let seen = [&town.old, &town.new].map(|region| region.seen.lock().unwrap().clone()).concat();
     assert_eq!(seen.len(), 1);
     assert!(!seen[0].headers.contains_key("traceparent") && !seen[0].headers.contains_key("tracestate"));
@@ -193,7 +197,7 @@ async fn a_websocket_is_told_of_at_once() {
     let (receiver, exporter, _ending) = Receiver::start(&[]).await;
     let watch = Watch { sampler: Sampler::default(), exporter: Some(exporter), log: None };
     let first = Town::new().await;
-    let town = first.beside_watched(at, watch).await;
+    let town = first.beside_of(at, These { watch, ..These::default() }).await;
     let mut client = tokio::net::TcpStream::connect(town.address).await.unwrap();
     let ask = format!(
         "GET /live HTTP/1.1\r\nHost: a\r\nX-Subject: ann\r\nConnection: Upgrade\r\nUpgrade: websocket\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n\r\n"

@@ -18,10 +18,10 @@ pub struct Instances {
 impl Instances {
     /// Starts them with these arguments of `domicile-sample serve`.
     pub fn start(args: &[String]) -> Result<Self> {
-        say(&format!("{MANY} instances of the application"));
+        say(&format!("{MANY} instances of the application in a region"));
         shown(args);
         let ports = free_ports::<MANY>();
-        let running = ports.iter().map(|port| start(*port, args, &[])).collect::<Result<_>>()?;
+        let running = ports.iter().map(|port| start(*port, args)).collect::<Result<_>>()?;
         Ok(Self { ports, running })
     }
 
@@ -31,12 +31,12 @@ impl Instances {
     }
 
     /// Restarts one after the other with other arguments, as a deployment does.
-    pub fn restart(&mut self, args: &[String], env: &[(&str, &str)]) -> Result<()> {
+    pub fn restart(&mut self, args: &[String]) -> Result<()> {
         say("the instances restart one after the other");
         shown(args);
         for (at, port) in self.ports.iter().enumerate() {
             end(&mut self.running[at])?;
-            self.running[at] = start(*port, args, env)?;
+            self.running[at] = start(*port, args)?;
         }
         Ok(())
     }
@@ -69,10 +69,10 @@ fn shown(args: &[String]) {
 }
 
 /// Returns once it listens.
-fn start(port: u16, args: &[String], env: &[(&str, &str)]) -> Result<Child> {
+pub(crate) fn start(port: u16, args: &[String]) -> Result<Child> {
     let mut command = Command::new(binary()?);
     command.arg("serve").args(args).args(["--listen", &format!("127.0.0.1:{port}")]);
-    command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("domicile-sample: {e}"))?;
     let mut line = String::new();
     let stdout = child.stdout.take().ok_or("an instance has no output")?;
@@ -80,9 +80,9 @@ fn start(port: u16, args: &[String], env: &[(&str, &str)]) -> Result<Child> {
     if line.starts_with("listening on ") { Ok(child) } else { Err("an instance did not start".to_owned()) }
 }
 
-/// SIGTERM: it takes no new connection, and finishes what it has begun.
-fn end(child: &mut Child) -> Result<()> {
+/// SIGTERM: a server takes no new connection, and finishes what it has begun.
+pub fn end(child: &mut Child) -> Result<()> {
     let killed = Command::new("kill").arg(child.id().to_string()).status().map_err(|e| e.to_string())?;
     let ended = child.wait().map_err(|e| e.to_string())?;
-    if killed.success() && ended.success() { Ok(()) } else { Err(format!("an instance ended with {ended}")) }
+    if killed.success() && ended.success() { Ok(()) } else { Err(format!("it ended with {ended}")) }
 }

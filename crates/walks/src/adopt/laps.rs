@@ -45,15 +45,36 @@ impl Laps {
         Ok(Self { runtime, load, log: log.to_owned(), begun: Instant::now(), steps: Vec::new() })
     }
 
-    /// Ends a step.
-    pub fn step(&mut self, name: &str) -> Result<()> {
+    /// Sends what comes next to other addresses.
+    pub fn send_to(&self, bases: Vec<String>) {
+        self.load.send_to(bases);
+    }
+
+    /// Sends those who sign up next to other addresses.
+    pub fn send_sign_ups_to(&self, bases: Vec<String>) {
+        self.load.send_sign_ups_to(bases);
+    }
+
+    /// Waits until somebody has signed up who began to after this call: newcomers come one after the other.
+    pub fn until_a_newcomer(&self) -> Result<()> {
+        let second = self.load.tally().sign_ups + 2;
+        self.until("sign-ups", |tally| tally.sign_ups >= second)
+    }
+
+    fn until(&self, what: &str, enough: impl Fn(&Tally) -> bool) -> Result<()> {
         let until = Instant::now() + STEP_MAX;
-        while self.load.tally().answered() < STEP_REQUESTS_MIN {
+        while !enough(&self.load.tally()) {
             if Instant::now() > until {
-                return Err(format!("{name}: nobody was answered: {}", self.load.tally()));
+                return Err(format!("{what}: nobody was answered: {}", self.load.tally()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        Ok(())
+    }
+
+    /// Ends a step.
+    pub fn step(&mut self, name: &str) -> Result<()> {
+        self.until(name, |tally| tally.answered() >= STEP_REQUESTS_MIN)?;
         let tally = self.load.lap();
         if tally.failed + tally.wrong > 0 {
             println!("{tally}");
@@ -95,6 +116,9 @@ fn print(steps: &[Step], all: &Tally) {
     steps.iter().for_each(|step| line(&step.name, Some(step.took), &step.tally));
     line("all", Some(steps.iter().map(|s| s.took).sum()), all);
     println!(
-        "  repeated: the client sent the request again, since its connection broke; p50, p99: of writes"
+        "  repeated: sent again by the client, since nobody took the connection ({}) or it broke ({});\n  \
+         p50 and p99 are of writes",
+        all.repeated - all.cut,
+        all.cut
     );
 }

@@ -4,6 +4,8 @@ use super::site::{PLACES, SEEDED_NOTES, Site};
 use crate::walk::Result;
 use domicile_sample::check::check;
 use domicile_sample::load::{Entry, Tally};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use tokio::runtime::Runtime;
 
 /// No request failed, nothing is lost, doubled or misrouted, everybody is where they belong, and the database is
@@ -24,6 +26,26 @@ pub fn all(site: &Site, people: usize, always: bool, tally: &Tally, log: &[Entry
     old_rows_are_there_once(site, people)?;
     everybody_is_where_they_belong(site)?;
     if always { everything_is_armed(site) } else { nothing_is_armed(site) }
+}
+
+/// Somebody whose country no region may take gets policy's reason, and no row anywhere (the checks of all rows come
+/// later).
+pub fn a_stranger_is_refused(base: &str) -> Result<()> {
+    let body = r#"{"id":"stranger","email":"stranger@example.org","country":"BR"}"#;
+    let request = format!(
+        "POST /people HTTP/1.1\r\nHost: notes\r\nConnection: close\r\nX-Subject: stranger\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(base.trim_start_matches("http://")).map_err(|e| e.to_string())?;
+    socket.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).map_err(|e| e.to_string())?;
+    if !answer.starts_with("HTTP/1.1 403 ") || !answer.contains("no policy permits") {
+        return Err(format!("a stranger of BR was answered\n{answer}"));
+    }
+    println!("\na newcomer of BR, whom no region may take, is refused with policy's reason");
+    Ok(())
 }
 
 fn old_rows_are_there_once(site: &Site, people: usize) -> Result<()> {

@@ -29,6 +29,11 @@ impl<'a> Doors<'a> {
         Self { story, stop: stop.clone(), open: JoinSet::new(), connections: Vec::new() }
     }
 
+    /// Tells whoever started it.
+    pub fn say(&self, text: &str) {
+        self.story.say(text);
+    }
+
     /// The certificate of these doors.
     pub fn certificate(&self, doors: &config::Doors) -> Result<Option<Arc<Certificate>>> {
         let Some((chain, key)) = &doors.tls else { return Ok(None) };

@@ -5,17 +5,22 @@ use super::story::Story;
 use super::{GATEWAY_EXAMPLE, Serving, no_table, requests, rules};
 use crate::config::{self, Config, Service, SubjectIn};
 use crate::failure::{self, Failure, Result};
+use crate::{edge, genuine, keys as key_files};
 use domicile_directory::Directory;
+use domicile_server::edge::EdgeCache;
 use domicile_server::gateway::{
     Gateway, JwtRule, Keys, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream,
 };
+use domicile_server::genuine::WellKnown;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Starts the gateway and opens its doors.
 pub async fn serve(
     config: &Config,
     service: &Service,
+    elsewhere: Option<config::Doors>,
     directory: Arc<Directory>,
     story: &Story,
     doors: &mut Doors<'_>,
@@ -40,9 +45,9 @@ pub async fn serve(
         spelling,
         sign_up,
         logins: asked.login.iter().map(login).collect(),
-        edge: None,
+        edge: kept(config, service, asked)?,
         stands_in: asked.region.clone(),
-        well_known: None,
+        well_known: asked.manifest.as_deref().map(|file| well_known(config, file)).transpose()?,
         trusts_forwarded: asked.trusts_forwarded,
         limits: asked.limits,
     };
@@ -50,11 +55,16 @@ pub async fn serve(
     let gateway = Gateway::start_watched(directory, settings, watch).await;
     let gateway = gateway.map_err(|e| failure::of_directory(&e))?;
     serving.watched = watched;
-    let certificate = doors.certificate(&asked.doors)?;
+    if asked.preload {
+        let read = gateway.preload().await.map_err(|e| failure::of_directory(&e))?;
+        doors.say(&format!("{} in memory", crate::figures::counted(read as u64, "home")));
+    }
+    let at = elsewhere.unwrap_or_else(|| asked.doors.clone());
+    let certificate = doors.certificate(&at)?;
     let answering = gateway.clone();
     doors.open(
         "gateway",
-        &asked.doors,
+        &at,
         certificate.clone(),
         asked.proxy_protocol,
         asked.connections,
@@ -135,4 +145,34 @@ fn upstreams(
         all.insert(region.id().to_owned(), Upstream { address });
     }
     Ok(all)
+}
+
+/// What is public is kept where policy lets it be: in the country of the region where the gateway stands.
+fn kept(config: &Config, service: &Service, asked: &config::Gateway) -> Result<Option<EdgeCache>> {
+    if config.edge.settings.routes.is_empty() {
+        return Ok(None);
+    }
+    let stands = asked.region.as_ref().and_then(|id| config.region(id)).ok_or_else(|| {
+        let what = "there are [[public]] routes, and where the gateway stands is not known";
+        let why = "policy says in which country what may be cached, and public content is asked of a region's application";
+        Failure::usage("serve-region", what, why, "add region = \"ID\" to [gateway]: the region where it stands")
+    })?;
+    let settings = edge::settings(config, service, std::slice::from_ref(&stands.place))?;
+    let cache = EdgeCache::new(settings).map_err(|wrong| {
+        Failure::usage(
+            "config-public",
+            wrong.to_string(),
+            "a public route must be one",
+            "correct the [[public]] table",
+        )
+    })?;
+    Ok(Some(cache))
+}
+
+/// The manifest as it was signed, and the page made of it.
+fn well_known(config: &Config, file: &Path) -> Result<WellKnown> {
+    let bytes = std::fs::read(file).map_err(|e| failure::of_file("read the manifest", file, &e))?;
+    let trusted = key_files::public(&[config.keys.join(format!("{}.pub", genuine::KEY))])?;
+    let manifest = genuine::believed(&file.display().to_string(), &bytes, &trusted)?;
+    Ok(WellKnown::new(bytes, domicile_server::genuine::page(&manifest)))
 }

@@ -251,3 +251,34 @@ async fn more_on_its_way_than_there_is_room_for_passes_unstored() {
     site.landed().await;
     assert_eq!(site.count("domicile_edge_store_objects", ""), 2);
 }
+
+#[tokio::test]
+async fn a_stranger_cant_empty_the_store_by_odd_variants() {
+    let site = Site::new(settings(), |asked| async move {
+        let accept = asked.headers.get("accept").map_or("", |v| v.to_str().expect("text")).to_owned();
+        match accept.as_str() {
+            "odd/status" => with_status(406, &[], "odd"),
+            "odd/private" => answer(&[("cache-control", "private")], "odd"),
+            _ => answer(&[("cache-control", "max-age=60"), ("vary", "accept")], "good"),
+        }
+    })
+    .await;
+    site.get("/static/x").await;
+    site.landed().await;
+    for odd in ["odd/status", "odd/private"] {
+        assert_eq!(site.get_with("/static/x", &[("accept", odd)]).await.text(), "odd");
+        site.landed().await;
+        assert!(site.get("/static/x").await.cache_status().contains("hit"), "{odd}");
+    }
+    assert_eq!(site.times(), 3);
+}
+
+#[tokio::test]
+async fn an_origin_that_never_answers_is_given_up() {
+    let settings = EdgeSettings { head_wait: std::time::Duration::from_millis(50), ..settings() };
+    let site = Site::new(settings, |_| std::future::pending()).await;
+    let got = site.get("/static/x").await;
+    assert_eq!(got.status, 504);
+    assert!(got.text().contains("origin-slow"), "{}", got.text());
+    assert_eq!(site.cache.flights(), 0);
+}

@@ -86,7 +86,7 @@ async fn stale_while_revalidate() {
     for _ in 0..5 {
         let got = site.get("/static/x").await;
         assert_eq!(got.text(), "old");
-        assert!(got.cache_status().contains("hit; ttl=-1") || got.cache_status().contains("hit; ttl=-2"));
+        assert!(got.cache_status().contains("hit; ttl=-"), "{}", got.cache_status());
         assert!(got.cache_status().ends_with("detail=stale-while-revalidate"), "{}", got.cache_status());
     }
     gate.add_permits(1);

@@ -48,12 +48,11 @@ impl Homes {
     /// The same, whatever is in memory.
     pub async fn ask(&self, subject: SubjectHash) -> Result<Option<Known>, domicile_directory::Error> {
         for _ in 0..TRIES {
-            let before = self.taken.load(Ordering::Acquire);
+            let before = self.taken();
             one(&self.counts.home_lookups);
             let found = self.asker.ask(subject).await?;
             let home = found.and_then(|home| self.memory.known(&home.region, home.epoch));
-            if self.taken.load(Ordering::Acquire) == before {
-                home.map(|home| self.memory.put(subject, home));
+            if home.is_none_or(|home| self.keep(before, subject, home)) && self.taken() == before {
                 return Ok(home);
             }
         }
@@ -73,6 +72,29 @@ impl Homes {
             self.tethers.cut(&change.subject);
         }
         self.taken.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How much of the feed was taken: to be read before what is given to [`Homes::preload`].
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Keeps what a page of the feed says of everybody. False where the feed went on since `before`: then it must be read again.
+    pub fn preload(&self, before: u64, changes: &[Changed]) -> bool {
+        changes.iter().all(|change| {
+            let home = change.region.as_deref().and_then(|region| self.memory.known(region, change.epoch));
+            home.is_none_or(|home| self.keep(before, change.subject, home))
+        })
+    }
+
+    /// INVARIANT: kept first, looked at afterwards: an entry of the feed that was taken in between did not find it.
+    fn keep(&self, before: u64, subject: SubjectHash, home: Known) -> bool {
+        self.memory.put(subject, home);
+        let is_so = self.taken() == before;
+        if !is_so {
+            self.memory.change(subject, None);
+        }
+        is_so
     }
 
     /// How many are in memory.

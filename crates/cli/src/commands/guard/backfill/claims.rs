@@ -42,6 +42,8 @@ pub(super) struct Import<'a> {
     numbers: HashMap<ClaimHash, u64>,
     /// Whose those are.
     owners: HashMap<SubjectHash, BTreeSet<(ClaimKind, u64)>>,
+    /// The numbers whose owner is named in the list.
+    named: BTreeSet<u64>,
     list: Option<List>,
 }
 
@@ -49,8 +51,8 @@ impl<'a> Import<'a> {
     /// Nothing is imported yet. The list is made at once: one that is there already stops the command before it begins.
     pub(super) fn new(service: &'a str, columns: &'a [Found<'a>], list: Option<&Path>) -> Result<Self> {
         let list = list.map(List::create).transpose()?;
-        let (tallies, numbers, owners) = Default::default();
-        Ok(Self { service, columns, tallies, numbers, owners, list })
+        let (tallies, numbers, owners, named) = Default::default();
+        Ok(Self { service, columns, tallies, numbers, owners, named, list })
     }
 
     /// Imports the claims of everybody whose home this is, for the guard and for the directory.
@@ -161,10 +163,12 @@ impl<'a> Import<'a> {
             let page = records.known(after.as_ref(), BATCH).await.map_err(at(region))?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.subject.clone());
-            for row in page.iter().filter(|row| row.state == State::Home) {
+            // Also on its way; a copy that is not its home's is not the subject.
+            for row in page.iter().filter(|row| !matches!(row.state, State::Away | State::Arriving)) {
                 let hash = directory.hash(self.service, &row.subject);
                 for (kind, number) in self.owners.get(&hash).into_iter().flatten() {
                     list.add_to(*number, &format!("owner-{kind}"), region.id(), &row.subject)?;
+                    self.named.insert(*number);
                 }
             }
         }
@@ -192,6 +196,12 @@ impl<'a> Import<'a> {
                 said.push(format!("domicile guard backfill{flag} --list FILE   # who they are"))
             }
             None => {}
+        }
+        let ownerless = (self.numbers.len() - self.named.len()) as u64;
+        if ownerless > 0 {
+            let words =
+                "no owner in the list: whose they are is in none of these regions, or signs up just now";
+            said.push(paper::wrapped("", &format!("{} with {words}.", counted(ownerless, "claim"))));
         }
         let kinds = self.tallies.iter().map(|(kind, t)| {
             json!({ "kind": kind, "imported": t.imported, "already": t.already,

@@ -37,7 +37,7 @@ pub async fn run(words: &[&str]) -> Fallible<()> {
     }
     let by = way::By::asked(asked.proxies).await;
     eprintln!("bench: {} markets, before and after, {} users each, by {by}", markets.len(), asked.users);
-    eprintln!("bench: about four minutes, most of it photos on their way to Beijing on lossy lines");
+    eprintln!("bench: all of them take {}", by.duration());
     let town = Town::start(&case, &markets).await?;
     let measured = measure::all(&town, &markets, &asked, by).await?;
     println!("{}", table::told(&asked, by, &measured));

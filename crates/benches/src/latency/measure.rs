@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Users who visit at once, so that none waits for the machine.
-const VISITS: usize = 10;
+const VISITS: usize = 20;
 /// What photos under way may take together; one on a lossy line counts once, since it mostly waits, others four times.
 const PHOTOS: usize = 48;
 const LOSSLESS: u32 = 4;

@@ -55,6 +55,14 @@ impl By {
         }
     }
 
+    /// How long all markets take, in words.
+    pub fn duration(self) -> &'static str {
+        match self {
+            By::Namespaces => "about five minutes, most of it photos on their way to Beijing on lossy lines",
+            By::Proxies => "about two minutes",
+        }
+    }
+
     /// The chart's file.
     pub fn picture(self) -> &'static str {
         match self {

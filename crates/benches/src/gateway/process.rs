@@ -39,7 +39,7 @@ pub async fn directory(folder: &Path) -> Fallible<Arc<Directory>> {
 pub async fn prepare(folder: &Path, origin: &Origin) -> Fallible<PathBuf> {
     let subjects: Vec<SubjectId> = (0..SUBJECTS).map(|n| SubjectId(n.to_string())).collect();
     directory(folder).await?.register(SERVICE, "home", &subjects).await?;
-    std::fs::write(folder.join("origin"), format!("http://127.0.0.1:{}", origin.port))?;
+    std::fs::write(folder.join("origin.url"), format!("http://127.0.0.1:{}", origin.port))?;
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
     let x = BASE64_URL_SAFE_NO_PAD.encode(pair.public_key_raw());
     let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k1", "use": "sig"}]});
@@ -69,7 +69,7 @@ fn settings(folder: &Path) -> Fallible<Settings> {
     let keys = Keys::read(&folder.join("jwks.json"))?;
     let limits = Limits::default();
     let rule = JwtRule::new(keys, "sub".into(), limits.tokens).of_issuer(Some("bench".into()));
-    let origin = std::fs::read_to_string(folder.join("origin"))?;
+    let origin = std::fs::read_to_string(folder.join("origin.url"))?;
     let edge =
         EdgeSettings { routes: vec![PublicRoute::new("/public/", "public")], ..EdgeSettings::default() };
     Ok(Settings {

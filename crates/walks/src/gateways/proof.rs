@@ -23,7 +23,10 @@ pub fn all(site: &Site, moved: &Moved, all: &Tally, log: &[Entry]) -> Result<()>
         moved.planned,
         moved.took.as_secs_f64()
     );
-    println!("  repeated     {} by clients, whose connection the killed gateway broke", all.repeated);
+    println!(
+        "  repeated     {} by clients at the other gateway: {} were cut off in the middle, the others found nobody",
+        all.repeated, all.cut
+    );
     println!("{verdict}");
     println!("  failed       {}, wrong answers {}", all.failed, all.wrong);
     if !verdict.good() || all.failed + all.wrong > 0 {

@@ -129,8 +129,8 @@ pub async fn all(town: &Town, markets: &[Market], asked: &Asked, by: By) -> Fall
     // First what is counted in milliseconds: photos would be in its way.
     for (what, room) in [("visits", VISITS), ("photos", PHOTOS)] {
         let (room, mut going) = (Arc::new(Semaphore::new(room)), JoinSet::new());
-        for user in users.iter().cloned() {
-            let room = room.clone();
+        for user in &users {
+            let (user, room) = (user.clone(), room.clone());
             going.spawn(async move {
                 if what == "visits" { user.visit(&room).await } else { user.photo(&room).await }
             });

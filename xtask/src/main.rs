@@ -36,7 +36,7 @@ cargo xtask <chore>
                    two cores; Markdown on stdout (docs/benchmarks.md keeps what was measured). bench --help has
                    the rows; bench move is those that need PostgreSQL alone
   bench latency [--users N] [--markets IN,SG] [--proxies] ...
-                   what the case announced of speed, replayed: before and after, for each market; four minutes
+                   what the case announced of speed, replayed: before and after, for each market; five minutes
   model [--small] [--paths] [NAME ...]
                    explores the model of the move whole (crates/mover/model, about three minutes on two cores), then
                    every broken variant and every known weakness until it is caught; Markdown on stdout

@@ -127,12 +127,36 @@ pub async fn all(town: &Town, markets: &[Market], asked: &Asked, by: By) -> Fall
     }
     let users: Vec<Arc<User>> = users.into_iter().map(Arc::new).collect();
     // First what is counted in milliseconds: photos would be in its way.
-    for (what, room) in [("visits", VISITS), ("photos", PHOTOS)] {
+    for phase in [Phase::Visits, Phase::Photos] {
+        phase.run(&users, &mut measured).await?;
+    }
+    for user in &users {
+        measured[user.market].sides[user.side].overrun += user.way.overrun()?;
+    }
+    Ok(measured)
+}
+
+/// What all users do before any does the next.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Visits,
+    Photos,
+}
+
+impl Phase {
+    async fn run(self, users: &[Arc<User>], measured: &mut [Measured]) -> Fallible<()> {
+        let (what, room) = match self {
+            Phase::Visits => ("visits", VISITS),
+            Phase::Photos => ("photos", PHOTOS),
+        };
         let (room, mut going) = (Arc::new(Semaphore::new(room)), JoinSet::new());
-        for user in &users {
-            let (user, room) = (Arc::clone(user), room.clone());
+        for user in users {
+            let (user, room) = (user.clone(), room.clone());
             going.spawn(async move {
-                if what == "visits" { user.visit(&room).await } else { user.photo(&room).await }
+                match self {
+                    Phase::Visits => user.visit(&room).await,
+                    Phase::Photos => user.photo(&room).await,
+                }
             });
         }
         while let Some(done) = going.join_next().await {
@@ -143,11 +167,8 @@ pub async fn all(town: &Town, markets: &[Market], asked: &Asked, by: By) -> Fall
                 eprintln!("bench: {what} of {} of {} users", users.len() - left, users.len());
             }
         }
+        Ok(())
     }
-    for user in &users {
-        measured[user.market].sides[user.side].overrun += user.way.overrun()?;
-    }
-    Ok(measured)
 }
 
 /// Somebody was there before, next door: what the edge may keep, it has, and connections to the homes are open.

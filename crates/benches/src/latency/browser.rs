@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,8 +62,12 @@ pub struct Seen {
     pub regions: BTreeSet<String>,
 }
 
-/// The process: an errand as JSON, what came of it on standard output.
+/// The process: an errand as JSON, what came of it on standard output. It ends with its standard input.
 pub async fn run(errand: &str) -> Fallible<()> {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(1);
+    });
     let seen = go(&serde_json::from_str(errand)?).await?;
     println!("{}", serde_json::to_string(&seen)?);
     Ok(())

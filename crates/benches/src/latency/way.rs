@@ -147,8 +147,12 @@ impl Way {
         };
         errand.address = gateway;
         let mut command = tokio::process::Command::from(road.at_user(&std::env::current_exe()?));
-        command.arg("browser").arg(serde_json::to_string(&errand)?).stdin(Stdio::null()).kill_on_drop(true);
-        let output = command.output().await?;
+        command.arg("browser").arg(serde_json::to_string(&errand)?).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        // The browser goes when this closes: also when this process is killed.
+        let _held = child.stdin.take();
+        let output = child.wait_with_output().await?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into());
         }

@@ -11,6 +11,7 @@
 mod answer;
 mod check;
 mod count;
+mod deliver;
 mod follow;
 mod forward;
 pub(crate) mod fuzzed;
@@ -18,15 +19,16 @@ mod home;
 mod measure;
 mod named;
 mod park;
+mod running;
 mod settings;
 mod subject;
 mod trip;
 
-pub(crate) use answer::GAUGES;
-pub use answer::Gateway;
 pub use count::Counts;
 pub(crate) use measure::MEASURED;
 pub use measure::{Histogram, explained};
+pub(crate) use running::GAUGES;
+pub use running::Gateway;
 pub use settings::{Limits, LoginRoute, Settings, SignUpRoute, SubjectRule, Upstream};
 pub use subject::jwt::{JwtRule, Keys, KeysError};
 pub use trip::{Hears, Watch};

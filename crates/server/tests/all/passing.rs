@@ -2,10 +2,15 @@
 
 use crate::town::Town;
 use bytes::Bytes;
+use domicile_server::gateway::Limits;
+use domicile_server::listen::ConnectionLimits;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_request_goes_to_its_subjects_home() {
@@ -144,4 +149,34 @@ async fn a_login_finds_its_subject_by_a_claim() {
     let (status, _) = town.ask("POST", "/login", "", r#"{"email":"nobody@example.com"}"#).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(town.ask("POST", "/login", "", r#"{"email":7}"#).await.0, StatusCode::BAD_REQUEST);
+}
+
+/// An upload over a slow line takes as long as it takes: the answer's time counts from its last piece.
+#[tokio::test]
+async fn a_slow_upload_is_no_slow_answer() {
+    let limits = Limits { answer: Duration::from_millis(700), ..Limits::default() };
+    let town = Town::with(limits, ConnectionLimits::default()).await;
+    let mut stream = TcpStream::connect(town.address).await.unwrap();
+    let head =
+        "POST /slow HTTP/1.1\r\nHost: a\r\nX-Subject: ann\r\nConnection: close\r\nContent-Length: 20\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(town.old.seen.lock().unwrap()[0].body.len(), 20);
+}
+
+/// An application that says nothing is given up, and what it did is said to be unknown.
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_given_up() {
+    let limits = Limits { answer: Duration::from_millis(200), ..Limits::default() };
+    let town = Town::with(limits, ConnectionLimits::default()).await;
+    let _held = town.old.hold.clone().write_owned().await;
+    let (status, body) = town.ask("POST", "/w", "ann", "x").await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert!(body.contains("unknown") && body.contains("upstream-slow"), "{body}");
 }

@@ -8,6 +8,7 @@ use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// The body of one request, for as many tries as are needed.
 pub(crate) struct Replay(Arc<Mutex<Kept>>);
@@ -19,17 +20,31 @@ struct Kept {
     rest: Option<Body>,
     /// More was read than is kept.
     is_over: bool,
+    /// When the last piece was sent on; at first, when the request came.
+    moved: Instant,
 }
 
 impl Replay {
     pub fn of(body: Body, bound: usize) -> Self {
-        let kept = Kept { read: Vec::new(), bytes: 0, bound, rest: Some(body), is_over: false };
+        let kept = Kept {
+            read: Vec::new(),
+            bytes: 0,
+            bound,
+            rest: Some(body),
+            is_over: false,
+            moved: Instant::now(),
+        };
         Self(Arc::new(Mutex::new(kept)))
     }
 
     /// The body from its beginning.
     pub fn again(&self) -> Body {
         crate::body::streamed(Try { kept: self.0.clone(), at: 0 })
+    }
+
+    /// When its last piece went on its way.
+    pub fn moved(&self) -> Instant {
+        lock(&self.0).moved
     }
 
     /// Is everything that was read of it still here?
@@ -64,6 +79,7 @@ impl http_body::Body for Try {
         }
         let Some(rest) = kept.rest.as_mut() else { return Poll::Ready(None) };
         let frame = std::task::ready!(Pin::new(rest).poll_frame(cx));
+        kept.moved = Instant::now();
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref().cloned() {

@@ -1,6 +1,7 @@
 //! Connections to the regions' applications: kept, shared, and repeated on where nothing can have been done twice.
 
 use super::super::settings::{Limits, Upstream};
+use super::replay::Replay;
 use crate::body::Body;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
@@ -9,7 +10,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A connection to a region is made in this time, or it is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -62,22 +63,41 @@ impl Upstreams {
         Ok(Self { client, addresses, answer: limits.answer })
     }
 
-    /// Sends the request to region number `region`.
+    /// Sends the request to region number `region`. Its answer's head has its time from the last piece of `body` that was sent on: an
+    /// upload over a slow line takes as long as it takes.
     ///
     /// # Errors
     /// No head of an answer came.
-    pub async fn send(&self, region: u16, mut request: Request<Body>) -> Result<Response<Incoming>, Broke> {
+    pub async fn send(
+        &self,
+        region: u16,
+        mut request: Request<Body>,
+        body: Option<&Replay>,
+    ) -> Result<Response<Incoming>, Broke> {
         let (scheme, authority) = &self.addresses[usize::from(region)];
         let path = request.uri().path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let uri = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query(path);
         *request.uri_mut() = uri.build().map_err(|_| Broke::NotConnected)?;
         *request.version_mut() = Version::HTTP_11;
-        match tokio::time::timeout(self.answer, self.client.request(request)).await {
-            Err(_) => Err(Broke::Slow),
-            Ok(Err(error)) if error.is_connect() => Err(Broke::NotConnected),
-            Ok(Err(_)) => Err(Broke::Unknown),
-            Ok(Ok(answer)) => Ok(answer),
+        tokio::select! {
+            answer = self.client.request(request) => answer.map_err(|error| match error.is_connect() {
+                true => Broke::NotConnected,
+                false => Broke::Unknown,
+            }),
+            () = self.too_slow(body) => Err(Broke::Slow),
+        }
+    }
+
+    /// Resolves when the answer has had its time.
+    async fn too_slow(&self, body: Option<&Replay>) {
+        let sent = Instant::now();
+        loop {
+            let until = body.map_or(sent, Replay::moved).max(sent) + self.answer;
+            if Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep_until(until.into()).await;
         }
     }
 }

@@ -39,7 +39,8 @@ pub async fn run(asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
             eprintln!("bench: gateway, {what}, round {}", round + 1);
             let mut all = Vec::new();
             for proxy in &proxies {
-                all.push(ask(proxy, path, &tokens, seconds)?);
+                let shown = (path != KEPT.1).then_some(tokens.as_path());
+                all.push(ask(proxy, path, shown, folder.path(), seconds)?);
             }
             rounds.push(all);
         }

@@ -23,6 +23,10 @@ pub struct Measured {
 const SCRIPT: &str = r#"
 local requests, at = {}, 0
 function init(args)
+  if not args[1] then
+    requests[1] = wrk.format("GET")
+    return
+  end
   for token in io.lines(args[1]) do
     requests[#requests + 1] = wrk.format("GET", nil, { ["Authorization"] = "Bearer " .. token })
   end
@@ -38,9 +42,15 @@ function done(summary, latency)
 end
 "#;
 
-/// Asks for `seconds`, after a second to warm up.
-pub fn ask(proxy: &Proxy, path: &str, tokens: &Path, seconds: u64) -> Fallible<Measured> {
-    let script = tokens.with_file_name("wrk.lua");
+/// Asks for `seconds`, after a second to warm up; without tokens, as a browser asks for what is public.
+pub fn ask(
+    proxy: &Proxy,
+    path: &str,
+    tokens: Option<&Path>,
+    folder: &Path,
+    seconds: u64,
+) -> Fallible<Measured> {
+    let script = folder.join("wrk.lua");
     std::fs::write(&script, SCRIPT)?;
     wrk(proxy, path, &script, tokens, 1)?;
     let before = proxy.cpu_s();
@@ -49,7 +59,7 @@ pub fn ask(proxy: &Proxy, path: &str, tokens: &Path, seconds: u64) -> Fallible<M
     Ok(Measured { per_s: requests / us * 1e6, p50_us, p99_us, cpu_us, failed: failed as u64 })
 }
 
-fn wrk(proxy: &Proxy, path: &str, script: &Path, tokens: &Path, seconds: u64) -> Fallible<[f64; 5]> {
+fn wrk(proxy: &Proxy, path: &str, script: &Path, tokens: Option<&Path>, seconds: u64) -> Fallible<[f64; 5]> {
     let output = Command::new("taskset")
         .args([
             "-c",
@@ -66,7 +76,7 @@ fn wrk(proxy: &Proxy, path: &str, script: &Path, tokens: &Path, seconds: u64) ->
         .arg(script)
         .arg(format!("http://127.0.0.1:{}{path}", proxy.port))
         .arg("--")
-        .arg(tokens)
+        .args(tokens)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));

@@ -17,7 +17,7 @@ const fn row(name: &'static str, seconds: u64, seconds_quick: u64) -> Row {
     Row { name, seconds, seconds_quick }
 }
 
-/// All rows, in the order they run. `build` runs only when it is named.
+/// All rows, in the order they run.
 pub const ROWS: [Row; 12] = [
     row("whole", 80, 10),
     row("pgcopydb", 80, 15),
@@ -33,6 +33,8 @@ pub const ROWS: [Row; 12] = [
     row("build", 600, 600),
 ];
 
+/// These run only when they are named.
+const NAMED: [&str; 2] = ["gateway", "build"];
 /// The rows of `bench move`: those without a tool of others.
 const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 
@@ -47,7 +49,7 @@ cargo xtask bench [move|gateway] [options]   Markdown on stdout, what it is doin
   latency             the case's latency, replayed; options of its own: bench latency --help
   --quick             smaller and fewer runs: shows that it works, not what it costs
   --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, gateway,
-                      build (comma between); all but build where it is absent
+                      build (comma between); all but the last two where it is absent
   --runs N            runs of everything but memory, linear and classes (5; of wan at most 3)
   --subjects N        subjects of the whole move, 60 rows each (5000)
   --big-rows N        rows of a large subject in the pause rows (100000)
@@ -65,7 +67,7 @@ cargo xtask bench [move|gateway] [options]   Markdown on stdout, what it is doin
 /// What to measure and how much of it.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Names of rows; empty: all but `build`.
+    /// Names of rows; empty: all but `gateway` and `build`.
     pub only: Vec<String>,
     /// Small and few: the figures say nothing.
     pub quick: bool,
@@ -183,7 +185,7 @@ impl Asked {
     /// The rows to run.
     pub fn rows(&self) -> impl Iterator<Item = &'static Row> {
         ROWS.iter().filter(|row| match self.only.is_empty() {
-            true => row.name != "build",
+            true => !NAMED.contains(&row.name),
             false => self.only.iter().any(|o| o == row.name),
         })
     }
@@ -210,8 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_everything_but_the_build() -> Fallible<()> {
-        assert_eq!(names(&asked("")?).len(), ROWS.len() - 1);
+    fn without_a_name_everything_but_what_must_be_named() -> Fallible<()> {
+        assert_eq!(names(&asked("")?).len(), ROWS.len() - NAMED.len());
         assert_eq!(names(&asked("--only build,wan")?), ["wan", "build"]);
         assert_eq!(names(&asked("move --quick")?), MOVE);
         Ok(())

@@ -16,10 +16,15 @@ use crate::read::{Columns, tuples};
 use crate::schema::now_ms;
 use crate::{CHUNK, Directory, Error, Repeat, Result, SubjectHash};
 use domicile_stores::control::{Rows, Statement, Value};
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 /// A gateway that was silent for so long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// That there is no gateway is believed for so long: a group of subjects is fenced many times a second, and a question each would
+/// be part of its time. A gateway routes nothing for as long after it has taken its first lease.
+pub const NO_GATEWAY_FOR: Duration = Duration::from_millis(500);
 
 /// A gateway as it was seen last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +97,25 @@ impl Directory {
         let now = now_ms(self.ready().await?);
         let answer = self.ask(select_gateways(service, now)).await?;
         self.read_gateways(&answer)
+    }
+
+    /// Is there a live gateway? That there is none is not asked again for [`NO_GATEWAY_FOR`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn has_gateways(&self, service: &str) -> Result<bool> {
+        let none = || self.no_gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        if none().get(service).is_some_and(|asked| asked.elapsed() < NO_GATEWAY_FOR) {
+            return Ok(false);
+        }
+        // From before it was asked: one that came since counts its half second from later.
+        let asked = Instant::now();
+        let any = self.gateways(service).await?.iter().any(|gateway| gateway.is_live);
+        match any {
+            true => drop(none().remove(service)),
+            false => drop(none().insert(service.to_owned(), asked)),
+        }
+        Ok(any)
     }
 
     fn read_gateways(&self, answer: &Rows) -> Result<Vec<GatewaySeen>> {

@@ -43,7 +43,7 @@ pub use claims::{
 pub use cutover::{Settled, Swap};
 pub use error::{Error, Result};
 pub use feed::{Changed, Cursor, Page};
-pub use gateway::{GatewaySeen, Heads, Park};
+pub use gateway::{GatewaySeen, Heads, NO_GATEWAY_FOR, Park};
 pub use homes::{Home, Registered};
 pub use key::{DirectoryKey, SubjectHash};
 pub use lease::WaveLease;
@@ -52,8 +52,9 @@ pub use share::{BatchInHand, BatchLease};
 pub use wave::{Asked, NewWave, Wave, WaveFilter, WaveState};
 
 use domicile_stores::control::{Control, Dialect, Rows, Statement};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// Subjects in one transaction of a bulk call: 4 parameters each stay below both engines' limits
@@ -71,6 +72,8 @@ pub struct Directory {
     store: Arc<dyn Control>,
     key: DirectoryKey,
     prepared: OnceCell<Dialect>,
+    /// When a service was last found to have no gateway.
+    no_gateway: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl std::fmt::Debug for Directory {
@@ -91,7 +94,7 @@ enum Repeat {
 impl Directory {
     /// A directory over a control store. Nothing is asked before the first call.
     pub fn open(store: impl Control + 'static, key: DirectoryKey) -> Self {
-        Self { store: Arc::new(store), key, prepared: OnceCell::new() }
+        Self { store: Arc::new(store), key, prepared: OnceCell::new(), no_gateway: Mutex::default() }
     }
 
     /// The control store's name for messages.

@@ -6,6 +6,7 @@
 
 use crate::batch::{Batch, Traveller};
 use crate::error::{Error, Result};
+use crate::pace;
 use domicile_directory::{GatewaySeen, SubjectHash};
 use std::time::{Duration, Instant};
 
@@ -42,8 +43,28 @@ impl Parked {
 
 /// Has the gateways hold the group's writes. `None`: one of them has a write under way for too long, or is gone and its
 /// lease still runs; nobody is parked.
+///
+/// A control store that is away is asked again, as after the seal: nobody is shut yet, so nobody waits for it.
 pub(crate) async fn park(batch: &Batch<'_>, group: &[Traveller]) -> Result<Option<Parked>> {
+    let until = Instant::now() + batch.limits().settle_wait;
+    let mut round = 0;
+    loop {
+        match try_to_park(batch, group).await {
+            Err(Error::Directory(error)) if error.is_unreachable() && Instant::now() < until => {
+                round += 1;
+                pace::back_off(round).await;
+                batch.check_stop()?;
+            }
+            tried => return tried,
+        }
+    }
+}
+
+async fn try_to_park(batch: &Batch<'_>, group: &[Traveller]) -> Result<Option<Parked>> {
     let (directory, service) = (&batch.service.directory, &batch.service.name);
+    if !directory.has_gateways(service).await.map_err(Error::Directory)? {
+        return Ok(Some(Parked::nobody()));
+    }
     match none_late(batch).await? {
         None => return Ok(None),
         Some(0) => return Ok(Some(Parked::nobody())),

@@ -6,7 +6,7 @@
 use super::count::{Counts, one};
 use super::home::Homes;
 use super::park::{Lanes, Parks};
-use domicile_directory::{Cursor, Directory, Heads};
+use domicile_directory::{Cursor, Directory, Heads, NO_GATEWAY_FOR};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -143,6 +143,8 @@ impl Follower {
     /// The directory's.
     pub async fn begin(&self) -> Result<Cursor, domicile_directory::Error> {
         self.take_lease().await?;
+        // A mover that found no gateway believes it for as long.
+        tokio::time::sleep(NO_GATEWAY_FOR).await;
         // After the lease: what is parked from here on waits for this gateway, and what changed before is in no memory.
         let cursor = Cursor::after(self.directory.version(&self.service).await?);
         self.lease.looked(self.lease.granted());

@@ -40,6 +40,10 @@ pub enum Committed {
     Lost,
 }
 
+/// The row is this attempt's own reservation.
+const SAME: &str = "directory_claim.committed = 0 AND directory_claim.subject = excluded.subject \
+                    AND directory_claim.attempt = excluded.attempt";
+
 /// A claim's row.
 struct Row {
     subject: SubjectHash,
@@ -50,7 +54,7 @@ struct Row {
 impl Directory {
     /// Keeps claims for a subject until `time` is over, by the store's clock: before its sign-up, or before it
     /// changes one. `attempt` is a text that no other try has, e.g. a UUID; the same again is the same reservation, and
-    /// its time begins anew. Each claim is decided alone, in the claims' order.
+    /// its time begins anew, and never ends earlier than it would have. Each claim is decided alone, in the claims' order.
     ///
     /// # Errors
     /// `Argument`: `time` beyond [`RESERVATION_MAX`], an attempt without a name, or more than [`CLAIMS_MAX`] claims of
@@ -74,15 +78,16 @@ impl Directory {
         }
         let asked = self.hashes_of_claims(service, claims)?;
         let hashes = sorted(&asked);
-        // INVARIANT: one row a claim; it is changed only where it is free, or this attempt's.
+        // INVARIANT: one row a claim; it is changed only where it is free, or this attempt's. A call of the same attempt that comes
+        // late never shortens what a later one was told.
         let insert = format!(
             "INSERT INTO directory_claim (service, claim, subject, attempt, committed, expires_ms) \
              SELECT $1, v.column1, $2, $3, 0, {now} + $4 FROM (VALUES {}) AS v \
              WHERE (SELECT count(*) FROM directory_claim c WHERE c.service = $1 AND c.subject = $2) + {} <= {CLAIMS_MAX} \
              ON CONFLICT (service, claim) DO UPDATE SET subject = excluded.subject, attempt = excluded.attempt, \
-               committed = 0, expires_ms = excluded.expires_ms \
-             WHERE {} OR (directory_claim.committed = 0 AND directory_claim.subject = excluded.subject \
-               AND directory_claim.attempt = excluded.attempt)",
+               committed = 0, expires_ms = CASE WHEN {SAME} AND directory_claim.expires_ms > excluded.expires_ms \
+               THEN directory_claim.expires_ms ELSE excluded.expires_ms END \
+             WHERE {} OR ({SAME})",
             tuples(5, hashes.len(), 1),
             hashes.len(),
             free(now)

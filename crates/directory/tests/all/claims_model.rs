@@ -4,7 +4,7 @@ use crate::stage::{Fault, Faulty, Stage, id};
 use domicile_directory::{Claim, ClaimKind, Committed, Directory, Reserved};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ struct World<'a> {
     kept: BTreeMap<usize, (usize, String)>,
     /// The last attempt of a subject at a claim.
     attempts: BTreeMap<(usize, usize), String>,
+    /// Subjects whose removal may still come: what is kept for them may go at any moment.
+    leaving: BTreeSet<usize>,
     number: u32,
 }
 
@@ -93,6 +95,11 @@ impl World<'_> {
             Doing::Remove => {
                 self.directory.remove(&self.service, REGIONS[subject], &[id(subject)]).await.unwrap();
                 self.own.retain(|_, whose| *whose != subject);
+                // Reservations go with whoever is removed.
+                self.kept.retain(|_, (whose, _)| *whose != subject);
+                if call.fault.is_some() {
+                    self.leaving.insert(subject);
+                }
             }
             Doing::Reserve { same, over } => self.reserve(subject, claim, same, over).await,
             Doing::Commit => self.commit(subject, claim).await,
@@ -103,6 +110,7 @@ impl World<'_> {
                     self.forget_the_removed().await;
                     self.check().await;
                 }
+                self.leaving.clear();
             }
         }
         self.faulty.clear();
@@ -129,7 +137,7 @@ impl World<'_> {
                     "it was another's for good"
                 );
                 self.kept.remove(&claim);
-                if !over && !self.own.contains_key(&claim) {
+                if !over && !self.own.contains_key(&claim) && !self.leaving.contains(&subject) {
                     self.kept.insert(claim, (subject, attempt.clone()));
                 }
                 self.attempts.insert((subject, claim), attempt);
@@ -231,6 +239,7 @@ fn check(stage: Stage, runtime: &tokio::runtime::Runtime, cases: u32) {
             own: BTreeMap::new(),
             kept: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             number: 0,
         };
         runtime.block_on(async {

@@ -49,7 +49,7 @@ impl Gateway {
             match outcome {
                 Ok(answer) if is_refused(&answer) => {
                     // INVARIANT: only what the application says was rolled back is sent again, and only whole.
-                    if !sent.replay.is_whole() {
+                    if !sent.replay.halt() {
                         return Err(too_long_to_repeat());
                     }
                     let refused = Instant::now();
@@ -262,7 +262,7 @@ impl Sent<'_> {
     /// What it does is the same done twice (RFC 9110 section 9.2.2), or the application sees to it.
     fn may_be_done_twice(&self) -> bool {
         let is_safe = matches!(self.parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        (is_safe || self.parts.headers.contains_key(&IDEMPOTENCY_KEY)) && self.replay.is_whole()
+        (is_safe || self.parts.headers.contains_key(&IDEMPOTENCY_KEY)) && self.replay.halt()
     }
 }
 

@@ -20,6 +20,8 @@ struct Kept {
     rest: Option<Body>,
     /// More was read than is kept.
     is_over: bool,
+    /// The try that may read on.
+    newest: u64,
     /// When the last piece was sent on; at first, when the request came.
     moved: Instant,
 }
@@ -32,24 +34,32 @@ impl Replay {
             bound,
             rest: Some(body),
             is_over: false,
+            newest: 0,
             moved: Instant::now(),
         };
         Self(Arc::new(Mutex::new(kept)))
     }
 
-    /// The body from its beginning.
+    /// The body from its beginning. Whoever still reads an earlier try of it reads nothing more.
     pub fn again(&self) -> Body {
-        crate::body::streamed(Try { kept: self.0.clone(), at: 0 })
+        let mut kept = lock(&self.0);
+        kept.newest += 1;
+        crate::body::streamed(Try { kept: self.0.clone(), at: 0, number: kept.newest })
+    }
+
+    /// Ends the try under way, whose connection may still be sending it; whether there can be another.
+    ///
+    /// INVARIANT: asked before a request is sent again, not only whether all is here now: an application that answers early leaves a
+    /// connection that reads on, and what it read beyond the bound would be missing in the next try.
+    pub fn halt(&self) -> bool {
+        let mut kept = lock(&self.0);
+        kept.newest += 1;
+        !kept.is_over
     }
 
     /// When its last piece went on its way.
     pub fn moved(&self) -> Instant {
         lock(&self.0).moved
-    }
-
-    /// Is everything that was read of it still here?
-    pub fn is_whole(&self) -> bool {
-        !lock(&self.0).is_over
     }
 }
 
@@ -61,6 +71,7 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 struct Try {
     kept: Arc<Mutex<Kept>>,
     at: usize,
+    number: u64,
 }
 
 impl http_body::Body for Try {
@@ -73,6 +84,9 @@ impl http_body::Body for Try {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let kept = self.kept.clone();
         let mut kept = lock(&kept);
+        if kept.newest != self.number {
+            return Poll::Ready(Some(Err("the request is sent again on another connection".into())));
+        }
         if let Some(piece) = kept.read.get(self.at).cloned() {
             self.at += 1;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
@@ -148,7 +162,7 @@ mod tests {
         let mut first = replay.again();
         assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
         drop(first);
-        assert!(replay.is_whole());
+        assert!(replay.halt());
         assert_eq!(whole(replay.again()).await, b"abcde");
         assert_eq!(whole(replay.again()).await, b"abcde");
     }
@@ -157,7 +171,21 @@ mod tests {
     async fn a_long_body_streams_and_is_not_kept() {
         let replay = Replay::of(pieces(&[b"abc", b"def", b"ghi"]), 5);
         assert_eq!(whole(replay.again()).await, b"abcdefghi");
-        assert!(!replay.is_whole());
+        assert!(!replay.halt());
+    }
+
+    /// A connection that was answered early and still sends takes nothing from the try that comes after it.
+    #[tokio::test]
+    async fn an_earlier_try_reads_nothing_more() {
+        let replay = Replay::of(pieces(&[b"ab", b"cd", b"ef"]), 5);
+        let mut early = replay.again();
+        assert_eq!(early.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert!(replay.halt());
+        assert!(early.frame().await.unwrap().is_err());
+        let mut next = replay.again();
+        assert_eq!(next.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert!(early.frame().await.unwrap().is_err());
+        assert_eq!(whole(next).await, b"cdef");
     }
 
     #[tokio::test]

@@ -1,0 +1,20 @@
+//! The audit: traces of known identifiers where they must not be.
+//!
+//! It imports no other crate of ours, neither the mover nor the data map nor the guard, and reads every
+//! catalogue itself: a mistake shared with what it checks would hide itself.
+
+mod examine;
+mod finding;
+mod identifier;
+mod place;
+mod report;
+mod scan;
+mod wanted;
+
+pub use examine::{Examiner, Limits};
+pub use finding::{Encoding, Finding, Fingerprint, Hit};
+pub use identifier::{Identifier, Kind};
+pub use place::{Place, Step};
+pub use report::{Controls, Report, Scanned, Unseen};
+pub use scan::{Found, Scan};
+pub use wanted::{Forms, Wanted};

@@ -19,9 +19,26 @@ pub struct Problem {
     /// More of it; names no subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'static str>,
+    /// Where to ask instead (421).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<Elsewhere>,
     /// When it is worth asking again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+}
+
+/// Who answers instead: the home's region, its address, and the epoch of which that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The region's id.
+    pub region: String,
+    /// Where it is reached; `None`: the configuration does not say.
+    pub endpoint: Option<String>,
+    /// Of the home; 0: nobody has it yet, policy chose the region.
+    pub epoch: u64,
 }
 
 fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
@@ -31,12 +48,23 @@ fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::
 impl Problem {
     /// A problem without details.
     pub const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self { status, code, title, detail: None, retry_after: None }
+        Self { status, code, title, detail: None, fix: None, home: None, retry_after: None }
     }
 
     /// The same with more words. They must name no subject.
     pub fn because(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// The same with what to do.
+    pub const fn fix(mut self, fix: &'static str) -> Self {
+        self.fix = Some(fix);
+        self
+    }
+
+    /// The same with who answers instead.
+    pub fn at(self, home: Elsewhere) -> Self {
+        Self { home: Some(home), ..self }
     }
 
     /// The same, worth repeating after `wait`.

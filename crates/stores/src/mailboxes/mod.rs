@@ -4,17 +4,23 @@
 //! statement writes it once for both engines (`$1`, `$2`, ...) and hands it to [`Mailboxes::run`]; messages and
 //! their receipts, of which there are thousands a second, have SQL of their own and are committed in groups ([`mail`]).
 
+mod consents;
 mod group;
 mod keys;
 mod mail;
 mod postgres;
 mod refusal;
+mod registration;
 pub mod schema;
 mod sqlite;
+mod tags;
 
+pub use consents::{Effect, GIVEN, Holder, Kept, REPLACED, WITHDRAWN, Waiting};
 pub use keys::{Keys, OneTime};
 pub use mail::{Acknowledged, Cursor, Expired, Fill, Ledger, Message, Unread};
 pub use refusal::Refusal;
+pub use registration::{AttemptLimits, NewAttempt, Owner, Proven, Tag};
+pub use tags::{Charge, Charged};
 
 use crate::control::{Rows, Statement, Value};
 use crate::{Error, Result};

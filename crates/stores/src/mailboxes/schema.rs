@@ -27,11 +27,16 @@ CREATE TABLE IF NOT EXISTS mailbox_delivered(
 CREATE INDEX IF NOT EXISTS mailbox_delivered_by_end ON mailbox_delivered(until_ms);
 CREATE TABLE IF NOT EXISTS mailbox_viewer(
   mailbox text NOT NULL REFERENCES mailbox(id), viewer text NOT NULL, PRIMARY KEY (mailbox, viewer));
+CREATE TABLE IF NOT EXISTS mailbox_budget(
+  mailbox text NOT NULL REFERENCES mailbox(id), region text NOT NULL, generation bigint NOT NULL,
+  spent bigint NOT NULL, since_ms bigint NOT NULL, PRIMARY KEY (mailbox, region, generation));
 CREATE TABLE IF NOT EXISTS mailbox_waiting(
   device text PRIMARY KEY, device_key bytea NOT NULL, record bytea NOT NULL, expires_ms bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS mailbox_attempt(
   id text PRIMARY KEY, device text NOT NULL, number_mac bytea NOT NULL, code_mac bytea NOT NULL,
   tries bigint NOT NULL, expires_ms bigint NOT NULL);
+CREATE INDEX IF NOT EXISTS mailbox_attempt_by_number ON mailbox_attempt(number_mac);
+CREATE INDEX IF NOT EXISTS mailbox_attempt_by_device ON mailbox_attempt(device);
 ";
 
 /// SQLite.
@@ -58,23 +63,29 @@ CREATE TABLE IF NOT EXISTS mailbox_delivered(
 CREATE INDEX IF NOT EXISTS mailbox_delivered_by_end ON mailbox_delivered(until_ms);
 CREATE TABLE IF NOT EXISTS mailbox_viewer(
   mailbox TEXT NOT NULL REFERENCES mailbox(id), viewer TEXT NOT NULL, PRIMARY KEY (mailbox, viewer));
+CREATE TABLE IF NOT EXISTS mailbox_budget(
+  mailbox TEXT NOT NULL REFERENCES mailbox(id), region TEXT NOT NULL, generation INTEGER NOT NULL,
+  spent INTEGER NOT NULL, since_ms INTEGER NOT NULL, PRIMARY KEY (mailbox, region, generation));
 CREATE TABLE IF NOT EXISTS mailbox_waiting(
   device TEXT PRIMARY KEY NOT NULL, device_key BLOB NOT NULL, record BLOB NOT NULL, expires_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS mailbox_attempt(
   id TEXT PRIMARY KEY NOT NULL, device TEXT NOT NULL, number_mac BLOB NOT NULL, code_mac BLOB NOT NULL,
   tries INTEGER NOT NULL, expires_ms INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS mailbox_attempt_by_number ON mailbox_attempt(number_mac);
+CREATE INDEX IF NOT EXISTS mailbox_attempt_by_device ON mailbox_attempt(device);
 ";
 
 /// The root of the data map, and what belongs to it; the last two tables of the schema belong to nobody yet.
 pub const ROOT: &str = "mailbox";
 /// Tables that move with their mailbox, by their column `mailbox`.
-pub const OWNED: [&str; 6] = [
+pub const OWNED: [&str; 7] = [
     "mailbox_tag",
     "mailbox_consent",
     "mailbox_key",
     "mailbox_message",
     "mailbox_delivered",
     "mailbox_viewer",
+    "mailbox_budget",
 ];
 /// Tables of devices without a mailbox: unmapped, each row ends by itself.
 pub const UNMAPPED: [&str; 2] = ["mailbox_waiting", "mailbox_attempt"];

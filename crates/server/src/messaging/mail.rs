@@ -8,7 +8,7 @@ use super::moving::Moving;
 use super::parks::Parks;
 use super::presence::Presences;
 use super::rates::Rates;
-use super::refusals::{AGAIN, MAILBOX_MOVES, MAIL_FORBIDDEN, STORE_AWAY, UNKNOWN_MAILBOX};
+use super::refusals::{AGAIN, MAIL_FORBIDDEN, MAILBOX_MOVES, MAILBOX_UNKNOWN, STORE_AWAY};
 use super::relays::Peers;
 use crate::Problem;
 use crate::gateway::home::Known;
@@ -155,8 +155,7 @@ impl Mail {
         let MailSettings { service, region, relays, token, tokens, limits } = settings;
         let kept = limits.remembered;
         let moving = Moving::start(directory, &service, &region, relays, kept, stop.clone()).await?;
-        let peers =
-            Peers::new(token).map_err(|e| domicile_directory::Error::Argument(e.to_string()))?;
+        let peers = Peers::new(token).map_err(|e| domicile_directory::Error::Argument(e.to_string()))?;
         let mail = Arc::new(Self {
             mailboxes,
             moving,
@@ -190,7 +189,7 @@ impl Mail {
         write: impl AsyncFn() -> Result<T, Refusal>,
     ) -> Result<Place<T>, Problem> {
         if !self.parks.has(mailbox) {
-            let home = self.moving.of(mailbox).await?.ok_or(UNKNOWN_MAILBOX)?;
+            let home = self.moving.of(mailbox).await?.ok_or(MAILBOX_UNKNOWN)?;
             if !self.moving.is_here(home) {
                 return Ok(Place::Elsewhere(home));
             }
@@ -219,7 +218,7 @@ impl Mail {
                 return done;
             }
             drop(turn);
-            let home = self.moving.asked(mailbox).await?.ok_or(UNKNOWN_MAILBOX)?;
+            let home = self.moving.asked(mailbox).await?.ok_or(MAILBOX_UNKNOWN)?;
             if !self.moving.is_here(home) {
                 return Ok(Place::Elsewhere(home));
             }
@@ -242,7 +241,7 @@ impl Mail {
         let mut news = self.moving.wait_for(mailbox);
         loop {
             // Not from memory: the feed may be a moment behind what the guard knows already.
-            let home = self.moving.asked(mailbox).await?.ok_or(UNKNOWN_MAILBOX)?;
+            let home = self.moving.asked(mailbox).await?.ok_or(MAILBOX_UNKNOWN)?;
             if !self.moving.is_here(home) {
                 return Ok(Place::Elsewhere(home));
             }

@@ -58,10 +58,7 @@ impl Parks {
         let turn = park.turn.clone().lock_owned().await;
         drop(waiting);
         let is_parked = self.parked().get(mailbox).is_some_and(|now| Arc::ptr_eq(now, &park));
-        Some((
-            Turn { parks: self, mailbox: mailbox.to_owned(), park, _place: place, _turn: turn },
-            is_parked,
-        ))
+        Some((Turn { parks: self, mailbox: mailbox.to_owned(), park, _place: place, _turn: turn }, is_parked))
     }
 }
 

@@ -9,11 +9,24 @@
 //!
 //! Limits on what a stranger can grow: [`MessagingLimits`].
 
+mod calls;
+mod fills;
+mod keys;
 mod limits;
+mod mail;
+mod messages;
+mod moving;
 mod nonces;
 mod outgoing;
+mod parks;
+mod presence;
+mod rates;
 mod refusals;
+mod relays;
 mod sms;
+mod sweep;
 
+pub use calls::MailCall;
 pub use limits::MessagingLimits;
+pub use mail::{Mail, MailLimits, MailSettings};
 pub use sms::{FileSms, HttpSms, Sms, SmsError};

@@ -30,7 +30,8 @@ const TAKE_SQLITE: &str = "DELETE FROM mailbox_key WHERE mailbox = $1 AND id = \
      (SELECT id FROM mailbox_key WHERE mailbox = $1 ORDER BY id LIMIT 1) RETURNING id, key";
 
 impl Mailboxes {
-    /// Replaces identity and fallback key and adds one-time keys; a device that sends the same again changes nothing.
+    /// Replaces identity and fallback key and adds one-time keys, as long as there are fewer than `most`; a device that sends
+    /// the same again changes nothing.
     ///
     /// # Errors
     /// A refusal; `NotHere` where the mailbox has no row here.
@@ -40,12 +41,16 @@ impl Mailboxes {
         identity: &[u8],
         fallback: &[u8],
         keys: &[OneTime],
+        most: u64,
     ) -> Result<(), Refusal> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let own = "UPDATE mailbox SET identity = $2, fallback = $3 WHERE id = $1";
         let mut all = vec![Statement::new(own, vec![mailbox.into(), identity.into(), fallback.into()])];
         all.extend(keys.iter().map(|key| {
-            let sql = "INSERT INTO mailbox_key(mailbox, id, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            Statement::new(sql, vec![mailbox.into(), key.id.as_str().into(), key.key.as_slice().into()])
+            let sql = "INSERT INTO mailbox_key(mailbox, id, key) SELECT $1, $2, $3 \
+                 WHERE (SELECT count(*) FROM mailbox_key WHERE mailbox = $1) < $4 ON CONFLICT DO NOTHING";
+            let key = [key.id.as_str().into(), key.key.as_slice().into()];
+            Statement::new(sql, [vec![mailbox.into()], key.to_vec(), vec![most.into()]].concat())
         }));
         let done = self.run(all).await?;
         if done.first().is_some_and(|own| own.affected == 1) { Ok(()) } else { Err(Refusal::NotHere) }
@@ -110,12 +115,15 @@ impl Mailboxes {
         self.run(all).await.map(drop)
     }
 
-    /// May `viewer` see whether this mailbox's device is here?
+    /// May `viewer` see whether this mailbox's device is here? Not once its owner has withdrawn the consent to that.
     ///
     /// # Errors
     /// The database's.
     pub async fn may_view(&self, mailbox: &str, viewer: &str) -> Result<bool, Refusal> {
-        let sql = "SELECT 1 FROM mailbox_viewer WHERE mailbox = $1 AND viewer = $2";
-        Ok(!self.ask(sql, vec![mailbox.into(), viewer.into()]).await?.rows.is_empty())
+        let sql = "SELECT 1 FROM mailbox_viewer v WHERE v.mailbox = $1 AND v.viewer = $2 AND EXISTS \
+             (SELECT 1 FROM mailbox_consent c WHERE c.mailbox = $1 AND c.purpose = 'presence' AND c.state = $3 \
+               AND c.seq = (SELECT max(l.seq) FROM mailbox_consent l WHERE l.mailbox = $1 AND l.purpose = c.purpose))";
+        let params = vec![mailbox.into(), viewer.into(), super::GIVEN.into()];
+        Ok(!self.ask(sql, params).await?.rows.is_empty())
     }
 }

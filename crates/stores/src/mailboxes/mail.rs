@@ -56,9 +56,11 @@ pub struct Acknowledged {
     pub here: usize,
 }
 
-/// How full a mailbox is.
+/// How full a mailbox is, and whether its owner wants any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fill {
+    /// Has its owner agreed to messages, and not withdrawn?
+    pub agreed: bool,
     /// Messages in it.
     pub messages: u64,
     /// Their bytes.
@@ -149,17 +151,22 @@ impl Mailboxes {
         Ok(Acknowledged { here: self.receipts.put(receipt).await? })
     }
 
-    /// How full a mailbox is.
+    /// How full a mailbox is, and whether its owner wants any.
     ///
     /// # Errors
     /// The database's.
     pub async fn fill(&self, mailbox: &str) -> Result<Fill, Refusal> {
-        let sql = "SELECT count(*), CAST(coalesce(sum(length(body)), 0) AS bigint) FROM mailbox_message WHERE mailbox = $1";
-        let rows = self.ask(sql, vec![mailbox.into()]).await?;
-        let Some([Value::Int(messages), Value::Int(bytes)]) = rows.rows.first().map(Vec::as_slice) else {
+        let sql = "SELECT count(*), CAST(coalesce(sum(length(body)), 0) AS bigint), \
+             (SELECT count(*) FROM mailbox_consent c WHERE c.mailbox = $1 AND c.purpose = 'cloud_messaging' AND c.state = $2 \
+               AND c.seq = (SELECT max(l.seq) FROM mailbox_consent l WHERE l.mailbox = $1 AND l.purpose = c.purpose)) \
+             FROM mailbox_message WHERE mailbox = $1";
+        let rows = self.ask(sql, vec![mailbox.into(), super::GIVEN.into()]).await?;
+        let Some([Value::Int(messages), Value::Int(bytes), Value::Int(agreed)]) =
+            rows.rows.first().map(Vec::as_slice)
+        else {
             return Err(Refusal::Broken("a count that is none".to_owned()));
         };
-        Ok(Fill { messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
+        Ok(Fill { agreed: *agreed > 0, messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
     }
 
     /// Some rows whose time was over at `now_ms`, after those of the cursor, which goes on behind them.

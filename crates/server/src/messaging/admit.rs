@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
 use domicile_messaging::VerifyingKey;
-use domicile_messaging::consent::{Purpose, Purposes, device_of};
+use domicile_messaging::consent::{Countersigned, Purpose, Purposes, device_of};
 use domicile_messaging::proof::{self, Proof};
 use domicile_messaging::token::Claims;
 use domicile_messaging::wire::limits::REQUEST_BYTES_MAX;
@@ -30,6 +30,8 @@ pub(super) struct Caller {
     pub has_number: bool,
     /// What its owner agrees to now.
     pub purposes: Purposes,
+    /// The records of one that has no mailbox.
+    pub waiting: Vec<Countersigned>,
     pub parts: Parts,
     pub body: Bytes,
 }
@@ -53,13 +55,14 @@ struct Known {
     mailbox: Option<MailboxId>,
     has_number: bool,
     purposes: Purposes,
+    waiting: Vec<Countersigned>,
 }
 
 impl Shared {
     /// Lets a request in whose device may do what is for this purpose.
     pub async fn admit(&self, request: Request, purpose: Purpose) -> Result<Caller, Problem> {
         let token = header(&request, CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
-        let service = self.settings.keys.service.verifying_key();
+        let service = self.settings.service_key.verifying_key();
         let claims = Claims::check(token, &service, self.region(), now_s()).map_err(of_token)?;
         let caller = self.prove(request, &claims).await?;
         if !caller.purposes.has(purpose) {
@@ -92,8 +95,8 @@ impl Shared {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.first_time(claims.device, &proof, now).map_err(of_proof)?;
         drop(seen);
-        let Known { key, mailbox, has_number, purposes } = known;
-        Ok(Caller { device: claims.device, key, mailbox, has_number, purposes, parts, body })
+        let Known { key, mailbox, has_number, purposes, waiting } = known;
+        Ok(Caller { device: claims.device, key, mailbox, has_number, purposes, waiting, parts, body })
     }
 
     /// Head and whole body, within the limits.
@@ -129,7 +132,8 @@ impl Shared {
         let waiting = found.ok_or_else(|| refused(ProblemCode::DeviceUnknown))?;
         let records = waiting::read(&waiting)?;
         let key = key_of(&waiting.device_key, &claims.device)?;
-        Ok(Known { key, mailbox: None, has_number: false, purposes: waiting::given(&records) })
+        let purposes = waiting::given(&records);
+        Ok(Known { key, mailbox: None, has_number: false, purposes, waiting: records })
     }
 
     async fn holds(&self, holder: &Holder, device: &DeviceId) -> Result<Known, Problem> {
@@ -144,7 +148,8 @@ impl Shared {
         }
         let id: MailboxId = holder.mailbox.parse().map_err(|_| super::refusals::BROKEN)?;
         let key = key_of(&holder.device_key, device)?;
-        Ok(Known { key, mailbox: Some(id), has_number: holder.has_number, purposes: given(holder) })
+        let (has_number, purposes) = (holder.has_number, given(holder));
+        Ok(Known { key, mailbox: Some(id), has_number, purposes, waiting: Vec::new() })
     }
 }
 

@@ -53,7 +53,7 @@ impl Shared {
     pub fn token(&self, device: DeviceId, mailbox: Option<MailboxId>, purposes: Purposes) -> Option<String> {
         let now = Timestamp::now().as_second();
         let claims = Claims::at(now, self.region().clone(), device, mailbox, purposes);
-        (!purposes.is_empty()).then(|| claims.sign(&self.settings.keys.service))
+        (!purposes.is_empty()).then(|| claims.sign(&self.settings.service_key))
     }
 
     /// Is it signed, on our terms, and of a time that can be?
@@ -87,7 +87,7 @@ impl Shared {
 
     fn countersign(&self, signed: &DeviceSigned) -> Countersigned {
         let (region, now) = (self.region().clone(), Timestamp::now());
-        Countersigned::sign(signed.clone(), region, now, &self.settings.keys.service)
+        Countersigned::sign(signed.clone(), region, now, &self.settings.service_key)
     }
 
     async fn take_waiting(&self, signed: &DeviceSigned, device: &str) -> Result<Option<ConsentTaken>, Problem> {

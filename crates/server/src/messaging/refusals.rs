@@ -48,6 +48,41 @@ pub(super) const BROKEN: Problem = Problem::new(
 )
 .typed();
 
+pub(super) const BAD_REQUEST: Problem = protocol(
+    StatusCode::BAD_REQUEST,
+    "bad-request",
+    "the request is not what this endpoint takes",
+);
+pub(super) const NO_SUCH_PATH: Problem =
+    protocol(StatusCode::NOT_FOUND, "not-found", "there is no such endpoint");
+pub(super) const NO_SUCH_METHOD: Problem =
+    protocol(StatusCode::METHOD_NOT_ALLOWED, "method", "this endpoint does not take this method");
+pub(super) const UNAUTHORIZED_RELAY: Problem =
+    protocol(StatusCode::UNAUTHORIZED, "relay-unknown", "only relays of this service may ask this");
+pub(super) const MESSAGE_TOO_LARGE: Problem =
+    protocol(StatusCode::PAYLOAD_TOO_LARGE, "too-big", "the message is larger than a message may be")
+        .fix("see `limits` in GET /v1/messaging/region");
+pub(super) const MAILBOX_UNKNOWN: Problem =
+    protocol(StatusCode::NOT_FOUND, "mailbox-unknown", "no such mailbox");
+pub(super) const MAILBOX_FULL: Problem =
+    protocol(StatusCode::TOO_MANY_REQUESTS, "mailbox-full", "too much is waiting for this receiver")
+        .fix("wait as long as Retry-After says");
+pub(super) const TOO_MANY: Problem =
+    protocol(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many requests")
+        .fix("wait as long as Retry-After says");
+pub(super) const KEYS_MISSING: Problem =
+    protocol(StatusCode::CONFLICT, "keys-missing", "this mailbox has published no keys yet");
+pub(super) const BUSY: Problem = away("busy", "this cannot be answered at the moment");
+/// Nothing was done, or the same again does nothing more.
+pub(super) const MAILBOX_MOVES: Problem = away("busy", "the mailbox is on its way to another region")
+    .fix("send the same again, as long as Retry-After says");
+pub(super) const MAIL_FORBIDDEN: Problem =
+    protocol(StatusCode::FORBIDDEN, "no-home", "policy permits no such row in this region");
+
+const fn protocol(status: StatusCode, code: &'static str, title: &'static str) -> Problem {
+    Problem::new(status, code, title).typed()
+}
+
 /// A problem of the protocol.
 pub(super) fn refused(code: ProblemCode) -> Problem {
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

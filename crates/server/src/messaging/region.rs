@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) async fn region(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let _place = shared.place()?;
     let statement = shared.statement(Timestamp::now()).ok_or(BROKEN)?;
-    Ok(json(StatusCode::OK, &statement.sign(&shared.settings.keys.service)))
+    Ok(json(StatusCode::OK, &statement.sign(&shared.settings.service_key)))
 }
 
 impl Shared {
@@ -36,8 +36,8 @@ impl Shared {
             // Whole seconds: nobody needs more of it.
             at: Timestamp::from_second(now.as_second()).unwrap_or(now),
             terms: self.settings.terms.clone(),
-            service_key: Key(self.settings.keys.service.verifying_key().to_bytes()),
-            sealing_key: self.settings.keys.sealing,
+            service_key: Key(self.settings.service_key.verifying_key().to_bytes()),
+            sealing_key: self.settings.sealing,
             limits,
             regions: List::new(regions.collect::<Option<_>>()?)?,
         })

@@ -87,7 +87,7 @@ pub(super) async fn finish(State(shared): State<Arc<Shared>>, request: Request) 
     Box::pin(registering.prove(&mailbox, &number_mac)).await?;
     let region = shared.region().clone();
     let number_proof = NumberProof::issue(
-        &shared.settings.keys.service,
+        &shared.settings.service_key,
         region.clone(),
         (mailbox, caller.device),
         &asked.number,
@@ -133,7 +133,7 @@ impl Shared {
 
     /// A keyed hash for what is at rest: the key follows from the service key, which the database does not hold.
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let seed = zeroize::Zeroizing::new(self.settings.keys.service.to_bytes());
+        let seed = zeroize::Zeroizing::new(self.settings.service_key.to_bytes());
         let mut mac = Hmac::<Sha256>::new_from_slice(&*seed).expect("HMAC takes keys of any length");
         mac.update(b"domicile registration v1\n");
         for part in parts {
@@ -295,7 +295,7 @@ impl Registering<'_> {
         let (shared, number) = (self.shared, &self.asked.number);
         let identity: &IdentityKeys = &self.asked.identity_keys;
         let finds = self.caller.purposes.has(Purpose::ContactDiscovery);
-        let tag = if finds { Some(shared.tag(number, mailbox, identity)?) } else { None };
+        let tag = finds.then(|| shared.tag(number, mailbox, identity));
         let proven = Proven {
             number_sealed: shared.seal(number, mailbox)?,
             identity: identity.to_bytes().to_vec(),
@@ -306,7 +306,10 @@ impl Registering<'_> {
         // CRASH: all of it or nothing; finished again, it is done again.
         let done = shared.mailboxes.prove((&mailbox, &device), &proven, (number_mac, &attempt)).await;
         match done {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                shared.filters.has_changed();
+                Ok(())
+            }
             Err(Refusal::NotHere) => Err(refused(ProblemCode::DeviceReplaced)),
             Err(Refusal::NotWritableHere { .. }) => Err(shared.not_here(&mailbox).await),
             Err(refusal) => Err(of_store(&refusal)),

@@ -1,12 +1,15 @@
 //! From a request to the door it knocks at.
 
 use super::limits::MessagingLimits;
+use super::mail::{Mail, MailLimits, MailSettings};
 use super::measure::{self, Measures};
 use super::refusals::{BROKEN, refused};
-use super::settings::RelaySettings;
+use super::settings::{RelayListed, RelaySettings};
 use super::shared::{RelayParts, Shared};
 use super::{consents, discovery, filters, region, register, tags};
+use super::MailCall;
 use crate::listen::Stop;
+use crate::token::Tokens;
 use crate::{Body, Problem, body};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -41,17 +44,31 @@ impl Relay {
     /// Serves a region. What it does beside its requests ends with `stop`.
     ///
     /// # Errors
-    /// In words for its operator: a key that is none, TLS that can't be set up.
-    pub fn start(
+    /// In words for its operator: a key that is none, TLS that can't be set up, a directory that does not answer.
+    pub async fn start(
         settings: RelaySettings,
         parts: RelayParts,
-        limits: MessagingLimits,
+        (limits, mail_limits): (MessagingLimits, MailLimits),
         stop: Stop,
     ) -> Result<Self, String> {
         let region = settings.region.as_str().to_owned();
-        let shared = Arc::new(Shared::new(settings, parts, limits, stop)?);
+        let listed = |r: &RelayListed| (r.region.as_str().to_owned(), Some(r.endpoint.as_str().to_owned()));
+        let mail = MailSettings {
+            service: settings.service.clone(),
+            region: region.clone(),
+            relays: settings.relays.iter().map(listed).collect(),
+            token: settings.relay_token.clone(),
+            tokens: settings.relay_tokens.clone(),
+            limits: mail_limits,
+        };
+        let (directory, mailboxes) = (parts.directory.clone(), parts.mailboxes.clone());
+        let mail = Box::pin(Mail::start(directory, mailboxes, mail, stop.clone())).await;
+        let mail = mail.map_err(|e| e.to_string())?;
+        let tokens = settings.relay_tokens.clone();
+        let shared = Arc::new(Shared::new(settings, parts, mail, limits, stop)?);
         filters::follow(shared.clone());
-        Ok(Self { routes: TowerToHyperService::new(router(shared)), measures: Arc::default(), region })
+        let routes = TowerToHyperService::new(router(shared, tokens));
+        Ok(Self { routes, measures: Arc::default(), region })
     }
 
     /// Answers one request.
@@ -76,7 +93,7 @@ impl Relay {
     }
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<Shared>, tokens: Tokens) -> Router {
     let devices = Router::new()
         .route("/region", get(region::region))
         .route("/consents", post(consents::give))
@@ -93,20 +110,39 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/lookup", post(discovery::look_up_for_relay))
         .route("/filters", get(filters::list_own))
         .route("/filters/{generation}", get(filters::one_own))
-        .route_layer(middleware::from_fn_with_state(shared.clone(), admit_relay));
+        .route_layer(middleware::from_fn_with_state(tokens, admit_relay));
     Router::new()
         .nest("/v1/messaging", devices)
         .nest("/v1/relay", relays)
         // Each door bounds what it reads; what a device is told is one answer.
         .layer(DefaultBodyLimit::disable())
-        .fallback(|| async { refused(ProblemCode::NotFound) })
+        .fallback(mail)
         .method_not_allowed_fallback(|| async { refused(ProblemCode::Method) })
         .with_state(shared)
 }
 
+/// The mail's doors, which know their paths themselves; who asks is proven here.
+async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let path = request.uri().path();
+    if path.starts_with("/v1/relay/") {
+        let (parts, body) = shared.read(request).await?;
+        let answer = shared.mail.answer_relay(parts.uri.path(), &parts.headers, &body).await;
+        return Ok(answer.map(axum::body::Body::new));
+    }
+    let call = MailCall::of(request.method(), path, request.uri().query());
+    let call = call.ok_or_else(|| refused(ProblemCode::NotFound))??;
+    let place = if call.is_long() { None } else { Some(shared.place()?) };
+    let purpose = call.purpose().parse().map_err(|_| BROKEN)?;
+    let caller = shared.admit(request, purpose).await?;
+    let mailbox = caller.mailbox()?;
+    let answer = shared.mail.answer(mailbox, call, &caller.body).await;
+    drop(place);
+    Ok(answer.map(axum::body::Body::new))
+}
+
 /// Lets other relays in.
-async fn admit_relay(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    if shared.settings.relay_tokens.admit(request.headers()) {
+async fn admit_relay(State(tokens): State<Tokens>, request: Request, next: Next) -> Response {
+    if tokens.admit(request.headers()) {
         return next.run(request).await;
     }
     let mut answer = refused(ProblemCode::RelayUnknown).into_response();

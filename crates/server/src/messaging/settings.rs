@@ -1,12 +1,12 @@
 //! What a relay is told when it is started: its region, its keys, the others.
 
+use super::secrets::RelayKeys;
 use crate::token::Tokens;
 use domicile_messaging::region::Terms;
 use domicile_messaging::wire::{Key, RegionName, Text};
-use domicile_messaging::{SigningKey, VerifyingKey};
+use domicile_messaging::VerifyingKey;
 use jiff::civil::Date;
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 /// A relay's settings.
 pub struct RelaySettings {
@@ -41,25 +41,9 @@ pub struct RelayListed {
     pub generations: Vec<(u32, Key, Option<Date>)>,
 }
 
-/// A relay's secret keys, and the public one that numbers are sealed to.
-pub struct RelayKeys {
-    /// Signs tokens, consents, statements and proofs of numbers.
-    pub service: SigningKey,
-    /// X25519; its private half is not here.
-    pub sealing: Key,
-    /// Discovery keys by generation, oldest first.
-    pub discovery: Vec<(u32, Zeroizing<[u8; 32]>, Option<Date>)>,
-}
-
 impl std::fmt::Debug for RelaySettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RelaySettings").field("region", &self.region).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for RelayKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RelayKeys").finish_non_exhaustive()
     }
 }
 

@@ -1,27 +1,44 @@
 //! What all doors of a relay share.
 
+use super::filters::Filters;
 use super::limits::MessagingLimits;
+use super::mail::Mail;
+use super::others::Others;
 use super::refusals::{self, DIRECTORY_AWAY, refused};
+use super::secrets::Discovery;
 use super::settings::{RelayListed, RelaySettings};
 use super::sms::Sms;
 use crate::directory::Placing;
 use crate::listen::Stop;
 use crate::{Elsewhere, Problem};
 use domicile_directory::{Directory, Home};
+use domicile_messaging::SigningKey;
 use domicile_messaging::proof::Seen;
-use domicile_messaging::wire::{MailboxId, ProblemCode, RegionName};
+use domicile_messaging::region::Terms;
+use domicile_messaging::wire::{Key, MailboxId, ProblemCode, RegionName};
 use domicile_stores::mailboxes::Mailboxes;
 use domicile_stores::records::SubjectId;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Mailboxes whose consent ended, that whoever follows may be behind with; who misses some asks the database.
-const ENDED_BEHIND: usize = 1_024;
+/// A relay's settings, as far as requests need them.
+pub(super) struct Settings {
+    pub service: String,
+    pub region: RegionName,
+    pub service_key: SigningKey,
+    pub sealing: Key,
+    pub terms: Terms,
+    pub relays: Vec<RelayListed>,
+}
 
 /// What all requests share.
 pub(super) struct Shared {
-    pub settings: RelaySettings,
+    pub settings: Settings,
+    pub mail: Arc<Mail>,
+    pub discovery: Arc<Discovery>,
+    pub filters: Filters,
+    pub others: Others,
     pub mailboxes: Arc<Mailboxes>,
     pub directory: Arc<Directory>,
     pub placing: Placing,
@@ -30,8 +47,6 @@ pub(super) struct Shared {
     pub stop: Stop,
     /// Proofs that were used.
     pub seen: Mutex<Seen>,
-    /// Mailboxes that were withdrawn or taken over: what is open for their old device ends at once.
-    pub ended: broadcast::Sender<MailboxId>,
     requests: Arc<Semaphore>,
 }
 
@@ -54,10 +69,25 @@ impl std::fmt::Debug for RelayParts {
 }
 
 impl Shared {
-    pub fn new(settings: RelaySettings, parts: RelayParts, limits: MessagingLimits, stop: Stop) -> Self {
+    /// # Errors
+    /// In words: a key that is none, or TLS that can't be set up.
+    pub fn new(
+        settings: RelaySettings,
+        parts: RelayParts,
+        mail: Arc<Mail>,
+        limits: MessagingLimits,
+        stop: Stop,
+    ) -> Result<Self, String> {
+        let RelaySettings { service, region, keys, terms, relays, relay_tokens: _, relay_token } = settings;
         let RelayParts { mailboxes, directory, placing, sms } = parts;
-        Self {
-            settings,
+        let discovery = Discovery::new(region.clone(), keys.discovery);
+        let (service_key, sealing) = (keys.service, keys.sealing);
+        Ok(Self {
+            settings: Settings { service, region, service_key, sealing, terms, relays },
+            mail,
+            discovery: Arc::new(discovery.ok_or("a relay has a discovery key")?),
+            filters: Filters::default(),
+            others: Others::new(&relay_token)?,
             mailboxes,
             directory,
             placing,
@@ -65,9 +95,8 @@ impl Shared {
             limits,
             stop,
             seen: Mutex::new(Seen::at_most(limits.nonces)),
-            ended: broadcast::channel(ENDED_BEHIND).0,
             requests: Arc::new(Semaphore::new(limits.requests)),
-        }
+        })
     }
 
     /// This relay's region.
@@ -116,10 +145,10 @@ impl Shared {
         }
     }
 
-    /// Tells whoever holds something open for a mailbox that it is over.
+    /// A mailbox was withdrawn or taken over: what is remembered of it and what is open for its device ends.
     pub fn ends(&self, mailbox: MailboxId) {
-        // An error: nobody holds anything.
-        let _ = self.ended.send(mailbox);
+        self.filters.has_changed();
+        self.mail.forget(&mailbox.to_string());
     }
 }
 

@@ -90,7 +90,11 @@ impl Shared {
         Countersigned::sign(signed.clone(), region, now, &self.settings.service_key)
     }
 
-    async fn take_waiting(&self, signed: &DeviceSigned, device: &str) -> Result<Option<ConsentTaken>, Problem> {
+    async fn take_waiting(
+        &self,
+        signed: &DeviceSigned,
+        device: &str,
+    ) -> Result<Option<ConsentTaken>, Problem> {
         let now = now_ms();
         let before = self.mailboxes.waiting(device, now).await.map_err(|e| of_store(&e))?;
         let records = before.as_ref().map(waiting::read).transpose()?.unwrap_or_default();

@@ -26,7 +26,10 @@ use std::time::Duration;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// `POST discovery/evaluate`.
-pub(super) async fn evaluate(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn evaluate(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     let asked: Evaluate = caller.json()?;
@@ -57,7 +60,10 @@ pub(super) async fn evaluate_for_relay(
 }
 
 /// `POST discovery/lookup`.
-pub(super) async fn look_up(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn look_up(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     let asked: Lookup = caller.json()?;
@@ -112,7 +118,9 @@ impl Shared {
         let said = self.others.ask::<RegionEvaluated>(relay, "/v1/relay/evaluate", question, ANSWER).await;
         match said {
             // Whether it is right is the device's to see: it has the proof, and the published key.
-            Ok(Answered::Yes(one)) if one.region == relay.region && one.evaluated.len() == question.blinded.len() => {
+            Ok(Answered::Yes(one))
+                if one.region == relay.region && one.evaluated.len() == question.blinded.len() =>
+            {
                 Some(one)
             }
             _ => None,
@@ -147,7 +155,8 @@ impl Shared {
             return Err(refused(ProblemCode::NotPadded));
         }
         let relay = self.relay(&asked.region)?;
-        let is_served = relay.served(super::today()).any(|(generation, _, _)| *generation == asked.generation);
+        let is_served =
+            relay.served(super::today()).any(|(generation, _, _)| *generation == asked.generation);
         if is_served { Ok(relay) } else { Err(refused(ProblemCode::GenerationUnknown)) }
     }
 

@@ -125,7 +125,12 @@ impl Shared {
         Ok(json(StatusCode::OK, &listed))
     }
 
-    fn served(&self, region: &RegionName, generation: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    fn served(
+        &self,
+        region: &RegionName,
+        generation: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
         let unknown = || refused(ProblemCode::GenerationUnknown);
         let generation = generation.parse::<u32>().map_err(|_| unknown())?;
         let mut served = self.relay(region)?.served(super::today());
@@ -179,7 +184,10 @@ pub(super) fn follow(shared: Arc<Shared>) {
 async fn build(shared: &Arc<Shared>) {
     let Ok(relay) = shared.relay(shared.region()) else { return };
     let generations: Vec<u32> = relay.served(super::today()).map(|(generation, _, _)| *generation).collect();
-    shared.filters.kept().retain(|(region, generation), _| region != shared.region() || generations.contains(generation));
+    shared
+        .filters
+        .kept()
+        .retain(|(region, generation), _| region != shared.region() || generations.contains(generation));
     for generation in generations {
         let Some(locators) = locators(shared, generation).await else {
             // The database does not answer: what there is stays, and the next look builds it.

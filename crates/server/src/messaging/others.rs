@@ -41,7 +41,8 @@ impl Others {
         limit: Duration,
     ) -> Result<Answered<T>, Unheard> {
         let body = serde_json::to_vec(question).map_err(|_| Unheard::Unreachable)?;
-        let request = Request::post(format!("{}{path}", relay.endpoint)).header(CONTENT_TYPE, "application/json");
+        let request =
+            Request::post(format!("{}{path}", relay.endpoint)).header(CONTENT_TYPE, "application/json");
         let heard = self.send(request.body(body.into()), JSON_BYTES_MAX, limit).await?;
         read(&heard)
     }

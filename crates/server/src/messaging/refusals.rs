@@ -22,7 +22,8 @@ const fn away(code: &'static str, title: &'static str) -> Problem {
 }
 
 pub(super) const NO_JSON: Problem =
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", "the body's type is application/json").typed();
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", "the body's type is application/json")
+        .typed();
 pub(super) const TOO_SLOW: Problem =
     Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the body did not come in time").typed();
 pub(super) const NUMBER_BUSY: Problem =
@@ -48,11 +49,8 @@ pub(super) const BROKEN: Problem = Problem::new(
 )
 .typed();
 
-pub(super) const BAD_REQUEST: Problem = protocol(
-    StatusCode::BAD_REQUEST,
-    "bad-request",
-    "the request is not what this endpoint takes",
-);
+pub(super) const BAD_REQUEST: Problem =
+    protocol(StatusCode::BAD_REQUEST, "bad-request", "the request is not what this endpoint takes");
 pub(super) const NO_SUCH_PATH: Problem =
     protocol(StatusCode::NOT_FOUND, "not-found", "there is no such endpoint");
 pub(super) const NO_SUCH_METHOD: Problem =
@@ -67,9 +65,8 @@ pub(super) const MAILBOX_UNKNOWN: Problem =
 pub(super) const MAILBOX_FULL: Problem =
     protocol(StatusCode::TOO_MANY_REQUESTS, "mailbox-full", "too much is waiting for this receiver")
         .fix("wait as long as Retry-After says");
-pub(super) const TOO_MANY: Problem =
-    protocol(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many requests")
-        .fix("wait as long as Retry-After says");
+pub(super) const TOO_MANY: Problem = protocol(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many requests")
+    .fix("wait as long as Retry-After says");
 pub(super) const KEYS_MISSING: Problem =
     protocol(StatusCode::CONFLICT, "keys-missing", "this mailbox has published no keys yet");
 pub(super) const BUSY: Problem = away("busy", "this cannot be answered at the moment");
@@ -147,25 +144,3 @@ pub(super) fn of_store(refusal: &Refusal) -> Problem {
 pub(super) fn of_directory(error: &domicile_directory::Error) -> Problem {
     if error.is_again() || error.is_unreachable() { DIRECTORY_AWAY } else { BROKEN }
 }
-
-pub(super) const BAD_REQUEST: Problem = bad("bad-request", "the request is not what this endpoint takes");
-pub(super) const MESSAGE_TOO_LARGE: Problem = Problem::new(
-    StatusCode::PAYLOAD_TOO_LARGE,
-    "message-too-large",
-    "the message is larger than a message may be",
-)
-.fix("GET /v1/messaging/region for the limits");
-pub(super) const MAILBOX_UNKNOWN: Problem =
-    Problem::new(StatusCode::NOT_FOUND, "mailbox-unknown", "no such mailbox");
-pub(super) const MAILBOX_FULL: Problem =
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "mailbox-full", "too much is waiting for this receiver")
-        .fix("wait as long as Retry-After says");
-pub(super) const TOO_MANY: Problem =
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many requests")
-        .fix("wait as long as Retry-After says");
-pub(super) const KEYS_MISSING: Problem =
-    Problem::new(StatusCode::CONFLICT, "keys-missing", "this mailbox has published no keys yet");
-/// Nothing was done, or the same again does nothing more.
-pub(super) const MAILBOX_MOVES: Problem = away("busy", "the mailbox is on its way to another region")
-    .fix("send the same again, as long as Retry-After says");
-pub(super) const MAIL_FORBIDDEN: Problem = forbidden("refused", "policy permits no such row in this region");

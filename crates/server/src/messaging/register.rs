@@ -11,7 +11,6 @@ use super::admit::Caller;
 use super::refusals::{self, BROKEN, DEVICE_KNOWN, NUMBER_BUSY, SMS_AWAY, of_store, refused};
 use super::routes::json;
 use super::shared::{Shared, now_ms};
-use super::waiting;
 use crate::Problem;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -187,8 +186,7 @@ impl Registering<'_> {
             return Err(DEVICE_KNOWN);
         }
         // One that was begun before, by this attempt or another one of the device, is gone on with.
-        let mailbox =
-            self.caller.mailbox.unwrap_or_else(|| shared.mailbox_of_attempt(&self.asked.attempt));
+        let mailbox = self.caller.mailbox.unwrap_or_else(|| shared.mailbox_of_attempt(&self.asked.attempt));
         let (subject, attempt) = (SubjectId(mailbox.to_string()), self.asked.attempt.to_string());
         let claims = [claim(&self.asked.number)?];
         // CRASH: reserved for this mailbox, which is not there; the reservation ends by itself.
@@ -243,8 +241,7 @@ impl Registering<'_> {
     /// lies, else the one of all here that has the hash.
     async fn mailbox_of(&self, claimed: &Claimed) -> Result<String, Problem> {
         let (shared, service) = (self.shared, self.shared.settings.service.as_str());
-        let is_it =
-            |id: &str| shared.directory.hash(service, &SubjectId(id.to_owned())) == claimed.subject;
+        let is_it = |id: &str| shared.directory.hash(service, &SubjectId(id.to_owned())) == claimed.subject;
         let derived = shared.mailbox_of_attempt(&self.asked.attempt);
         let likely = [self.caller.mailbox, Some(derived)].into_iter().flatten().map(|id| id.to_string());
         if let Some(found) = likely.into_iter().find(|id| is_it(id)) {

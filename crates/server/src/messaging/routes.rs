@@ -1,5 +1,6 @@
 //! From a request to the door it knocks at.
 
+use super::MailCall;
 use super::limits::MessagingLimits;
 use super::mail::{Mail, MailLimits, MailSettings};
 use super::measure::{self, Measures};
@@ -7,7 +8,6 @@ use super::refusals::{BROKEN, refused};
 use super::settings::{RelayListed, RelaySettings};
 use super::shared::{RelayParts, Shared};
 use super::{consents, discovery, filters, region, register, tags};
-use super::MailCall;
 use crate::listen::Stop;
 use crate::token::Tokens;
 use crate::{Body, Problem, body};

@@ -2,9 +2,9 @@
 
 use super::secrets::RelayKeys;
 use crate::token::Tokens;
+use domicile_messaging::VerifyingKey;
 use domicile_messaging::region::Terms;
 use domicile_messaging::wire::{Key, RegionName, Text};
-use domicile_messaging::VerifyingKey;
 use jiff::civil::Date;
 use secrecy::SecretString;
 

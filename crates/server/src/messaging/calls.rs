@@ -1,7 +1,7 @@
 //! The mail's calls as a router finds them: which one it is, which consent it needs, and who answers it.
 
 use super::mail::Mail;
-use super::refusals::{BAD_REQUEST, NO_SUCH_METHOD};
+use super::refusals::{BAD_REQUEST, MAILBOX_UNKNOWN, NO_SUCH_METHOD};
 use crate::{Body, Problem};
 use domicile_messaging::wire::MailboxId;
 use http::{Method, Response};
@@ -75,7 +75,26 @@ impl Mail {
     /// Answers a device's call. `caller` is its mailbox, as proven; `body` was read whole, at most 256 KiB.
     pub async fn answer(&self, caller: MailboxId, call: MailCall, body: &[u8]) -> Response<Body> {
         // Boxed: each is large in its own way, and a request is one of them.
-        let answer = match call {
+        let answer = match self.at_its_home(caller).await {
+            Err(problem) => Err(problem),
+            Ok(()) => Box::pin(self.answered(caller, call, body)).await,
+        };
+        answer.unwrap_or_else(|problem| problem.answer())
+    }
+
+    /// INVARIANT: a device speaks to its home relay only.
+    async fn at_its_home(&self, caller: MailboxId) -> Result<(), Problem> {
+        let home = self.moving.of(&caller.to_string()).await?.ok_or(MAILBOX_UNKNOWN)?;
+        if self.moving.is_here(home) { Ok(()) } else { Err(self.moving.moved(home)) }
+    }
+
+    async fn answered(
+        &self,
+        caller: MailboxId,
+        call: MailCall,
+        body: &[u8],
+    ) -> Result<Response<Body>, Problem> {
+        match call {
             MailCall::Send => Box::pin(self.send(caller, body)).await,
             MailCall::Poll(wait_s) => Box::pin(self.poll(caller, wait_s)).await,
             MailCall::Acknowledge => Box::pin(self.acknowledge(caller, body)).await,
@@ -83,8 +102,7 @@ impl Mail {
             MailCall::ClaimKeys => Box::pin(self.claim_keys(caller, body)).await,
             MailCall::ShowPresence => Box::pin(self.show_presence(caller, body)).await,
             MailCall::PresenceOf(mailbox) => Box::pin(self.presence_of(caller, mailbox)).await,
-        };
-        answer.unwrap_or_else(|problem| problem.answer())
+        }
     }
 }
 

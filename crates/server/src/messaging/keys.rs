@@ -7,7 +7,7 @@ use crate::{Body, Problem};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domicile_messaging::wire::{ClaimKeys, ClaimedKeys, IdentityKeys, MailboxId, OneTimeKey, PublishKeys};
-use domicile_stores::mailboxes::{Keys, OneTime};
+use domicile_stores::mailboxes::{Keys, OneTime, Refusal};
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::time::Instant;
@@ -18,9 +18,9 @@ impl Mail {
         let asked: PublishKeys = relays::read(body)?;
         let keys: Vec<OneTime> = asked.one_time.iter().map(named).collect();
         let (name, identity) = (mailbox.to_string(), asked.identity.to_bytes());
-        let put = async || {
+        let put = || {
             let most = self.limits.one_time_keys;
-            self.mailboxes.put_keys(&name, &identity, &asked.fallback.0, &keys, most).await
+            self.mailboxes.put_keys(&name, &identity, &asked.fallback.0, &keys, most)
         };
         match self.at_home(&name, put).await? {
             Place::Done(()) => Ok(relays::done()),
@@ -37,7 +37,7 @@ impl Mail {
             .take(&from.to_string(), Instant::now())
             .map_err(|wait| TOO_MANY.retry_after(wait.max(AGAIN)))?;
         let name = asked.mailbox.to_string();
-        let here = async || self.mailboxes.claim(&name).await.map(|keys| keys.and_then(claimed));
+        let here = || self.claimed(&name);
         let read = |_, answer: &[u8]| serde_json::from_slice::<ClaimedKeys>(answer).ok().map(Some);
         let keys = self.wherever(&name, here, relays::CLAIM, &asked, read).await?;
         keys.map(|keys| json(StatusCode::OK, &keys)).ok_or(KEYS_MISSING)
@@ -49,7 +49,11 @@ impl Mail {
         mailbox: MailboxId,
     ) -> Result<Place<Option<ClaimedKeys>>, Problem> {
         let name = mailbox.to_string();
-        self.at_home(&name, async || self.mailboxes.claim(&name).await.map(|k| k.and_then(claimed))).await
+        self.at_home(&name, || self.claimed(&name)).await
+    }
+
+    async fn claimed(&self, mailbox: &str) -> Result<Option<ClaimedKeys>, Refusal> {
+        Ok(self.mailboxes.claim(mailbox).await?.and_then(claimed))
     }
 }
 

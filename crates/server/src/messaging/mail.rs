@@ -183,10 +183,10 @@ impl Mail {
 
     /// Does `write` here, as soon as the guard lets it pass, or says which home the mailbox has instead. `write` may be repeated:
     /// a refusal means that nothing was done.
-    pub(super) async fn at_home<T>(
+    pub(super) async fn at_home<T, W: Future<Output = Result<T, Refusal>>>(
         &self,
         mailbox: &str,
-        write: impl AsyncFn() -> Result<T, Refusal>,
+        write: impl Fn() -> W,
     ) -> Result<Place<T>, Problem> {
         if !self.parks.has(mailbox) {
             let home = self.moving.of(mailbox).await?.ok_or(MAILBOX_UNKNOWN)?;
@@ -201,10 +201,10 @@ impl Mail {
         self.after_a_park(mailbox, write).await
     }
 
-    async fn after_a_park<T>(
+    async fn after_a_park<T, W: Future<Output = Result<T, Refusal>>>(
         &self,
         mailbox: &str,
-        write: impl AsyncFn() -> Result<T, Refusal>,
+        write: impl Fn() -> W,
     ) -> Result<Place<T>, Problem> {
         let until = Instant::now() + self.limits.patience;
         let late = || MAILBOX_MOVES.retry_after(AGAIN);
@@ -231,10 +231,10 @@ impl Mail {
     }
 
     /// Tries until it is done, the home is another, or it takes too long.
-    async fn tries<T>(
+    async fn tries<T, W: Future<Output = Result<T, Refusal>>>(
         &self,
         mailbox: &str,
-        write: &impl AsyncFn() -> Result<T, Refusal>,
+        write: &impl Fn() -> W,
         until: Instant,
     ) -> Result<Place<T>, Problem> {
         let mut pause = PAUSE_MIN;

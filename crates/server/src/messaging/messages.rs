@@ -44,7 +44,7 @@ impl Mail {
     pub(super) async fn sent_here(&self, asked: &RelaySend) -> Result<Place<Sent>, Problem> {
         self.checked(&asked.message)?;
         let to = asked.message.to.to_string();
-        match self.at_home(&to, async || self.take(asked).await).await? {
+        match self.at_home(&to, || self.take(asked)).await? {
             Place::Done(taken) => answered(taken).map(Place::Done),
             Place::Elsewhere(home) => Ok(Place::Elsewhere(home)),
         }
@@ -152,7 +152,7 @@ impl Mail {
         ids.sort_unstable();
         ids.dedup();
         let (name, named) = (mailbox.to_string(), ids.len());
-        let here = async || self.mailboxes.acknowledge(&name, ids.clone(), now_ms()).await;
+        let here = || self.mailboxes.acknowledge(&name, ids.clone(), now_ms());
         let gone = match self.at_home(&name, here).await? {
             Place::Done(gone) => gone,
             Place::Elsewhere(home) => return Err(self.moving.moved(home)),

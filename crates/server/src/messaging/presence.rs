@@ -83,7 +83,7 @@ impl Mail {
         }
         let viewers: Vec<String> = asked.visible_to.iter().map(ToString::to_string).collect();
         let name = mailbox.to_string();
-        match self.at_home(&name, async || self.mailboxes.put_viewers(&name, &viewers).await).await? {
+        match self.at_home(&name, || self.mailboxes.put_viewers(&name, &viewers)).await? {
             Place::Done(()) => Ok(relays::done()),
             Place::Elsewhere(home) => Err(self.moving.moved(home)),
         }
@@ -99,7 +99,7 @@ impl Mail {
         let asked = RelayPresence { viewer, mailbox };
         let read = |_, answer: &[u8]| serde_json::from_slice::<PresenceOf>(answer).ok();
         let name = mailbox.to_string();
-        let here = async || self.seen_by(&asked).await;
+        let here = || self.seen_by(&asked);
         match self.wherever(&name, here, relays::PRESENCE, &asked, read).await {
             Err(problem) if problem.code == MAILBOX_UNKNOWN.code => {
                 Ok(json(StatusCode::OK, &PresenceOf { presence: Presence::NotShared }))
@@ -110,7 +110,7 @@ impl Mail {
 
     /// The same for another relay's user: here or nowhere.
     pub(super) async fn seen_here(&self, asked: &RelayPresence) -> Result<Place<PresenceOf>, Problem> {
-        self.at_home(&asked.mailbox.to_string(), async || self.seen_by(asked).await).await
+        self.at_home(&asked.mailbox.to_string(), || self.seen_by(asked)).await
     }
 
     async fn seen_by(&self, asked: &RelayPresence) -> Result<PresenceOf, Refusal> {

@@ -103,10 +103,10 @@ impl Mail {
     /// repeats, where the mailbox moves meanwhile or the relay does not answer, for [`MailLimits::patience`](super::MailLimits).
     ///
     /// Both may be repeated: `here` after a refusal only, the question also where an answer was lost.
-    pub(super) async fn wherever<T>(
+    pub(super) async fn wherever<T, W: Future<Output = Result<T, Refusal>>>(
         &self,
         mailbox: &str,
-        here: impl AsyncFn() -> Result<T, Refusal>,
+        here: impl Fn() -> W,
         path: &str,
         question: &impl Serialize,
         read: impl Fn(StatusCode, &[u8]) -> Option<T>,

@@ -12,7 +12,7 @@
 //! | `POST /v1/messaging/register/finish` | [`FinishRegistration`] | 201 [`Registered`] |
 //! | `POST /v1/messaging/tag` | [`Retag`] | [`Tagged`] |
 //! | `GET /v1/messaging/filters` | | [`Filters`] |
-//! | `GET /v1/messaging/filters/{region}/{generation}` | | bytes, see [`crate::discovery`](crate) |
+//! | `GET /v1/messaging/filters/{region}/{generation}` | | bytes, see [`Filter`](crate::discovery::Filter) |
 //! | `POST /v1/messaging/discovery/evaluate` | [`Evaluate`] | [`Evaluated`] |
 //! | `POST /v1/messaging/discovery/lookup` | [`Lookup`] | [`Found`] |
 //! | `PUT /v1/messaging/keys` | [`PublishKeys`] | 204 |

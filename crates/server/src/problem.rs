@@ -25,6 +25,9 @@ pub struct Problem {
     /// Where to ask instead (421).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub home: Option<Elsewhere>,
+    /// The answer has the member `type` of RFC 9457, made of the code.
+    #[serde(skip)]
+    pub is_typed: bool,
     /// When it is worth asking again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
@@ -48,7 +51,7 @@ fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::
 impl Problem {
     /// A problem without details.
     pub const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self { status, code, title, detail: None, fix: None, home: None, retry_after: None }
+        Self { status, code, title, detail: None, fix: None, home: None, is_typed: false, retry_after: None }
     }
 
     /// The same with more words. They must name no subject.
@@ -59,6 +62,12 @@ impl Problem {
     /// The same with what to do.
     pub const fn fix(mut self, fix: &'static str) -> Self {
         self.fix = Some(fix);
+        self
+    }
+
+    /// The same with a `type`, `urn:domicile:problem:CODE`.
+    pub const fn typed(mut self) -> Self {
+        self.is_typed = true;
         self
     }
 
@@ -74,7 +83,15 @@ impl Problem {
 
     /// As an answer.
     pub fn answer(&self) -> Response<Body> {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        #[derive(Serialize)]
+        struct Typed<'a> {
+            r#type: String,
+            #[serde(flatten)]
+            problem: &'a Problem,
+        }
+        let typed = || Typed { r#type: format!("urn:domicile:problem:{}", self.code), problem: self };
+        let text = if self.is_typed { serde_json::to_vec(&typed()) } else { serde_json::to_vec(self) };
+        let text = text.unwrap_or_default();
         let mut answer = Response::new(body::full(text));
         *answer.status_mut() = self.status;
         let headers = answer.headers_mut();

@@ -165,7 +165,7 @@ impl Mailboxes {
     /// A refusal.
     pub async fn keep_consent(&self, mailbox: &str, record: &Kept, then: &[Effect]) -> Result<(), Refusal> {
         let mut all = vec![consent(mailbox, record)];
-        all.extend(then.iter().map(|effect| effect.statement(mailbox)));
+        all.extend(then.iter().flat_map(|effect| effect.statements(mailbox)));
         self.run(all).await.map(drop)
     }
 
@@ -194,7 +194,7 @@ impl Mailboxes {
 }
 
 /// What a withdrawal does besides being kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Nobody finds the mailbox any more.
     Unfindable,
@@ -206,21 +206,44 @@ pub enum Effect {
     NoMessages,
     /// No device has it, and its number is forgotten.
     Closed,
+    /// The device is known as one without a mailbox, so that an older record of it is not taken for a new one.
+    Remember {
+        /// Its id.
+        device: String,
+        /// The withdrawal.
+        waiting: Waiting,
+        /// Until when.
+        until_ms: i64,
+    },
 }
 
 impl Effect {
-    fn statement(self, mailbox: &str) -> Statement {
-        let sql = match self {
-            Self::Unfindable => "DELETE FROM mailbox_tag WHERE mailbox = $1",
-            Self::NoKeys => "DELETE FROM mailbox_key WHERE mailbox = $1",
-            Self::NoViewers => "DELETE FROM mailbox_viewer WHERE mailbox = $1",
-            Self::NoMessages => "DELETE FROM mailbox_message WHERE mailbox = $1",
-            Self::Closed => {
-                "UPDATE mailbox SET device = '', number_sealed = NULL, identity = NULL, fallback = NULL, \
-                 discoverable = false WHERE id = $1"
+    fn statements(&self, mailbox: &str) -> Vec<Statement> {
+        let one = |sql: &'static str| vec![Statement::new(sql, vec![mailbox.into()])];
+        match self {
+            Self::Unfindable => {
+                let mut all = one("DELETE FROM mailbox_tag WHERE mailbox = $1");
+                all.extend(one("UPDATE mailbox SET discoverable = false WHERE id = $1"));
+                all
             }
-        };
-        Statement::new(sql, vec![mailbox.into()])
+            Self::NoKeys => one("DELETE FROM mailbox_key WHERE mailbox = $1"),
+            Self::NoViewers => one("DELETE FROM mailbox_viewer WHERE mailbox = $1"),
+            Self::NoMessages => one("DELETE FROM mailbox_message WHERE mailbox = $1"),
+            Self::Closed => one(
+                "UPDATE mailbox SET device = '', number_sealed = NULL, identity = NULL, fallback = NULL WHERE id = $1",
+            ),
+            Self::Remember { device, waiting, until_ms } => {
+                let sql = "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (device) DO UPDATE SET record = excluded.record, expires_ms = excluded.expires_ms";
+                let params = vec![
+                    device.as_str().into(),
+                    waiting.device_key.as_slice().into(),
+                    waiting.record.as_slice().into(),
+                    (*until_ms).into(),
+                ];
+                vec![Statement::new(sql, params)]
+            }
+        }
     }
 }
 

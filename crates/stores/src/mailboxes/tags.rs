@@ -72,6 +72,19 @@ impl Mailboxes {
         Ok(self.run(all).await?.last().is_some_and(|tagged| tagged.affected == 1))
     }
 
+    /// A mailbox's identity keys, where it has put some.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn identity(&self, mailbox: &str) -> Result<Option<Vec<u8>>, Refusal> {
+        let rows = self.ask("SELECT identity FROM mailbox WHERE id = $1", vec![mailbox.into()]).await?;
+        match rows.rows.into_iter().next().map(|row| <[Value; 1]>::try_from(row)) {
+            None | Some(Ok([Value::Null])) => Ok(None),
+            Some(Ok([Value::Bytes(identity)])) => Ok(Some(identity)),
+            Some(_) => Err(other_shape()),
+        }
+    }
+
     /// What lies at these locators, in their order.
     ///
     /// # Errors

@@ -39,7 +39,11 @@ fn main() {
     let finish = middle(|| drop(blinding.tags(&evaluated, &proof, &public).expect("tags")));
     let point = RistrettoPoint::mul_base(&Scalar::from(7_u64));
     let scalar = Scalar::from_bytes_mod_order([0x5a; 32]);
-    let bare = middle(|| (0..elements).for_each(|_| drop(std::hint::black_box(point * scalar))));
+    let bare = middle(|| {
+        (0..elements).for_each(|_| {
+            std::hint::black_box(point * scalar);
+        })
+    });
 
     println!(
         "server, {elements} elements with proof: {evaluate:.2?}, {:.1} syncs/s a core",

@@ -13,6 +13,7 @@ pub mod proof;
 mod random;
 pub mod region;
 pub mod registration;
+pub mod sealing;
 pub mod token;
 pub mod wire;
 

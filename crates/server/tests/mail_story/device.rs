@@ -3,7 +3,7 @@
 use crate::site::{Places, REGIONS};
 use bytes::Bytes;
 use domicile_messaging::wire::{
-    Acknowledge, IfOffline, List, MailboxId, MessageBody, MessageId, Messages, Problem, Send,
+    Acknowledge, IfOffline, List, MailboxId, MessageBody, MessageId, Messages, Send,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -63,11 +63,10 @@ impl Device {
         if status.is_success() {
             return Some((status, body));
         }
-        let problem: Problem = serde_json::from_slice(&body).unwrap_or_else(|e| panic!("{e}: {status}"));
-        match (status.as_u16(), problem.home) {
-            (421, Some(home)) => {
-                let region = home.region.to_string();
-                self.relay = self.places.endpoint(&region);
+        let problem: serde_json::Value = serde_json::from_slice(&body).expect("a problem");
+        match (status.as_u16(), problem["home"]["region"].as_str()) {
+            (421, Some(region)) => {
+                self.relay = self.places.endpoint(region);
                 self.known.moved.fetch_add(1, Ordering::Relaxed);
             }
             (503, _) => {}

@@ -1,6 +1,7 @@
 //! Who a device is here, and what its owner agreed to: asked in each request, so that a withdrawal holds at once.
 
-use super::{Engine, Mailboxes, Refusal};
+use super::holders::Holding;
+use super::{Mailboxes, Refusal};
 use crate::control::{Rows, Statement, Value};
 
 /// A device as this region knows it.
@@ -56,38 +57,13 @@ pub const WITHDRAWN: &str = "withdrawn";
 /// The state of one that a former device had agreed to.
 pub const REPLACED: &str = "replaced";
 
-const LATEST: &str = "SELECT c.purpose, c.state FROM mailbox_consent c WHERE c.mailbox = $1 AND c.seq = \
-     (SELECT max(l.seq) FROM mailbox_consent l WHERE l.mailbox = c.mailbox AND l.purpose = c.purpose)";
-
-const HOLDER_POSTGRES: &str = "SELECT device, device_key, CASE WHEN domicile.is_home(id) THEN 1::bigint ELSE 0::bigint END, \
-     CASE WHEN number_sealed IS NULL THEN 0::bigint ELSE 1::bigint END FROM mailbox WHERE id = $1";
-const HOLDER_SQLITE: &str = "SELECT device, device_key, \
-     EXISTS (SELECT 1 FROM domicile_home h WHERE h.subject = mailbox.id AND h.state NOT IN ('a', 'w')), \
-     number_sealed IS NOT NULL FROM mailbox WHERE id = $1";
-
 impl Mailboxes {
     /// Who has this mailbox, and what was agreed to. `None`: it has no row here.
     ///
     /// # Errors
     /// The database's.
     pub async fn holder(&self, mailbox: &str) -> Result<Option<Holder>, Refusal> {
-        let holder = match &*self.engine {
-            Engine::Postgres(_) => HOLDER_POSTGRES,
-            Engine::Sqlite(_) => HOLDER_SQLITE,
-        };
-        let statements =
-            vec![Statement::new(holder, vec![mailbox.into()]), Statement::new(LATEST, vec![mailbox.into()])];
-        let mut answers = self.run(statements).await?.into_iter();
-        let (own, consents) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
-        let Some(row) = own.rows.into_iter().next() else { return Ok(None) };
-        let Ok([Value::Text(device), Value::Bytes(device_key), Value::Int(is_home), Value::Int(has_number)]) =
-            <[Value; 4]>::try_from(row)
-        else {
-            return Err(other_shape());
-        };
-        let consents = consents.rows.into_iter().map(pair).collect::<Result<_, _>>()?;
-        let (is_home, has_number) = (is_home != 0, has_number != 0);
-        Ok(Some(Holder { mailbox: mailbox.to_owned(), device, device_key, is_home, has_number, consents }))
+        self.holders.put(Holding(mailbox.to_owned())).await
     }
 
     /// The mailbox that a device has here.
@@ -272,7 +248,7 @@ pub(super) fn consent(mailbox: &str, record: &Kept) -> Statement {
     Statement::new(sql, params)
 }
 
-fn pair(row: Vec<Value>) -> Result<(String, String), Refusal> {
+pub(super) fn pair(row: Vec<Value>) -> Result<(String, String), Refusal> {
     match <[Value; 2]>::try_from(row) {
         Ok([Value::Text(a), Value::Text(b)]) => Ok((a, b)),
         _ => Err(other_shape()),

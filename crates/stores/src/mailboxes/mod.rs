@@ -6,6 +6,7 @@
 
 mod consents;
 mod group;
+mod holders;
 mod keys;
 mod mail;
 mod postgres;
@@ -25,6 +26,7 @@ pub use tags::{Charge, Charged};
 use crate::control::{Rows, Statement, Value};
 use crate::{Error, Result};
 use group::Group;
+use holders::Holding;
 use mail::Receipt;
 use secrecy::SecretString;
 use std::path::Path;
@@ -38,6 +40,7 @@ pub struct Mailboxes {
     engine: Arc<Engine>,
     messages: Group<Message, ()>,
     receipts: Group<Receipt, usize>,
+    holders: Group<Holding, Option<Holder>>,
 }
 
 impl std::fmt::Debug for Mailboxes {
@@ -70,7 +73,8 @@ impl Mailboxes {
         };
         let engine = Arc::new(engine);
         let (messages, receipts) = (Group::start(&engine, lanes), Group::start(&engine, lanes));
-        Ok(Self { engine, messages, receipts })
+        let holders = Group::start(&engine, lanes);
+        Ok(Self { engine, messages, receipts, holders })
     }
 
     /// The store's name for messages, without secrets.

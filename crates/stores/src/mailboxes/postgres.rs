@@ -1,5 +1,6 @@
 //! Mailboxes on PostgreSQL.
 
+use super::consents::Holder;
 use super::mail::{Message, Receipt, Unread};
 use super::refusal::Refusal;
 use crate::Result;
@@ -34,6 +35,12 @@ const ACKNOWLEDGE: &str = "WITH gone AS (DELETE FROM mailbox_message m USING unn
      SELECT mailbox, id FROM gone";
 const UNREAD: &str = "SELECT id, body, received_ms FROM mailbox_message WHERE mailbox = $1 AND expires_ms >= $2 \
      ORDER BY received_ms, id LIMIT $3";
+
+/// Each with what was agreed to, as `purpose state`.
+const HOLDERS: &str = "SELECT m.id, m.device, m.device_key, domicile.is_home(m.id), m.number_sealed IS NOT NULL, \
+     array(SELECT c.purpose || ' ' || c.state FROM mailbox_consent c WHERE c.mailbox = m.id AND c.seq = \
+       (SELECT max(l.seq) FROM mailbox_consent l WHERE l.mailbox = c.mailbox AND l.purpose = c.purpose)) \
+     FROM unnest($1::text[]) AS s(id) JOIN mailbox m ON m.id = s.id";
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
@@ -131,6 +138,22 @@ impl Postgres {
         Ok(rows.iter().map(|r| Unread { id: r.get(0), body: r.get(1), received_ms: r.get(2) }).collect())
     }
 
+    /// Who has these mailboxes; of those that have no row here, nothing.
+    pub async fn holders(&self, mailboxes: &[&str]) -> Result<Vec<Holder>, Refusal> {
+        let mut taken = self.take().await?;
+        let done = taken.session.rows(HOLDERS, &[&mailboxes]).await;
+        let rows = self.done(taken, done)?;
+        let holder = |r: &Row| Holder {
+            mailbox: r.get(0),
+            device: r.get(1),
+            device_key: r.get(2),
+            is_home: r.get::<_, Option<bool>>(3).unwrap_or(false),
+            has_number: r.get(4),
+            consents: r.get::<_, Vec<String>>(5).iter().filter_map(|both| consent(both)).collect(),
+        };
+        Ok(rows.iter().map(holder).collect())
+    }
+
     /// Keeps all or none, in one flight. To be called by a task that nobody cancels.
     pub async fn keep(&self, messages: &[Message]) -> Result<(), Refusal> {
         let mut sorted: Vec<&Message> = messages.iter().collect();
@@ -196,6 +219,11 @@ impl Session {
         );
         begun.and(kept).and(unkept).and(committed)
     }
+}
+
+fn consent(both: &str) -> Option<(String, String)> {
+    let (purpose, state) = both.split_once(' ')?;
+    Some((purpose.to_owned(), state.to_owned()))
 }
 
 fn code(e: &Error) -> &str {

@@ -14,6 +14,7 @@ mod random;
 pub mod region;
 pub mod registration;
 pub mod sealing;
+pub mod session;
 pub mod token;
 pub mod wire;
 

@@ -7,6 +7,7 @@
 //! ([`discovery`]); what is sent and answered is in [`wire`].
 
 pub mod consent;
+pub mod device;
 pub mod discovery;
 pub mod number;
 pub mod proof;

@@ -140,6 +140,11 @@ impl Keyring {
         PublishKeys { identity: self.identity(), fallback: self.fallback, one_time }
     }
 
+    /// How many one-time keys nobody has used yet, published or not.
+    pub fn one_time_keys(&self) -> usize {
+        self.account.stored_one_time_key_count()
+    }
+
     /// The relay has them.
     pub fn published(&mut self) {
         self.account.mark_keys_as_published();

@@ -19,7 +19,7 @@ pub use address::Address;
 pub use edge::Edge;
 pub use files::policy_files;
 pub use genuine::Genuine;
-pub use messaging::{Messaging, RelayDoors, SmsTo};
+pub use messaging::{Generation, Messaging, RelayDoors, SmsTo};
 pub use served::{DirectoryDoors, Doors, Gateway, Jwt, Login, SubjectIn};
 
 use crate::failure::{self, Failure, Result};

@@ -7,6 +7,7 @@
 //! ([`discovery`]); what is sent and answered is in [`wire`].
 
 pub mod consent;
+pub mod device;
 pub mod discovery;
 pub mod number;
 pub mod proof;
@@ -14,6 +15,7 @@ mod random;
 pub mod region;
 pub mod registration;
 pub mod sealing;
+pub mod session;
 pub mod token;
 pub mod wire;
 

@@ -6,6 +6,8 @@ use super::meaning::{address, below, day, id_of};
 use super::served::{Doors, doors};
 use super::typed::{Day, Text};
 use super::{Region, Service, nearest};
+use domicile_messaging::region::Controller;
+use domicile_messaging::wire;
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -14,7 +16,7 @@ use toml::Spanned;
 
 const RECORDS: &[&str] = &["postgres://", "postgresql://", "sqlite:"];
 /// Generations of keys that a relay serves at once: today's and those before it that are not over yet.
-const GENERATIONS_MAX: usize = 8;
+const GENERATIONS_MAX: usize = domicile_messaging::wire::limits::GENERATIONS_MAX;
 
 /// As typed.
 #[derive(Deserialize)]
@@ -22,6 +24,7 @@ const GENERATIONS_MAX: usize = 8;
 pub(super) struct TypedMessaging {
     service: Text,
     notice: TypedNotice,
+    controller: TypedController,
     sms: Spanned<TypedSms>,
     relay_token_file: String,
     #[serde(default)]
@@ -33,8 +36,16 @@ pub(super) struct TypedMessaging {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "the notice: { url = \"https://...\", file = \"notice.txt\" }")]
 struct TypedNotice {
-    url: String,
+    url: Text,
     file: String,
+    language: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "who is responsible: { name = \"...\", contact = \"...\" }")]
+struct TypedController {
+    name: Text,
+    contact: Text,
 }
 
 #[derive(Deserialize)]
@@ -102,8 +113,10 @@ struct TypedLimits {
 pub struct Messaging {
     /// The service whose subjects are mailboxes.
     pub service: String,
-    /// What the owner of a device is told before agreeing: where it stands, and its text.
-    pub notice: (String, PathBuf),
+    /// What the owner of a device is told before agreeing.
+    pub notice: Notice,
+    /// Who is responsible.
+    pub controller: Controller,
     /// How codes are sent.
     pub sms: SmsTo,
     /// What relays show each other.
@@ -119,6 +132,17 @@ impl Messaging {
     pub fn relay(&self, region: &str) -> Option<&RelayDoors> {
         self.relays.iter().find(|r| r.region == region)
     }
+}
+
+/// `notice`.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// Where it can be read.
+    pub url: wire::Text,
+    /// Its bytes, whose hash stands in each record of consent.
+    pub file: PathBuf,
+    /// Its language, BCP 47.
+    pub language: wire::Text,
 }
 
 /// How codes are sent.
@@ -190,11 +214,30 @@ pub(super) fn of(
     }
     Ok(Messaging {
         service: service.name.clone(),
-        notice: (typed.notice.url.clone(), below(base, &typed.notice.file)),
+        notice: Notice {
+            url: short(&typed.notice.url)?,
+            file: below(base, &typed.notice.file),
+            language: typed.notice.language.as_ref().map_or_else(|| Ok(english()), short)?,
+        },
+        controller: Controller {
+            name: short(&typed.controller.name)?,
+            contact: short(&typed.controller.contact)?,
+        },
         sms: sms(&typed.sms, base)?,
         relay_token_file: below(base, &typed.relay_token_file),
         relays,
         limits: limits(&typed.limits),
+    })
+}
+
+fn english() -> wire::Text {
+    "en".parse().expect("a text of ours fits")
+}
+
+fn short(typed: &Text) -> Result<wire::Text, Fault> {
+    typed.get_ref().parse().map_err(|fault: wire::TextFault| {
+        let why = "it stands in each record of consent";
+        Fault::new(typed.span().start, "config-messaging", fault.to_string(), why, "shorten it to one line")
     })
 }
 
@@ -237,6 +280,10 @@ fn relay(
 ) -> Result<RelayDoors, Fault> {
     let id = id_of(&typed.region, "region")?;
     let at = typed.region.span().start;
+    if let Err(fault) = id.parse::<wire::RegionName>() {
+        let why = "it stands in tokens and in the paths of filters";
+        return Err(Fault::new(at, "config-messaging", fault.to_string(), why, "give the region such an id"));
+    }
     let known = regions.iter().find(|r| r.id() == id && service.regions.contains(&id));
     let Some(region) = known else {
         let ids: Vec<&str> = service.regions.iter().map(String::as_str).collect();

@@ -147,6 +147,7 @@ fn a_service_names_regions_that_exist() {
 }
 
 const RELAYS: &str = "[messaging]\nservice = \"main\"\nnotice = { url = \"https://m.example/n\", file = \"n.txt\" }\n\
+    controller = { name = \"M\", contact = \"m@m.example\" }\n\
     sms = { file = \"sms.jsonl\" }\nrelay_token_file = \"keys/relay.token\"\n";
 const RELAY: &str = "[[messaging.relay]]\nregion = \"beijing\"\nlisten = [\"127.0.0.1:0\"]\nendpoint = \"http://127.0.0.1:1\"\n\
     discovery_keys = [{ generation = 2, key_file = \"b2\" }, { generation = 1, key_file = \"b1\", until = 2026-12-31 }]\n\

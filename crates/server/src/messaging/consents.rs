@@ -158,25 +158,20 @@ impl Shared {
         Ok(Some(ConsentTaken { record, token: self.token(device, Some(mailbox), purposes) }))
     }
 
-    /// What a withdrawal does. Without messages there is nothing that the other purposes could be for.
+    /// What a withdrawal does.
     fn effects(&self, purpose: Purpose, record: &Countersigned) -> Vec<Effect> {
-        match purpose {
-            Purpose::CloudMessaging => {
-                let until_ms = now_ms().saturating_add(WAITING_S * 1_000);
-                let remembered = waiting::write(std::slice::from_ref(record));
-                let signed = &record.signed;
-                let remember = Effect::Remember {
-                    device: signed.record.header.pii_principal_id.to_string(),
-                    waiting: Waiting { device_key: signed.device_key.0.to_vec(), record: remembered },
-                    until_ms,
-                };
-                use Effect::{Closed, NoKeys, NoMessages, NoViewers, Unfindable};
-                vec![Unfindable, NoKeys, NoViewers, NoMessages, Closed, remember]
-            }
-            Purpose::ContactDiscovery => vec![Effect::Unfindable],
-            Purpose::Presence => vec![Effect::NoViewers],
-            Purpose::RegionMove => Vec::new(),
+        let mut effects = Effect::of(purpose.as_str());
+        if purpose == Purpose::CloudMessaging {
+            let until_ms = now_ms().saturating_add(WAITING_S * 1_000);
+            let signed = &record.signed;
+            let remembered = waiting::write(std::slice::from_ref(record));
+            effects.push(Effect::Remember {
+                device: signed.record.header.pii_principal_id.to_string(),
+                waiting: Waiting { device_key: signed.device_key.0.to_vec(), record: remembered },
+                until_ms,
+            });
         }
+        effects
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a relay does with its secret keys: evaluates, tags proven numbers, and seals them to a key that is not here.
 
-use super::refusals::of_store;
+use super::refusals::{BROKEN, of_store};
 use super::shared::Shared;
 use crate::Problem;
 use domicile_messaging::SigningKey;
 use domicile_messaging::discovery::{DiscoveryKey, Filter, Resident};
 use domicile_messaging::number::Number;
+use domicile_messaging::sealing;
 use domicile_messaging::wire::{
     Blinded, IdentityKeys, Key, List, Locator, MailboxId, RegionEvaluated, RegionName,
 };
@@ -108,7 +109,8 @@ impl Shared {
 
 impl Shared {
     /// A number, sealed for who has the private key.
-    pub fn seal(&self, _number: &Number, _mailbox: &MailboxId) -> Result<Vec<u8>, Problem> {
-        Err(super::refusals::BROKEN)
+    pub fn seal(&self, number: &Number, mailbox: &MailboxId) -> Result<Vec<u8>, Problem> {
+        let sealed = sealing::seal(&self.settings.sealing, mailbox, number);
+        sealed.map(|bytes| bytes.to_vec()).map_err(|_| BROKEN)
     }
 }

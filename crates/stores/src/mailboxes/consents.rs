@@ -194,6 +194,18 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// What a purpose's withdrawal does. Without messages there is nothing that the other purposes could be for.
+    pub fn of(purpose: &str) -> Vec<Self> {
+        match purpose {
+            "cloud_messaging" => {
+                vec![Self::Unfindable, Self::NoKeys, Self::NoViewers, Self::NoMessages, Self::Closed]
+            }
+            "contact_discovery" => vec![Self::Unfindable],
+            "presence" => vec![Self::NoViewers],
+            _ => Vec::new(),
+        }
+    }
+
     fn statements(&self, mailbox: &str) -> Vec<Statement> {
         let one = |sql: &'static str| vec![Statement::new(sql, vec![mailbox.into()])];
         match self {

@@ -25,8 +25,10 @@ pub fn run(app: &App, command: MessagingCommand) -> Result<Answer> {
 
 fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
     let regions = regions(config, args)?;
+    // The directory's key too, where this is the first service of the configuration.
+    let ids: Vec<&str> = regions.iter().map(|r| r.id()).collect();
+    let mut made = crate::keys::make(&config.keys, &ids)?;
     let keys = config.keys.join(FOLDER);
-    let mut made = Vec::new();
     for region in &regions {
         made.extend(relay_keys::make(&keys, region.id())?);
     }
@@ -37,7 +39,7 @@ fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
         write_new(&token, format!("{}\n", hex::encode(bytes)).as_bytes(), 0o600)?;
         made.push(token);
     }
-    let folder = config.base.join(FOLDER);
+    let folder = below(config, FOLDER);
     let is_sqlite = regions.iter().all(|r| r.records.is_sqlite());
     let files = [
         (folder.join("schema.postgres.sql"), schema::POSTGRES.to_owned()),
@@ -46,7 +48,7 @@ fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
         (folder.join("datamap.toml"), data_map(is_sqlite)),
         (folder.join("notice.txt"), NOTICE.to_owned()),
         (folder.join("domicile.fragment.toml"), fragment(config, &regions, args)),
-        (config.base.join("policies/messaging.cedar"), POLICY.to_owned()),
+        (below(config, "policies/messaging.cedar"), POLICY.to_owned()),
     ];
     for (path, text) in files {
         if write(&path, &text)? {
@@ -90,6 +92,11 @@ fn regions<'c>(config: &'c Config, args: &MessagingInitArgs) -> Result<Vec<&'c R
         })
     };
     args.regions.iter().map(one).collect()
+}
+
+/// As it is shown: without `./` where the configuration stands here.
+fn below(config: &Config, name: &str) -> PathBuf {
+    if config.base == Path::new(".") { PathBuf::from(name) } else { config.base.join(name) }
 }
 
 /// CRASH: half a file, which the next run does not touch; it is read before it is used.
@@ -204,7 +211,7 @@ fn said(config: &Config, regions: &[&Region], made: &[PathBuf]) -> Answer {
     let text =
         if made.is_empty() { "everything was there already\n".to_owned() } else { format!("wrote\n{text}") };
     let keys = config.keys.join(FOLDER);
-    let folder = config.base.join(FOLDER);
+    let folder = below(config, FOLDER);
     let first = regions.first().map_or("REGION", |r| r.id());
     let engine = if regions.iter().all(|r| r.records.is_sqlite()) { "sqlite" } else { "postgres" };
     let text = format!(

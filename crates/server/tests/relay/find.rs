@@ -40,7 +40,7 @@ async fn filter(phone: &Phone, region: &str, entries: u64) -> (Answer, Filter) {
     loop {
         let answer = phone.get(&format!("filters/{region}/1")).await;
         if answer.status == 200 {
-            let filter = Filter::read(&answer.bytes).unwrap();
+            let filter = Filter::from_bytes(&answer.bytes).unwrap();
             if filter.entries() == entries {
                 return (answer, filter);
             }

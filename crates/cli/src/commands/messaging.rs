@@ -219,7 +219,7 @@ fn said(config: &Config, regions: &[&Region], made: &[PathBuf]) -> Answer {
          next: add {folder}/domicile.fragment.toml to {file}\n\
          \x20     make the tables of {folder}/schema.{engine}.sql in each region's database\n\
          \x20     domicile check --service messaging && domicile guard install --service messaging\n\
-         \x20     domicile guard enforce --service messaging\n\
+         \x20     domicile guard backfill --service messaging && domicile guard enforce --service messaging\n\
          \x20     domicile serve --messaging {first}\n",
         keys = keys.display(),
         folder = folder.display(),
@@ -235,4 +235,60 @@ fn no_random(error: &getrandom::Error) -> Box<Failure> {
         "keys are made of the system's random numbers",
         "domicile messaging init",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BARE: &str = "[control]\nstore = \"sqlite:control.db\"\n\n\
+        [[region]]\nid = \"beijing\"\ncountry = \"CN\"\nrecords = \"sqlite:{service}-b.db\"\n\n\
+        [[region]]\nid = \"oregon\"\ncountry = \"US\"\nrecords = \"postgres://mover@db/{service}\"\n\n";
+
+    fn args() -> MessagingInitArgs {
+        MessagingInitArgs {
+            regions: Vec::new(),
+            controller: "Phone \"Example\" Ltd".to_owned(),
+            contact: "privacy@phone.example".to_owned(),
+            port: 8090,
+            next: false,
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("domicile.toml");
+        let config = Config::parse(&format!("map = \"m\"\npolicies = [\"p\"]\n{BARE}"), &file).unwrap();
+        let made = init(&config, &args()).unwrap();
+        assert!(made.text.contains("beijing.opening"), "{}", made.text);
+        assert!(made.text.contains("off this machine"), "{}", made.text);
+        let fragment =
+            std::fs::read_to_string(folder.path().join("messaging/domicile.fragment.toml")).unwrap();
+        let config = Config::parse(&format!("{BARE}{fragment}"), &file).unwrap();
+        let messaging = config.messaging.as_ref().unwrap();
+        assert_eq!(messaging.controller.name.as_str(), "Phone \"Example\" Ltd");
+        for relay in &messaging.relays {
+            let keys = relay_keys::read(relay).unwrap();
+            assert_eq!(keys.service.verifying_key(), relay_keys::public_service_key(relay).unwrap());
+            assert_eq!(relay_keys::public_generations(relay).unwrap().len(), 1);
+        }
+        assert_eq!(messaging.relays[1].records.role(), Some("domicile_relay"));
+        let service = config.service(Some("messaging")).unwrap();
+        let map = failure::read_map(&service.map).unwrap();
+        assert_eq!(map.tables.len(), schema::OWNED.len() + schema::UNMAPPED.len());
+        crate::open::policies(&config, service).unwrap();
+        // Again: nothing is written over; and the next generation beside the first.
+        assert!(init(&config, &args()).unwrap().text.contains("everything was there already"));
+        next(&config, &args()).unwrap();
+        assert!(folder.path().join("keys/messaging/oregon-2.oprf.pub").exists());
+        // A secret that others can read, and a public half of another key.
+        let first = &messaging.relays[0];
+        std::fs::copy(
+            relay_keys::public_of(&messaging.relays[1].service_key_file),
+            relay_keys::public_of(&first.service_key_file),
+        )
+        .unwrap();
+        assert_eq!(relay_keys::read(first).unwrap_err().code, "key-unusable");
+    }
 }

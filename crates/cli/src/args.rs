@@ -5,11 +5,15 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod device;
 mod public;
 mod regions;
 mod watching;
 mod waves;
 
+pub use device::{
+    ConsentCommand, ContactsCommand, DeviceArgs, DeviceCommand, Offline, RegisterDevice, SendArgs,
+};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
     BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,
@@ -137,6 +141,9 @@ pub enum Command {
     /// The signed manifest of genuine endpoints, shops and sellers
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// A handset to try messaging with: silent until its owner agrees
+    #[command(after_help = device::DEVICE)]
+    Device(DeviceArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"

@@ -4,6 +4,7 @@ pub mod abort;
 pub mod answer;
 pub mod cdn;
 pub mod check;
+pub mod device;
 pub mod erase;
 pub mod explain;
 pub mod guard;
@@ -59,6 +60,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Policy(command) => policy::run(app, command).await,
         Command::Cdn(command) => cdn::run(app, command).await,
         Command::Manifest(command) => manifest::run(app, command).await,
+        Command::Device(args) => device::run(app, args).await,
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man { dir } => shell::man(dir),
     }

@@ -12,7 +12,7 @@ mod watching;
 mod waves;
 
 pub use device::{
-    ConsentCommand, ContactsCommand, DeviceArgs, DeviceCommand, Offline, RegisterDevice, SendArgs,
+    ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
 };
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{

@@ -47,7 +47,7 @@ pub enum DeviceCommand {
     },
     /// Give consent, withdraw it, show what was agreed to
     #[command(subcommand)]
-    Consent(ConsentCommand),
+    Consent(DeviceConsent),
     /// Prove a number: first the number, then the code that came
     Register(RegisterDevice),
     /// Keep contacts on the device; look which of them are users
@@ -82,7 +82,7 @@ pub enum DeviceCommand {
 
 /// `domicile device consent ...`.
 #[derive(Debug, Subcommand)]
-pub enum ConsentCommand {
+pub enum DeviceConsent {
     /// Agree to a purpose: cloud_messaging, contact_discovery, presence or region_move
     Give {
         /// Which

@@ -6,7 +6,7 @@ mod contacts;
 mod messages;
 
 use crate::app::App;
-use crate::args::{ConsentCommand, DeviceArgs, DeviceCommand, RegisterDevice};
+use crate::args::{DeviceArgs, DeviceCommand, DeviceConsent, RegisterDevice};
 use crate::failure::{self, Failure, Result, of_device};
 use crate::screen::Answer;
 use domicile_messaging::consent::{EventState, Purpose};
@@ -108,14 +108,14 @@ fn purpose(text: &str) -> Result<Purpose> {
     })
 }
 
-async fn consent(app: &App, handset: &Handset, command: ConsentCommand) -> Result<Answer> {
+async fn consent(app: &App, handset: &Handset, command: DeviceConsent) -> Result<Answer> {
     let (which, state) = match command {
-        ConsentCommand::Show { purpose: which } => {
+        DeviceConsent::Show { purpose: which } => {
             let which = which.as_deref().map(purpose).transpose()?;
             return show(handset, which);
         }
-        ConsentCommand::Give { purpose: which } => (purpose(&which)?, EventState::Given),
-        ConsentCommand::Withdraw { purpose: which } => (purpose(&which)?, EventState::Withdrawn),
+        DeviceConsent::Give { purpose: which } => (purpose(&which)?, EventState::Given),
+        DeviceConsent::Withdraw { purpose: which } => (purpose(&which)?, EventState::Withdrawn),
     };
     let mut device = handset.open()?;
     let now = Timestamp::now();

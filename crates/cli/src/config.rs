@@ -10,6 +10,7 @@ mod files;
 mod genuine;
 mod limits;
 mod meaning;
+mod messaging;
 mod served;
 mod service;
 mod typed;
@@ -18,6 +19,7 @@ pub use address::Address;
 pub use edge::Edge;
 pub use files::policy_files;
 pub use genuine::Genuine;
+pub use messaging::{Generation, Messaging, RelayDoors, SmsTo};
 pub use served::{DirectoryDoors, Doors, Gateway, Jwt, Login, SubjectIn};
 
 use crate::failure::{self, Failure, Result};
@@ -61,6 +63,8 @@ pub struct Config {
     pub gateway: Option<Gateway>,
     /// What `serve --directory` is told.
     pub directory: Option<DirectoryDoors>,
+    /// What `serve --messaging` is told.
+    pub messaging: Option<Messaging>,
     /// Where a serving process shows how it is.
     pub admin: Option<std::net::SocketAddr>,
 }

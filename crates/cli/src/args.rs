@@ -5,12 +5,16 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod device;
 mod messaging;
 mod public;
 mod regions;
 mod watching;
 mod waves;
 
+pub use device::{
+    ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
+};
 pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
@@ -139,6 +143,9 @@ pub enum Command {
     /// The signed manifest of genuine endpoints, shops and sellers
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// A handset to try messaging with: silent until its owner agrees
+    #[command(after_help = device::DEVICE)]
+    Device(DeviceArgs),
     /// Prepare opt-in messages: keys, tables, data map, policies, configuration
     #[command(subcommand)]
     Messaging(MessagingCommand),

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod cdn;
 pub mod check;
 pub mod consent;
+pub mod device;
 pub mod erase;
 pub mod explain;
 pub mod guard;
@@ -61,6 +62,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Policy(command) => policy::run(app, command).await,
         Command::Cdn(command) => cdn::run(app, command).await,
         Command::Manifest(command) => manifest::run(app, command).await,
+        Command::Device(args) => device::run(app, args).await,
         Command::Messaging(command) => messaging::run(app, command),
         Command::Consent(command) => consent::run(app, command).await,
         Command::Completions { shell } => Ok(shell::completions(shell)),

@@ -195,7 +195,14 @@ fn plainly(bytes: &[u8; 64]) -> Block {
 
 /// Positions at which `length` bits in a row begin, for at most 64; the last word looks at nothing after it.
 pub(crate) fn runs(words: &[u64], block: usize, length: usize) -> u64 {
-    if words[block] == 0 {
+    // Most blocks have no run of eight, not even one that goes on in the next block: said with few instructions.
+    let mut few = words[block];
+    for by in [1, 2, 4] {
+        if length >= 2 * by {
+            few &= few >> by | !(u64::MAX >> by);
+        }
+    }
+    if few == 0 {
         return 0;
     }
     let next = words.get(block + 1).copied().unwrap_or(0);
@@ -209,9 +216,22 @@ pub(crate) fn runs(words: &[u64], block: usize, length: usize) -> u64 {
     bits as u64
 }
 
+/// Where the run of bits ends that `at` stands in.
+pub(crate) fn run_end(words: &[u64], at: usize) -> usize {
+    let mut end = at;
+    while let Some(word) = words.get(end / 64) {
+        let ones = (!(word >> (end % 64))).trailing_zeros() as usize;
+        end += ones.min(64 - end % 64);
+        if end % 64 != 0 || ones == 0 {
+            break;
+        }
+    }
+    end
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Classes, classify, plainly, runs};
+    use super::{Classes, classify, plainly, run_end, runs};
 
     #[test]
     fn the_fast_classes_are_the_plain_ones() {
@@ -232,6 +252,15 @@ mod tests {
         assert_eq!(runs(&classes.digit, 0, 10), 1 << 60);
         assert_eq!(runs(&classes.digit, 0, 11), 0);
         assert_eq!(runs(&classes.digit, 1, 6), 1);
+        assert_eq!(run_end(&classes.digit, 60), 70);
+        assert_eq!(run_end(&classes.digit, 59), 59);
+        text[..128].fill(b'7');
+        classes.fill(&text);
+        assert_eq!(run_end(&classes.digit, 3), 128);
+        assert_eq!(
+            (1..=64).map(|n| runs(&classes.digit, 1, n).count_ones()).collect::<Vec<_>>(),
+            (1..=64).rev().collect::<Vec<_>>()
+        );
         assert_eq!(classes.digit.len(), 200usize.div_ceil(64) + 1);
     }
 }

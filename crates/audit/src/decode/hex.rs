@@ -2,7 +2,7 @@
 
 use super::nibble;
 use crate::Encoding;
-use crate::classes::{Classes, runs};
+use crate::classes::{Classes, run_end, runs};
 use crate::level::{Level, Map};
 use crate::search::Search;
 
@@ -17,20 +17,22 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     for block in 0..classes.hex.len() {
         let begins = runs(&classes.hex, block, 2 * shortest);
         if begins != 0 {
-            crate::search::each_run(begins, block, &mut done, |at| one(search, level, at, shortest));
+            crate::search::each_run(begins, block, &mut done, |at| {
+                one(search, level, at..run_end(&classes.hex, at), shortest)
+            });
         }
     }
 }
 
-fn one(search: &mut Search, level: &Level, start: usize, shortest: usize) -> usize {
+fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>, shortest: usize) -> usize {
     let bytes = level.bytes;
-    let end = start + bytes[start..].iter().take_while(|b| nibble(**b).is_some()).count();
-    for phase in [start, start + 1] {
+    let end = run.end;
+    for phase in [run.start, run.start + 1] {
         if !search.wanted.bounds.wide && !looks_like_text(&bytes[phase..end], shortest) {
             continue;
         }
         let (mut decoded, places) = search.take();
-        let pair = |pair: &[u8]| NIBBLE(pair[0]) << 4 | NIBBLE(pair[1]);
+        let pair = |pair: &[u8]| digit(pair[0]) << 4 | digit(pair[1]);
         decoded.extend(bytes[phase..end].chunks_exact(2).map(pair));
         search.level(&level.decoded(&decoded, Map::Pairs(phase), Some(Encoding::Hex)));
         search.leave(decoded, places);
@@ -38,8 +40,7 @@ fn one(search: &mut Search, level: &Level, start: usize, shortest: usize) -> usi
     end
 }
 
-#[allow(non_snake_case, reason = "a function as short as a table")]
-fn NIBBLE(byte: u8) -> u8 {
+fn digit(byte: u8) -> u8 {
     nibble(byte).unwrap_or(0)
 }
 

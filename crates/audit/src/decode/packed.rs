@@ -1,8 +1,8 @@
 //! Packed streams written in base64 or hexadecimal: known by how they begin, decoded, handed on to who opens them.
 
-use super::{base64, nibble, sextet};
+use super::{base64, nibble};
 use crate::Encoding;
-use crate::classes::{Classes, runs};
+use crate::classes::{Classes, run_end, runs};
 use crate::level::Level;
 use crate::search::Search;
 
@@ -20,15 +20,15 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     for block in 0..classes.word.len() {
         let begins = runs(&classes.word, block, LENGTH_MIN);
         if begins != 0 {
-            crate::search::each_run(begins, block, &mut done, |at| word(search, level, at));
+            crate::search::each_run(begins, block, &mut done, |at| {
+                word(search, level, at, run_end(&classes.word, at) - at)
+            });
         }
     }
 }
 
-fn word(search: &mut Search, level: &Level, start: usize) -> usize {
+fn word(search: &mut Search, level: &Level, start: usize, end: usize) -> usize {
     let text = &level.bytes[start..];
-    let length = |is: fn(u8) -> bool| text.iter().take_while(|b| is(**b)).count();
-    let end = length(|b| sextet(b).is_some());
     let (mut decoded, places) = search.take();
     if IN_BASE64.iter().any(|magic| begins(text, magic, false)) && !base64::goes_on(level.bytes, start + end)
     {
@@ -36,7 +36,7 @@ fn word(search: &mut Search, level: &Level, start: usize) -> usize {
         base64::sextets(&text[..end], &mut decoded);
         search.packed(level, start..start + end, Encoding::Base64, &decoded);
     } else if IN_HEX.iter().any(|magic| begins(text, magic, true)) {
-        let end = length(|b| nibble(b).is_some());
+        let end = text.iter().take_while(|b| nibble(**b).is_some()).count();
         let pair = |pair: &[u8]| nibble(pair[0]).unwrap_or(0) << 4 | nibble(pair[1]).unwrap_or(0);
         decoded.extend(text[..end].chunks_exact(2).map(pair));
         search.packed(level, start..start + end, Encoding::Hex, &decoded);

@@ -1,7 +1,7 @@
 //! Mail addresses, free strings and digests in the bytes of one level.
 
 use super::Search;
-use crate::classes::{Classes, runs};
+use crate::classes::{Classes, run_end, runs};
 use crate::digests::{ALL, COMPARED_BYTES, head};
 use crate::level::Level;
 use crate::{Encoding, decode};
@@ -61,11 +61,15 @@ impl Search<'_> {
         for block in 0..classes.hex.len() {
             let hex = runs(&classes.hex, block, HEX_MIN);
             if hex != 0 {
-                each_run(hex, block, &mut done[0], |at| self.hex_digests(level, at));
+                each_run(hex, block, &mut done[0], |at| {
+                    self.hex_digests(level, at, run_end(&classes.hex, at))
+                });
             }
             let words = runs(&classes.word, block, BASE64_MIN);
             if words != 0 {
-                each_run(words, block, &mut done[1], |at| self.base64_digests(level, at));
+                each_run(words, block, &mut done[1], |at| {
+                    self.base64_digests(level, at, run_end(&classes.word, at))
+                });
             }
             if level.depth == 0 && classes.odd[block] != 0 {
                 self.raw_digests(level, block);
@@ -73,9 +77,8 @@ impl Search<'_> {
         }
     }
 
-    fn hex_digests(&mut self, level: &Level, start: usize) -> usize {
+    fn hex_digests(&mut self, level: &Level, start: usize, end: usize) -> usize {
         let bytes = level.bytes;
-        let end = start + bytes[start..].iter().take_while(|b| decode::nibble(**b).is_some()).count();
         let mut value = 0u64;
         // The first half of a digest's digits decides; after the last of them the other half of the shortest must follow.
         for at in start..end - HEX_MIN / 2 {
@@ -93,12 +96,11 @@ impl Search<'_> {
         end
     }
 
-    fn base64_digests(&mut self, level: &Level, start: usize) -> usize {
+    fn base64_digests(&mut self, level: &Level, start: usize, end: usize) -> usize {
         let bytes = level.bytes;
-        let end = start + bytes[start..].iter().take_while(|b| decode::sextet(**b).is_some()).count();
-        for at in start..end {
+        for at in start..=end - BASE64_MIN {
             let begins = at == start || !bytes[at - 1].is_ascii_alphanumeric();
-            if !begins || end - at < BASE64_MIN || !drawn(&bytes[at..at + BASE64_MIN]) {
+            if !begins || !drawn(&bytes[at..at + BASE64_MIN]) {
                 continue;
             }
             let mut digest = [0; 18];

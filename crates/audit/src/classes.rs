@@ -222,7 +222,7 @@ pub(crate) fn run_end(words: &[u64], at: usize) -> usize {
     while let Some(word) = words.get(end / 64) {
         let ones = (!(word >> (end % 64))).trailing_zeros() as usize;
         end += ones.min(64 - end % 64);
-        if end % 64 != 0 || ones == 0 {
+        if !end.is_multiple_of(64) || ones == 0 {
             break;
         }
     }

@@ -25,6 +25,9 @@ pub(crate) enum Writing {
 /// The longest row of digits that is looked up as a number: its value fits 64 bits.
 pub(crate) const DIGITS_MAX: usize = 19;
 
+/// A national number of fewer digits stands in any text by chance.
+pub(crate) const NATIONAL_DIGITS_MIN: usize = 6;
+
 /// Rows of digits that stand for an identifier. What may be written before them (`+`, `00`, a trunk 0) needs
 /// no form of its own: every window of a row of digits is looked up.
 pub(crate) fn digits(identifier: &Identifier) -> Vec<(Zeroizing<String>, Writing)> {
@@ -32,10 +35,14 @@ pub(crate) fn digits(identifier: &Identifier) -> Vec<(Zeroizing<String>, Writing
     let own = |digits: &str| Zeroizing::new(digits.to_owned());
     match identifier.kind {
         Kind::Phone => match text.strip_prefix('+') {
-            Some(full) => vec![
-                (own(full), Writing::Whole),
-                (own(&full[code_length(full).min(full.len())..]), Writing::National),
-            ],
+            Some(full) => {
+                let national = &full[code_length(full).min(full.len())..];
+                let mut all = vec![(own(full), Writing::Whole)];
+                if national.len() >= NATIONAL_DIGITS_MIN {
+                    all.push((own(national), Writing::National));
+                }
+                all
+            }
             None => vec![(own(text), Writing::Whole)],
         },
         Kind::Imei => {

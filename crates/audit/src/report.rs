@@ -64,7 +64,7 @@ pub fn cannot_see() -> &'static [&'static str] {
          and mail addresses that are not ASCII",
         "phone numbers given without a country under any other writing than their digits; digits split by more than three separators, by \
          line ends, commas or letters; across separators, numbers that begin more than three digits after a group's start",
-        "rows of under 10 digits within longer rows of digits, except after one digit more",
+        "national numbers of under 6 digits; rows of under 10 digits within longer rows of digits, except after one digit more",
         "free strings in another case, spelling or Unicode normalisation than given; identifiers under 4 or over 256 bytes",
         "packed streams within base64 or hexadecimal beyond the part of their text that lies in one block of 128 KiB",
         "false findings are possible: a lookup that finds what is not there has a probability under 2 in 10^11, and rows of digits marked \

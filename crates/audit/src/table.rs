@@ -21,7 +21,9 @@ pub(crate) struct Entries(Vec<Vec<Entry>>);
 impl Entries {
     /// Room for so many.
     pub(crate) fn with_capacity(entries: usize) -> Self {
-        Self((0..SHARDS).map(|_| Vec::with_capacity(entries / SHARDS)).collect())
+        // Shards differ by chance; one that had to grow would take twice its room for a while.
+        let each = entries / SHARDS;
+        Self((0..SHARDS).map(|_| Vec::with_capacity(each + each / 16 + 8)).collect())
     }
 
     pub(crate) fn push(&mut self, print: u64, meaning: u32) {

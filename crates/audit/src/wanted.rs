@@ -6,7 +6,7 @@ mod numbers;
 
 pub(crate) use free::Free;
 pub(crate) use mails::Mails;
-pub(crate) use numbers::Numbers;
+pub(crate) use numbers::{LEAD_DIGITS, Numbers};
 
 use crate::digests::{self, Digests};
 use crate::keys::Keys;

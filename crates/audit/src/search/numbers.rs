@@ -9,6 +9,7 @@ use crate::Encoding;
 use crate::classes::{Classes, runs};
 use crate::forms::{DIGITS_MAX, Writing};
 use crate::level::Level;
+use crate::wanted::LEAD_DIGITS;
 use std::ops::Range;
 
 /// From so many digits on, a window within a longer row of digits counts; a shorter one stands there by chance.
@@ -133,6 +134,9 @@ impl Search<'_> {
         let mut windows = [(0, 0, 0); 64];
         let mut count = 0;
         let mut look_up = |search: &mut Self, start: usize, length: usize| {
+            if !search.wanted.numbers.may_begin(row.value(start, LEAD_DIGITS), length) {
+                return;
+            }
             windows[count] = (row.value(start, length), length, start);
             count += 1;
             if count == windows.len() {

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 const FILTER_BITS: usize = 16;
 /// Counters for how common grams are in the list.
 const COUNTERS: usize = 1 << 20;
+/// Bits for how grams begin.
+const BEGINS: usize = 1 << 17;
 /// Where a remembered gram may begin, in bytes: it shares a word with the pattern's number.
 const POSITION_MAX: usize = 255;
 
@@ -63,6 +65,8 @@ struct Pattern {
 #[derive(Debug)]
 pub(crate) struct Free {
     pub(crate) grams: Grams,
+    /// How grams begin (three bytes, 16 KiB of bits): says no from the first level of a core's cache.
+    begins: Vec<u64>,
     filter: Filter,
     table: Table,
     patterns: Vec<Pattern>,
@@ -90,6 +94,7 @@ impl Free {
         }
         let mut free = Self {
             grams,
+            begins: vec![0; BEGINS / 64],
             filter: Filter::new(count * grams.stride, FILTER_BITS),
             table: Table::new(Vec::new()),
             patterns: Vec::with_capacity(count),
@@ -126,6 +131,8 @@ impl Free {
         let pattern = self.patterns.len() as u32;
         for at in first..first + stride {
             let gram = value(at);
+            let bit = begin(gram);
+            self.begins[bit / 64] |= 1 << (bit % 64);
             self.filter.insert(keys.mixed(gram, Sort::Gram as u64));
             entries.push(keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24);
         }
@@ -136,16 +143,18 @@ impl Free {
     /// Which positions of `text` (at most 64, a stride apart, from `first` on) may begin a remembered gram, as bits.
     #[inline]
     pub(crate) fn passing(&self, keys: &Keys, text: &[u8], first: usize, count: usize) -> u64 {
-        let mut mixed = [0; 64];
-        for (n, mixed) in mixed.iter_mut().enumerate().take(count) {
-            *mixed = keys.mixed(self.grams.value(&text[first + n * self.grams.stride..]), Sort::Gram as u64);
+        let gram = |n: usize| self.grams.value(&text[first + n * self.grams.stride..]);
+        let mut bits = 0;
+        for n in 0..count {
+            let bit = begin(gram(n));
+            bits |= (self.begins[bit / 64] >> (bit % 64) & 1) << n;
         }
-        let mut bits = self.filter.passing(&mixed[..count]);
         let mut left = bits;
         while left != 0 {
             let n = left.trailing_zeros() as usize;
             left &= left - 1;
-            bits &= !(u64::from(!self.filter.may_hold_passed(mixed[n])) << n);
+            let passes = self.filter.may_hold(keys.mixed(gram(n), Sort::Gram as u64));
+            bits &= !(u64::from(!passes) << n);
         }
         bits
     }
@@ -212,6 +221,12 @@ fn spellings(text: &str) -> Vec<(Zeroizing<Vec<u8>>, Option<Encoding>)> {
         );
     }
     all
+}
+
+/// The bit that stands for a gram's first three bytes.
+#[inline]
+fn begin(gram: u64) -> usize {
+    ((gram & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % BEGINS
 }
 
 fn counter(keys: &Keys, gram: u64) -> usize {

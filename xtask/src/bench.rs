@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 /// The rows of `bench move`, which need nothing but PostgreSQL.
 const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 
+/// Rows that run only when they are named.
+const NAMED: [&str; 3] = ["gateway", "relay", "audit"];
+
 /// Installs what the rows asked for need, builds the benchmarks optimised and runs them.
 pub fn run(args: &[String]) -> Result<(), String> {
     let help = args.iter().any(|a| ["--help", "-h", "help"].contains(&a.as_str()));
@@ -24,6 +27,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             ("objects", copiers),
             ("wan", line),
             ("gateway", proxies),
+            ("audit", ripgrep),
         ] {
             if wants(args, row)
                 && let Err(why) = need()
@@ -46,10 +50,10 @@ fn wants(args: &[String], row: &str) -> bool {
     match only {
         Some(list) => list.split(',').any(|name| name.trim() == row),
         None if args.first().is_some_and(|a| a == "move") => MOVE.contains(&row),
-        None if args.first().is_some_and(|a| a == "gateway") => row == "gateway",
-        None if args.first().is_some_and(|a| a == "relay") => false,
-        // It runs only when it is named.
-        None => row != "gateway",
+        None if args.first().is_some_and(|a| NAMED.contains(&a.as_str())) => {
+            args.first().is_some_and(|a| a == row)
+        }
+        None => !NAMED.contains(&row),
     }
 }
 
@@ -87,6 +91,15 @@ fn proxies() -> Result<(), String> {
     Ok(())
 }
 
+/// ripgrep, the peer of the audit.
+fn ripgrep() -> Result<(), String> {
+    if !runs("rg", "--version") {
+        say("rg: not found; installing Debian's package `ripgrep`");
+        from_debian("ripgrep")?;
+    }
+    found("rg", "--version")
+}
+
 /// What makes a network namespace and its rules.
 fn line() -> Result<(), String> {
     for (program, package) in far::PROGRAMS {
@@ -118,6 +131,11 @@ mod tests {
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert!(wants(&words("--quick"), "wan"));
         assert!(!wants(&words("move --quick"), "wan"));
+        assert!(
+            wants(&words("audit --quick"), "audit")
+                && !wants(&words("audit"), "wan")
+                && !wants(&words(""), "audit")
+        );
         assert!(wants(&words("--quick --only objects,wan"), "wan"));
         assert!(!wants(&words("--only objects"), "wan"));
     }

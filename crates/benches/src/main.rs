@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 mod asked;
+mod audit;
 mod classes;
 mod figures;
 mod gateway;
@@ -110,6 +111,7 @@ async fn measure(row: &str, ground: &Ground, asked: &Asked, verdicts: &mut Verdi
         "linear" => linear::run(ground, asked, verdicts).await,
         "classes" => classes::run(asked, verdicts),
         "wan" => wan::run(asked, verdicts).await,
+        "audit" => audit::run(asked, verdicts).await,
         "gateway" => gateway::run(asked, verdicts).await,
         "relay" => relay::run(ground, asked, verdicts).await,
         "build" => rebuild::run(verdicts).await,

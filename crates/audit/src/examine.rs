@@ -1,6 +1,7 @@
 //! The examiner: every target hands its bytes here, with their place.
 
-use crate::{Encoding, Finding, Found, Hit, Place, Report, Scan, Unseen, Wanted};
+use crate::unpack::{self, Inner, Opener, Search, Spot};
+use crate::{Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
 use std::io::Read;
 
 /// Bounds of one run.
@@ -44,21 +45,20 @@ impl<'w> Examiner<'w> {
         Self { wanted, limits, report: Report::default() }
     }
 
-    /// Searches a run of bytes to its end: as it stands, and as what it unpacks to where it is a container.
+    /// Searches a run of bytes to its end: as it stands, and what is in it where it is a container, a capture of traffic or
+    /// an HTTP archive.
+    ///
+    /// # Errors
+    /// What `bytes` fails with; what was read until then is searched. What is wrong inside of containers is no error: it is
+    /// noted as unseen.
     pub fn read(&mut self, place: &Place, mut bytes: impl Read) -> std::io::Result<()> {
-        let mut scan = Scan::new(self.wanted);
-        let mut chunk = vec![0; 256 << 10];
-        loop {
-            let read = bytes.read(&mut chunk)?;
-            let mut heard =
-                Heard { wanted: self.wanted, place, limits: &self.limits, report: &mut self.report };
-            if read == 0 {
-                scan.end(&mut heard);
-                return Ok(());
-            }
-            scan.feed(&chunk[..read], &mut heard);
-            self.report.scanned.bytes += read as u64;
-        }
+        let limits = self.limits.clone();
+        let opener = Opener::new(self, limits);
+        let read = unpack::open(&opener, 0, &place.clone().into(), &mut bytes);
+        let (read_bytes, unpacked_bytes) = opener.counted();
+        self.report.scanned.bytes += read_bytes;
+        self.report.scanned.unpacked_bytes += unpacked_bytes;
+        read
     }
 
     /// Notes something that could not be read, or not wholly.
@@ -81,30 +81,72 @@ impl<'w> Examiner<'w> {
     }
 }
 
-/// Turns hits in one place into findings.
-struct Heard<'a> {
-    wanted: &'a Wanted,
-    place: &'a Place,
-    limits: &'a Limits,
-    report: &'a mut Report,
-}
+impl<'w> Search for Examiner<'w> {
+    type Run = Reading<'w>;
 
-impl Found for Heard<'_> {
-    fn hit(&mut self, hit: Hit) {
-        if self.report.findings.len() >= self.limits.findings_max {
-            self.report.more_findings += 1;
-            return;
-        }
-        let (kind, identifier) = self.wanted.named(hit.identifier);
-        self.report.findings.push(Finding {
-            identifier,
-            kind,
-            place: self.place.clone(),
-            offset_bytes: hit.at.start,
-            length_bytes: hit.at.end - hit.at.start,
-            how: hit.how,
-        });
+    fn begin(&mut self, base: u64) -> Reading<'w> {
+        Reading { scan: Scan::new(self.wanted), base }
     }
 
-    fn inner(&mut self, _at: u64, _how: Encoding, _bytes: &[u8]) {}
+    fn feed(&mut self, run: &mut Reading<'w>, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
+        let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
+        run.scan.feed(bytes, &mut heard);
+        heard.inners
+    }
+
+    fn end(&mut self, mut run: Reading<'w>, spot: &Spot) -> Vec<Inner> {
+        let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
+        run.scan.end(&mut heard);
+        heard.inners
+    }
+
+    fn unseen(&mut self, place: Place, why: String) {
+        Examiner::unseen(self, &place, why);
+    }
+
+    fn flows(&mut self, captured: Captured) {
+        self.report.captures.push(captured);
+    }
+}
+
+/// The search through one run, or through a part of it that begins at `base`.
+pub(crate) struct Reading<'w> {
+    scan: Scan<'w>,
+    base: u64,
+}
+
+/// Turns hits in one run into findings.
+struct Heard<'a, 'w> {
+    examiner: &'a mut Examiner<'w>,
+    spot: &'a Spot,
+    base: u64,
+    inners: Vec<Inner>,
+}
+
+impl Found for Heard<'_, '_> {
+    fn hit(&mut self, hit: Hit) {
+        let Examiner { wanted, limits, report } = self.examiner;
+        if report.findings.len() >= limits.findings_max {
+            report.more_findings += 1;
+            return;
+        }
+        let (kind, identifier) = wanted.named(hit.identifier);
+        let offset_bytes = self.base + hit.at.start;
+        let place = self.spot.at(offset_bytes);
+        let how = packings(&place).chain(hit.how).collect();
+        let length_bytes = hit.at.end - hit.at.start;
+        report.findings.push(Finding { identifier, kind, place, offset_bytes, length_bytes, how });
+    }
+
+    fn inner(&mut self, at: u64, how: Encoding, bytes: &[u8]) {
+        self.inners.push(Inner { at: self.base + at, how, bytes: bytes.to_vec() });
+    }
+}
+
+/// What the steps of a place were packed by, outermost first.
+fn packings(place: &Place) -> impl Iterator<Item = Encoding> {
+    place.0.iter().filter_map(|step| match step {
+        Step::Unpacked(how) => unpack::encoding(how),
+        _ => None,
+    })
 }

@@ -3,14 +3,19 @@
 //! It imports no other crate of ours, neither the mover nor the data map nor the guard, and reads every
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
+mod capture;
 mod examine;
+mod files;
 mod finding;
+mod har;
 mod identifier;
 mod place;
 mod report;
 mod scan;
+mod unpack;
 mod wanted;
 
+pub use capture::{Captured, FLOWS_MAX, Flow};
 pub use examine::{Examiner, Limits};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use identifier::{Identifier, Kind};

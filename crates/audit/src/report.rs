@@ -1,6 +1,6 @@
 //! What a run says: findings, what was read, what could not be seen, and whether its controls were found.
 
-use crate::{Finding, Place};
+use crate::{Captured, Finding, Place};
 use serde::Serialize;
 
 /// One audit.
@@ -16,6 +16,8 @@ pub struct Report {
     pub unseen: Vec<Unseen>,
     /// Entries of `unseen` beyond its bound.
     pub more_unseen: u64,
+    /// Who spoke with whom in each capture.
+    pub captures: Vec<Captured>,
     /// The positive controls.
     pub controls: Controls,
 }

@@ -15,6 +15,7 @@ mod tests;
 mod zip;
 
 pub(crate) use bound::Opener;
+pub(crate) use magic::encoding;
 pub(crate) use spot::Spot;
 pub(crate) use stretch::Stretch;
 
@@ -126,10 +127,24 @@ fn packed<S: Search>(
         Ok(()) => None,
         Err(packed::Broken { after_bytes, why }) => {
             if name != "zlib" || after_bytes > 0 {
-                let why = format!("{name} stream: {why}; searched as far as it could be unpacked: {after_bytes} bytes");
+                let why = format!(
+                    "{name} stream: {why}; searched as far as it could be unpacked: {after_bytes} bytes"
+                );
                 stretch.opener().unseen(spot.place(), why);
             }
             Some(after_bytes)
         }
+    }
+}
+
+/// Bytes that are said to be deflated without a frame: nothing in them shows it.
+pub(crate) fn deflate<S: Search>(opener: &Opener<'_, S>, depth: usize, spot: &Spot, mut bytes: &[u8]) {
+    let outer = Spot::from(spot.place());
+    let mut stretch = Stretch::of_searched(opener, depth, &outer, &mut bytes);
+    if let Err(packed::Broken { after_bytes, why }) = packed::deflate(&mut stretch, spot) {
+        opener.unseen(
+            spot.place(),
+            format!("deflate stream: {why}; searched as far as it could be unpacked: {after_bytes} bytes"),
+        );
     }
 }

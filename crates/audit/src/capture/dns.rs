@@ -39,10 +39,14 @@ pub(super) fn message(bytes: &[u8]) -> Option<Message> {
         let data = bytes.get(after + 10..after + 10 + usize::from(length));
         match (kind, data) {
             (1, Some(data)) => {
-                message.addresses.extend(<[u8; 4]>::try_from(data).ok().map(|data| IpAddr::V4(Ipv4Addr::from(data))));
+                message
+                    .addresses
+                    .extend(<[u8; 4]>::try_from(data).ok().map(|data| IpAddr::V4(Ipv4Addr::from(data))));
             }
             (28, Some(data)) => {
-                message.addresses.extend(<[u8; 16]>::try_from(data).ok().map(|data| IpAddr::V6(Ipv6Addr::from(data))));
+                message
+                    .addresses
+                    .extend(<[u8; 16]>::try_from(data).ok().map(|data| IpAddr::V6(Ipv6Addr::from(data))));
             }
             (_, Some(_)) => {}
             (_, None) => break,
@@ -63,7 +67,9 @@ fn name(bytes: &[u8], mut at: usize) -> Option<(String, usize)> {
                 if !name.is_empty() {
                     name.push('.');
                 }
-                name.push_str(&String::from_utf8_lossy(bytes.get(at + 1..=at + length)?).to_ascii_lowercase());
+                name.push_str(
+                    &String::from_utf8_lossy(bytes.get(at + 1..=at + length)?).to_ascii_lowercase(),
+                );
                 at += 1 + length;
             }
             192.. => {

@@ -60,7 +60,10 @@ impl Packets {
     }
 
     /// The next packet; None at the end of the file.
-    pub(super) fn next<S: Search>(&mut self, stretch: &mut Stretch<'_, '_, S>) -> Result<Option<Packet>, String> {
+    pub(super) fn next<S: Search>(
+        &mut self,
+        stretch: &mut Stretch<'_, '_, S>,
+    ) -> Result<Option<Packet>, String> {
         match self {
             Self::Pcap { big_endian, nanos, link, number } => {
                 let head = stretch.peek(16).to_vec();
@@ -82,15 +85,13 @@ impl Packets {
                 let data = take(stretch, kept as usize).ok_or_else(|| truncated(*number))?;
                 Ok(Some(Packet { number: *number, link: Some(*link), time_ns, data, cut: field(12) > kept }))
             }
-            Self::Pcapng { big_endian, interfaces, number } => {
-                loop {
-                    match block(stretch, big_endian, interfaces, number)? {
-                        Block::End => return Ok(None),
-                        Block::Other => {}
-                        Block::Packet(packet) => return Ok(Some(packet)),
-                    }
+            Self::Pcapng { big_endian, interfaces, number } => loop {
+                match block(stretch, big_endian, interfaces, number)? {
+                    Block::End => return Ok(None),
+                    Block::Other => {}
+                    Block::Packet(packet) => return Ok(Some(packet)),
                 }
-            }
+            },
         }
     }
 }
@@ -132,7 +133,8 @@ fn block<S: Search>(
             if bytes.len() < length as usize {
                 return Err(truncated(*number));
             }
-            let (packet, data) = packet(&bytes, kind, *big_endian, interfaces, *number).ok_or_else(|| damaged(*number))?;
+            let (packet, data) =
+                packet(&bytes, kind, *big_endian, interfaces, *number).ok_or_else(|| damaged(*number))?;
             // Options of the packet (comments) are searched as they stand, its data in its flow.
             stretch.pass_over(data.end);
             stretch.advance(bytes.len() - data.end);
@@ -200,7 +202,8 @@ fn interface(bytes: &[u8], big_endian: bool) -> Option<Interface> {
 
 fn nanos(ticks: u64, resolution: u8) -> u64 {
     let power = u32::from(resolution & 0x7f);
-    let per_second = if resolution & 0x80 != 0 { 1u128.checked_shl(power) } else { 10u128.checked_pow(power) };
+    let per_second =
+        if resolution & 0x80 != 0 { 1u128.checked_shl(power) } else { 10u128.checked_pow(power) };
     let nanos = u128::from(ticks) * 1_000_000_000 / per_second.unwrap_or(u128::MAX).max(1);
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
@@ -227,5 +230,9 @@ fn long(bytes: &[u8], big_endian: bool) -> u32 {
 }
 
 fn half(bytes: &[u8], big_endian: bool) -> u16 {
-    if big_endian { u16::from_be_bytes([bytes[0], bytes[1]]) } else { u16::from_le_bytes([bytes[0], bytes[1]]) }
+    if big_endian {
+        u16::from_be_bytes([bytes[0], bytes[1]])
+    } else {
+        u16::from_le_bytes([bytes[0], bytes[1]])
+    }
 }

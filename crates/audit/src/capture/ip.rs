@@ -59,7 +59,8 @@ fn v4(packet: &[u8]) -> Option<Datagram<'_>> {
     let flags = u16::from_be_bytes([packet[6], packet[7]]);
     let (more, offset) = (flags & 0x2000 != 0, usize::from(flags & 0x1fff) * 8);
     let id = u32::from(u16::from_be_bytes([packet[4], packet[5]]));
-    let address = |at: usize| IpAddr::V4(Ipv4Addr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]));
+    let address =
+        |at: usize| IpAddr::V4(Ipv4Addr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]));
     Some(Datagram {
         from: address(12),
         to: address(16),
@@ -80,7 +81,8 @@ fn v6(packet: &[u8]) -> Option<Datagram<'_>> {
         said => said + 40,
     };
     let end = said.min(packet.len());
-    let address = |at: usize| Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?)));
+    let address =
+        |at: usize| Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?)));
     let (from, to) = (address(8)?, address(24)?);
     let (mut protocol, mut at, mut fragment) = (packet[6], 40, None);
     for _ in 0..EXTENSIONS_MAX {
@@ -132,9 +134,12 @@ impl Fragments {
         // The protocol of an IPv6 fragment that is not the first may be unknown.
         let protocol = if datagram.from.is_ipv4() { datagram.protocol } else { 0 };
         let key = (datagram.from, datagram.to, protocol, fragment.id);
-        let waiting = self.waiting.entry(key).or_insert_with(|| Waiting { first_packet: packet, ..Waiting::default() });
+        let waiting =
+            self.waiting.entry(key).or_insert_with(|| Waiting { first_packet: packet, ..Waiting::default() });
         let cost = datagram.payload.len() + FRAGMENT_COST_BYTES;
-        if fragment.offset + datagram.payload.len() <= PACKET_BYTES_MAX && !waiting.pieces.contains_key(&fragment.offset) {
+        if fragment.offset + datagram.payload.len() <= PACKET_BYTES_MAX
+            && !waiting.pieces.contains_key(&fragment.offset)
+        {
             if !fragment.more {
                 waiting.length = Some(fragment.offset + datagram.payload.len());
             }

@@ -86,7 +86,11 @@ fn is_capture(head: &[u8]) -> bool {
     matches!(
         head.get(..4),
         Some(
-            b"\xa1\xb2\xc3\xd4" | b"\xd4\xc3\xb2\xa1" | b"\xa1\xb2\x3c\x4d" | b"\x4d\x3c\xb2\xa1" | b"\x0a\x0d\x0d\x0a"
+            b"\xa1\xb2\xc3\xd4"
+                | b"\xd4\xc3\xb2\xa1"
+                | b"\xa1\xb2\x3c\x4d"
+                | b"\x4d\x3c\xb2\xa1"
+                | b"\x0a\x0d\x0d\x0a"
         )
     ) && (head[0] != 0x0a || matches!(head.get(8..12), Some(b"\x1a\x2b\x3c\x4d" | b"\x4d\x3c\x2b\x1a")))
 }
@@ -111,7 +115,9 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
         b"\x5d\0\0" => matches!(head.get(5..13), Some(size) if size == [0xff; 8] || size[5..] == [0; 3]),
         b"\x85\x02" => matches!(head.get(3), Some(3)),
         b"ORC" => head.get(3).is_some_and(|byte| *byte < 0x20),
-        b"\x1f\x9d" => head.get(2).is_some_and(|flags| flags & 0x60 == 0 && (9..=16).contains(&(flags & 0x1f))),
+        b"\x1f\x9d" => {
+            head.get(2).is_some_and(|flags| flags & 0x60 == 0 && (9..=16).contains(&(flags & 0x1f)))
+        }
         _ => true,
     };
     sure.then_some(*what)
@@ -134,20 +140,27 @@ pub(super) fn plausible(inside: Inside, head: &[u8]) -> bool {
     }
 }
 
+/// The words that decodings have in a place.
+const NAMES: [(Encoding, &str); 9] = [
+    (Encoding::Base64, "base64"),
+    (Encoding::Hex, "hex"),
+    (Encoding::Percent, "percent"),
+    (Encoding::Json, "json"),
+    (Encoding::Utf16Le, "utf-16le"),
+    (Encoding::Utf16Be, "utf-16be"),
+    (Encoding::Gzip, "gzip"),
+    (Encoding::Zlib, "zlib"),
+    (Encoding::Zstd, "zstd"),
+];
+
 /// The word for a decoding in a place.
 pub(super) fn name(how: Encoding) -> &'static str {
-    match how {
-        Encoding::Base64 => "base64",
-        Encoding::Hex => "hex",
-        Encoding::Percent => "percent",
-        Encoding::Json => "json",
-        Encoding::Utf16Le => "utf-16le",
-        Encoding::Utf16Be => "utf-16be",
-        Encoding::Gzip => "gzip",
-        Encoding::Zlib => "zlib",
-        Encoding::Zstd => "zstd",
-        _ => "decoded",
-    }
+    NAMES.iter().find(|(encoding, _)| *encoding == how).map_or("decoded", |(_, name)| name)
+}
+
+/// The decoding that a word in a place stands for.
+pub(crate) fn encoding(name: &str) -> Option<Encoding> {
+    NAMES.iter().find(|(_, word)| *word == name).map(|(encoding, _)| *encoding)
 }
 
 /// Finds the next container of any sort; each sort is looked for once in each byte.

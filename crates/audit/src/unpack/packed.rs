@@ -43,7 +43,9 @@ pub(super) fn deflate<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot) 
 pub(super) fn zstd<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot) -> Result<(), Broken> {
     let (opener, depth) = (stretch.opener(), stretch.depth_inside());
     let mut decoder = FrameDecoder::new();
-    decoder.set_max_window_size((WINDOW_BYTES_MAX >> (2 * depth.min(16).saturating_sub(1))).max(WINDOW_BYTES_MIN));
+    decoder.set_max_window_size(
+        (WINDOW_BYTES_MAX >> (2 * depth.min(16).saturating_sub(1))).max(WINDOW_BYTES_MIN),
+    );
     hand_on(opener, depth, spot, Frames { between: Some((stretch, decoder)), frame: None })
 }
 
@@ -100,7 +102,8 @@ impl<S: Search> Read for Frames<&mut Stretch<'_, '_, S>> {
                 if !next_frame(stretch) {
                     return Ok(0);
                 }
-                self.frame = Some(StreamingDecoder::new_with_decoder(stretch, decoder).map_err(io::Error::other)?);
+                self.frame =
+                    Some(StreamingDecoder::new_with_decoder(stretch, decoder).map_err(io::Error::other)?);
             }
             let Some(frame) = &mut self.frame else { return Ok(0) };
             let read = frame.read(buffer)?;

@@ -6,6 +6,8 @@ use std::io::{self, BufRead, Read};
 
 /// Read at once from the source.
 const CHUNK_BYTES: usize = 256 << 10;
+/// Read first: most values of a database are shorter.
+const CHUNK_BYTES_MIN: usize = 4 << 10;
 /// A container that broke is gone back behind for at most so much.
 const REWIND_BYTES_MAX: u64 = 256 << 10;
 
@@ -57,6 +59,16 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
         }
     }
 
+    /// A run whose own bytes are searched elsewhere.
+    pub(super) fn of_searched(
+        opener: &'a Opener<'s, S>,
+        depth: usize,
+        spot: &'a Spot,
+        source: &'a mut dyn Read,
+    ) -> Self {
+        Self { searched: u64::MAX, ..Self::new(opener, depth, spot, source) }
+    }
+
     pub(crate) fn opener(&self) -> &'a Opener<'s, S> {
         self.opener
     }
@@ -90,7 +102,10 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
         let deep = self.depth >= self.opener.limits.depth_max;
         if deep && !self.deep_said {
             self.deep_said = true;
-            self.unseen(format!("a container lies more than {} deep in others", self.opener.limits.depth_max));
+            self.unseen(format!(
+                "a container lies more than {} deep in others",
+                self.opener.limits.depth_max
+            ));
         }
         deep
     }
@@ -202,7 +217,10 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
         }
         self.forget();
         let held = self.held.len();
-        self.held.resize(held + CHUNK_BYTES, 0);
+        // A small value costs a small read.
+        let so_far = usize::try_from(self.start + held as u64).unwrap_or(usize::MAX);
+        let chunk = so_far.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES);
+        self.held.resize(held + chunk, 0);
         let read = loop {
             match self.source.read(&mut self.held[held..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

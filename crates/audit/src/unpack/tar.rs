@@ -48,7 +48,8 @@ pub(super) fn members<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
         if !whole {
             return stretch.unseen(format!("the tar archive ends inside a member of {here} bytes"));
         }
-        stretch.skip(here.div_ceil(BLOCK_BYTES as u64).saturating_mul(BLOCK_BYTES as u64).saturating_sub(here));
+        stretch
+            .skip(here.div_ceil(BLOCK_BYTES as u64).saturating_mul(BLOCK_BYTES as u64).saturating_sub(here));
     }
 }
 
@@ -136,7 +137,8 @@ fn number(field: &[u8]) -> u64 {
     if field[0] & 0x80 != 0 {
         return field[field.len() - 8..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     }
-    let digits = field.iter().skip_while(|byte| **byte == b' ').take_while(|byte| (b'0'..=b'7').contains(byte));
+    let digits =
+        field.iter().skip_while(|byte| **byte == b' ').take_while(|byte| (b'0'..=b'7').contains(byte));
     digits.fold(0, |number: u64, digit| number << 3 | u64::from(digit - b'0'))
 }
 
@@ -146,7 +148,8 @@ pub(super) fn checksum_holds(header: &[u8]) -> bool {
         return false;
     }
     let said = number(&header[148..156]);
-    let spaced = || header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });
+    let spaced =
+        || header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });
     let unsigned: u64 = spaced().map(u64::from).sum();
     let signed: i64 = spaced().map(|byte| i64::from(byte.cast_signed())).sum();
     said == unsigned || u64::try_from(signed) == Ok(said)

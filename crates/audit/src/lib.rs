@@ -4,6 +4,7 @@
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
 mod capture;
+mod controls;
 mod examine;
 mod files;
 mod finding;

@@ -17,6 +17,7 @@ mod unpack;
 mod wanted;
 
 pub use capture::{Captured, FLOWS_MAX, Flow};
+pub use controls::Canaries;
 pub use examine::{Examiner, Limits};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use identifier::{Identifier, Kind};

@@ -3,25 +3,37 @@
 //! It imports no other crate of ours, neither the mover nor the data map nor the guard, and reads every
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
+mod calling;
 mod capture;
+mod classes;
 mod controls;
+mod decode;
+mod digests;
 mod examine;
 mod files;
+mod filter;
 mod finding;
+mod forms;
 mod har;
 mod identifier;
+mod keys;
+mod level;
 mod place;
 mod report;
 mod scan;
+mod search;
+mod table;
 mod unpack;
 mod wanted;
 
+pub use calling::Country;
 pub use capture::{Captured, FLOWS_MAX, Flow};
 pub use controls::Canaries;
 pub use examine::{Examiner, Limits};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
-pub use identifier::{Identifier, Kind};
+pub use forms::Forms;
+pub use identifier::{BadList, IDENTIFIERS_MAX, Identifier, Kind, LENGTH_BYTES_MAX, LENGTH_BYTES_MIN, Unfit};
 pub use place::{Place, Step};
 pub use report::{Controls, Report, Scanned, Unseen};
 pub use scan::{Found, Scan};
-pub use wanted::{Forms, Wanted};
+pub use wanted::Wanted;

@@ -90,20 +90,26 @@ impl Examiner<'_> {
         // Between looking and opening it may have become a link, or a pipe, which NONBLOCK does not wait for.
         let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
-        let opened = opened.and_then(|file| Ok((file.metadata()?, file)));
-        let (before, file) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return self.unseen(&at, format!("can't be opened: {}", words(&error))),
-        };
-        if !before.is_file() {
-            return self.unseen(&at, "it is no file any more: it is not read");
+        match opened {
+            Ok(file) => self.opened(path, &file, Read::take),
+            Err(error) => self.unseen(&at, format!("can't be opened: {}", words(&error))),
         }
+    }
+
+    /// Reads an open file, no further than it is long at first: `take` cuts it there.
+    fn opened<'f, R: Read>(&mut self, path: &Path, file: &'f File, take: impl FnOnce(&'f File, u64) -> R) {
+        let at = place(path);
+        let before = match file.metadata() {
+            Ok(before) if before.is_file() => before,
+            Ok(_) => return self.unseen(&at, "it is no file any more: it is not read"),
+            Err(error) => return self.unseen(&at, format!("can't be looked at: {}", words(&error))),
+        };
         self.target();
         let read = if before.blocks() * 512 + HOLES_BYTES_MIN < before.len() {
-            self.pieces(&at, &file, before.len())
+            self.pieces(&at, file, before.len())
         } else {
             let bytes_max = if before.len() == 0 { EMPTY_BYTES_MAX } else { before.len() };
-            self.read(&at, (&file).take(bytes_max))
+            self.read(&at, take(file, bytes_max))
         };
         if let Err(error) = read {
             self.unseen(&at, format!("can't be read on: {}", words(&error)));
@@ -160,3 +166,6 @@ fn words(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

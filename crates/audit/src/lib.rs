@@ -14,6 +14,8 @@ mod files;
 mod filter;
 mod finding;
 mod forms;
+#[doc(hidden)]
+pub mod fuzzed;
 mod har;
 mod identifier;
 mod keys;

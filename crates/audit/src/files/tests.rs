@@ -84,7 +84,7 @@ fn a_file_that_may_not_be_read_is_said() {
     let root = tempfile::tempdir().expect("a directory");
     let secret = root.path().join("secret");
     fs::write(&secret, MAIL).expect("written");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("closed");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("closed");
     // Root may read everything.
     if File::open(&secret).is_ok() {
         assert_eq!(report(root.path()).findings.len(), 1);

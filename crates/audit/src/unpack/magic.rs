@@ -68,6 +68,9 @@ const FOREIGN: [(&[u8], &str); 19] = [
 
 /// What a run that begins with `head` (up to [`BEGINNING_BYTES`]) is.
 pub(super) fn begins(head: &[u8]) -> Begins {
+    if binary(head).is_some_and(|inside| plausible(inside, head)) {
+        return Begins::Other;
+    }
     if is_capture(head) {
         return Begins::Capture;
     }
@@ -101,7 +104,7 @@ fn is_capture(head: &[u8]) -> bool {
 }
 
 fn tar(head: &[u8]) -> bool {
-    head.get(..512).is_some_and(|header| super::tar::checksum_holds(header))
+    head.get(..512).is_some_and(super::tar::checksum_holds)
 }
 
 /// A JSON object whose first key is `log`.

@@ -38,17 +38,20 @@ pub struct Examiner<'w> {
     limits: Limits,
     report: Report,
     canaries: Option<Canaries>,
+    /// The number of the first canary: hits from there on are no findings.
+    spared_from: u32,
 }
 
 impl<'w> Examiner<'w> {
     /// An examiner with an empty report.
     pub fn new(wanted: &'w Wanted, limits: Limits) -> Self {
-        Self { wanted, limits, report: Report::default(), canaries: None }
+        Self { wanted, limits, report: Report::default(), canaries: None, spared_from: u32::MAX }
     }
 
     /// Searches these canaries at the end, for the report's controls. Where they stand in a target they are no finding.
     #[must_use]
     pub fn with_controls(mut self, canaries: Canaries) -> Self {
+        self.spared_from = canaries.first();
         self.canaries = Some(canaries);
         self
     }
@@ -81,6 +84,27 @@ impl<'w> Examiner<'w> {
     /// Counts a target that was read.
     pub fn target(&mut self) {
         self.report.scanned.targets += 1;
+    }
+
+    /// One like this, with an empty report and no controls of its own, for another thread.
+    pub(crate) fn another(&self) -> Self {
+        let spared_from = self.spared_from;
+        Self { spared_from, ..Self::new(self.wanted, self.limits.clone()) }
+    }
+
+    /// Takes over what another one found.
+    pub(crate) fn absorb(&mut self, report: Report) {
+        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, controls: _ } = report;
+        let room = self.limits.findings_max.saturating_sub(self.report.findings.len());
+        self.report.more_findings += more_findings + findings.len().saturating_sub(room) as u64;
+        self.report.findings.extend(findings.into_iter().take(room));
+        let room = self.limits.unseen_max.saturating_sub(self.report.unseen.len());
+        self.report.more_unseen += more_unseen + unseen.len().saturating_sub(room) as u64;
+        self.report.unseen.extend(unseen.into_iter().take(room));
+        self.report.scanned.targets += scanned.targets;
+        self.report.scanned.bytes += scanned.bytes;
+        self.report.scanned.unpacked_bytes += scanned.unpacked_bytes;
+        self.report.captures.extend(captures);
     }
 
     /// The report of everything so far, with the controls.
@@ -136,8 +160,8 @@ struct Heard<'a, 'w> {
 
 impl Found for Heard<'_, '_> {
     fn hit(&mut self, hit: Hit) {
-        let Examiner { wanted, limits, report, canaries } = self.examiner;
-        if canaries.as_ref().is_some_and(|canaries| hit.identifier >= canaries.first()) {
+        let Examiner { wanted, limits, report, spared_from, .. } = self.examiner;
+        if hit.identifier >= *spared_from {
             return;
         }
         if report.findings.len() >= limits.findings_max {

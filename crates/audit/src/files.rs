@@ -6,10 +6,17 @@ use rustix::fs::{Mode, OFlags, SeekFrom};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// A file with fewer blocks than this less than its length has holes: only what is stored of it is read.
 const HOLES_BYTES_MIN: u64 = 64 << 20;
+/// Threads that search files: each may need the memory of a capture or of a large zstd window.
+const THREADS_MAX: usize = 4;
+/// Files whose reports are held until they are put in order.
+const TOGETHER_MAX: usize = 256;
 /// A file that says it is empty (as those of the kernel do) is read so far.
 const EMPTY_BYTES_MAX: u64 = 1 << 30;
 
@@ -29,17 +36,48 @@ impl Examiner<'_> {
         }
         let mut waiting = vec![root];
         while let Some(directory) = waiting.pop() {
-            let mut below = Vec::new();
+            let (mut below, mut files) = (Vec::new(), Vec::new());
             for path in self.list(&directory) {
                 match fs::symlink_metadata(&path) {
                     Ok(metadata) if metadata.is_dir() => below.push(path),
-                    Ok(metadata) => self.one(&path, &metadata, OFlags::NOFOLLOW),
+                    Ok(metadata) => files.push((path, metadata)),
                     Err(error) => {
                         self.unseen(&place(&path), format!("can't be looked at: {}", words(&error)))
                     }
                 }
             }
+            for some in files.chunks(TOGETHER_MAX) {
+                self.together(some);
+            }
             waiting.extend(below.into_iter().rev());
+        }
+    }
+
+    /// Searches files on all cores; the report has them in their order.
+    fn together(&mut self, files: &[(PathBuf, Metadata)]) {
+        let threads =
+            thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(files.len());
+        let (next, this) = (AtomicUsize::new(0), &*self);
+        let search = || {
+            let mut reports = Vec::new();
+            while let Some((number, (path, metadata))) = numbered(files, &next) {
+                let mut examiner = this.another();
+                examiner.one(path, metadata, OFlags::NOFOLLOW);
+                reports.push((number, examiner.finish()));
+            }
+            reports
+        };
+        let mut reports = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(search)).collect();
+            let mut reports = search();
+            for other in others {
+                reports.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            reports
+        });
+        reports.sort_by_key(|(number, _)| *number);
+        for (_, report) in reports {
+            self.absorb(report);
         }
     }
 
@@ -147,6 +185,11 @@ impl Examiner<'_> {
         }
         Ok(())
     }
+}
+
+fn numbered<'f, T>(files: &'f [T], next: &AtomicUsize) -> Option<(usize, &'f T)> {
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    files.get(number).map(|file| (number, file))
 }
 
 fn changed(before: &Metadata, after: &Metadata) -> bool {

@@ -75,6 +75,17 @@ impl<'w> Examiner<'w> {
         self.report.scanned.targets += 1;
     }
 
+    /// How many findings are kept so far.
+    pub fn kept(&self) -> usize {
+        self.report.findings.len()
+    }
+
+    /// Tells the exact places of the findings from number `from` on: for targets that hand many small values
+    /// over in one run.
+    pub fn place_again(&mut self, from: usize, exact: impl FnMut(&mut Finding)) {
+        self.report.findings[from..].iter_mut().for_each(exact);
+    }
+
     /// The report of everything so far.
     pub fn finish(self) -> Report {
         self.report

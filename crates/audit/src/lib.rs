@@ -6,9 +6,10 @@
 pub mod database;
 mod examine;
 mod finding;
+pub mod hosts;
 mod identifier;
 mod place;
-mod report;
+pub mod report;
 mod scan;
 mod wanted;
 

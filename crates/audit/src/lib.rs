@@ -8,6 +8,7 @@ mod examine;
 mod finding;
 pub mod hosts;
 mod identifier;
+pub mod objects;
 mod place;
 pub mod report;
 mod scan;

@@ -148,7 +148,7 @@ impl Session<'_> {
         &self,
         table: &Table,
         row: &Row,
-        rows: &mut Rows<'_>,
+        rows: &mut Rows,
         examiner: &mut Examiner<'_>,
     ) -> Result<usize, Error> {
         let text = |n: usize| -> Result<String, Error> {

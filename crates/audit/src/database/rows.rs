@@ -1,5 +1,6 @@
 //! Many small values, handed over in one run a column, and the findings put back to their rows.
 
+use crate::examine::Mark;
 use crate::{Examiner, Fingerprint, Place, Step};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -26,11 +27,11 @@ pub(crate) struct KeyPart {
 }
 
 /// The rows of one table, some at a time.
-pub(crate) struct Rows<'a> {
-    table: &'a Place,
+pub(crate) struct Rows {
+    table: Place,
     columns: Vec<Run>,
     keys: Vec<Vec<KeyPart>>,
-    naming: &'a RandomState,
+    naming: RandomState,
     bytes: usize,
 }
 
@@ -48,14 +49,15 @@ struct Hit {
     column: usize,
 }
 
-impl<'a> Rows<'a> {
-    pub(crate) fn new(table: &'a Place, columns: &[String], naming: &'a RandomState) -> Self {
+impl Rows {
+    pub(crate) fn new(table: &Place, columns: &[String], naming: &RandomState) -> Self {
         let run = |name: &String| Run {
             place: table.then(Step::Column(name.clone())),
             bytes: Vec::new(),
             starts: Vec::new(),
         };
-        Self { table, columns: columns.iter().map(run).collect(), keys: Vec::new(), naming, bytes: 0 }
+        let columns = columns.iter().map(run).collect();
+        Self { table: table.clone(), columns, keys: Vec::new(), naming: naming.clone(), bytes: 0 }
     }
 
     /// Bytes that wait to be searched.
@@ -107,21 +109,18 @@ impl<'a> Rows<'a> {
     pub(crate) fn flush(&mut self, examiner: &mut Examiner<'_>) -> io::Result<()> {
         let mut hits = Vec::new();
         for column in 0..self.columns.len() {
-            let run = &self.columns[column];
-            if run.bytes.is_empty() {
+            if self.columns[column].bytes.is_empty() {
                 continue;
             }
-            let before = examiner.kept();
-            examiner.read(&run.place, &run.bytes[..])?;
-            let mut finding = before;
-            examiner.place_again(before, |found| {
-                let at =
-                    run.starts.partition_point(|(start, _)| *start <= found.offset_bytes).saturating_sub(1);
-                let (start, row) = run.starts[at];
-                found.offset_bytes -= start;
-                hits.push(Hit { finding, row, column });
-                finding += 1;
-            });
+            let mark = examiner.mark();
+            examiner.read(&self.columns[column].place, &self.columns[column].bytes[..])?;
+            if self.all_plain(column, &mark, examiner) {
+                self.assign(column, &mark, examiner, &mut hits);
+            } else {
+                // An offset in what was unpacked tells no row: once more, value by value.
+                examiner.rewind(&mark);
+                self.one_by_one(column, examiner, &mut hits)?;
+            }
         }
         self.name_rows(&hits, examiner);
         for run in &mut self.columns {
@@ -130,6 +129,37 @@ impl<'a> Rows<'a> {
         }
         self.keys.clear();
         self.bytes = 0;
+        Ok(())
+    }
+
+    /// Does every finding since the mark stand in the run itself, and not in something packed in it?
+    fn all_plain(&self, column: usize, mark: &Mark, examiner: &mut Examiner<'_>) -> bool {
+        let (mut plain, depth) = (true, self.columns[column].place.0.len());
+        examiner.place_again(mark.kept(), |found| plain &= found.place.0.len() == depth);
+        plain
+    }
+
+    fn assign(&self, column: usize, mark: &Mark, examiner: &mut Examiner<'_>, hits: &mut Vec<Hit>) {
+        let run = &self.columns[column];
+        let mut finding = mark.kept();
+        examiner.place_again(finding, |found| {
+            let at = run.starts.partition_point(|(start, _)| *start <= found.offset_bytes).saturating_sub(1);
+            let (start, row) = run.starts[at];
+            found.offset_bytes -= start;
+            hits.push(Hit { finding, row, column });
+            finding += 1;
+        });
+    }
+
+    fn one_by_one(&self, column: usize, examiner: &mut Examiner<'_>, hits: &mut Vec<Hit>) -> io::Result<()> {
+        let run = &self.columns[column];
+        for (n, (start, row)) in run.starts.iter().enumerate() {
+            let end =
+                run.starts.get(n + 1).map_or(run.bytes.len(), |(next, _)| *next as usize) - BETWEEN.len();
+            let before = examiner.kept();
+            examiner.read(&run.place, &run.bytes[*start as usize..end])?;
+            hits.extend((before..examiner.kept()).map(|finding| Hit { finding, row: *row, column }));
+        }
         Ok(())
     }
 

@@ -140,7 +140,7 @@ fn one(
     connection: &Connection,
     table: &Table,
     row: &Row<'_>,
-    collected: &mut Rows<'_>,
+    collected: &mut Rows,
     examiner: &mut Examiner<'_>,
 ) -> Result<(), Error> {
     collected.row(key(table, row)?);
@@ -200,7 +200,7 @@ fn large(
     row: &Row<'_>,
     column: usize,
     length: i64,
-    collected: &mut Rows<'_>,
+    collected: &mut Rows,
     examiner: &mut Examiner<'_>,
 ) -> Result<(), Error> {
     let pieces = Pieces {

@@ -4,6 +4,7 @@
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
 pub mod database;
+pub mod dump;
 mod examine;
 mod finding;
 pub mod hosts;

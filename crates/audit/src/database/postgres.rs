@@ -27,6 +27,11 @@ const ROWS_MAX: usize = 10_000;
 /// What a fetch aims at, in bytes.
 const FETCH_BYTES: usize = 2 << 20;
 
+/// Whatever the role, the database or the connection says.
+const SETTINGS: &str = "SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'; \
+    SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL enable_seqscan = on; SET LOCAL search_path = pg_catalog; \
+    SET LOCAL extra_float_digits = 3; SET LOCAL datestyle = 'ISO,YMD'";
+
 /// Searches the database that `client` is connected to; `name` is shown as its place and holds no password.
 /// Blocks: call it on a blocking thread, with the runtime that drives the connection.
 ///

@@ -46,9 +46,7 @@ pub fn examine(
     let session = Session { runtime, client, naming: RandomState::new() };
     session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     // Rows that a policy hides would be rows not seen: an error instead, which is noted.
-    session.run(
-        "SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '10s'",
-    )?;
+    session.run(SETTINGS)?;
     let place = Place::from(Step::Database(name.to_owned()));
     let read = session.everything(&place, examiner);
     // It only read: whatever this says, nothing is lost.

@@ -2,6 +2,8 @@
 
 use crate::{Encoding, Finding, Found, Hit, Place, Report, Scan, Unseen, Wanted};
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of one run.
 #[derive(Debug, Clone)]
@@ -30,18 +32,34 @@ impl Default for Limits {
     }
 }
 
+/// How far a search has come, for who watches it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes read from targets.
+    pub bytes: AtomicU64,
+    /// Findings so far.
+    pub findings: AtomicU64,
+}
+
 /// Searches whatever it is handed and keeps the report.
 #[derive(Debug)]
 pub struct Examiner<'w> {
     wanted: &'w Wanted,
     limits: Limits,
     report: Report,
+    progress: Arc<Progress>,
 }
 
 impl<'w> Examiner<'w> {
     /// An examiner with an empty report.
     pub fn new(wanted: &'w Wanted, limits: Limits) -> Self {
-        Self { wanted, limits, report: Report::default() }
+        Self { wanted, limits, report: Report::default(), progress: Arc::default() }
+    }
+
+    /// The same; `progress` is kept up to date.
+    #[must_use]
+    pub fn telling(self, progress: Arc<Progress>) -> Self {
+        Self { progress, ..self }
     }
 
     /// Searches a run of bytes to its end: as it stands, and as what it unpacks to where it is a container.
@@ -58,6 +76,8 @@ impl<'w> Examiner<'w> {
             }
             scan.feed(&chunk[..read], &mut heard);
             self.report.scanned.bytes += read as u64;
+            self.progress.bytes.store(self.report.scanned.bytes, Ordering::Relaxed);
+            self.progress.findings.store(self.report.found(), Ordering::Relaxed);
         }
     }
 

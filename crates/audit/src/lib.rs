@@ -3,6 +3,7 @@
 //! It imports no other crate of ours, neither the mover nor the data map nor the guard, and reads every
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
+mod calling;
 pub mod database;
 pub mod dump;
 mod examine;
@@ -15,10 +16,16 @@ pub mod report;
 mod scan;
 mod wanted;
 
-pub use examine::{Examiner, Limits};
+pub use calling::Country;
+pub use examine::{Examiner, Limits, Progress};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use identifier::{Identifier, Kind};
 pub use place::{Place, Step};
 pub use report::{Controls, Report, Scanned, Unseen};
 pub use scan::{Found, Scan};
 pub use wanted::{Forms, Wanted};
+
+/// TEMP
+pub fn examine_path(path: &std::path::Path, examiner: &mut Examiner<'_>) {
+    let _ = examiner.read(&Place::from(Step::File(path.display().to_string())), &b""[..]);
+}

@@ -1,10 +1,12 @@
 //! What a run says: findings, what was read, what could not be seen, and whether its controls were found.
 
+mod hiding;
 mod html;
 mod json;
 mod sarif;
 mod text;
 
+pub use hiding::hide;
 pub use html::html;
 pub use json::{FORMAT, json};
 pub use sarif::sarif;

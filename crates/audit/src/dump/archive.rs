@@ -168,8 +168,10 @@ impl<'r, R: Read> Chunks<'r, R> {
 impl<R: Read> Read for Chunks<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.at == self.chunk.len() && !self.ended {
+            // After an error there is nothing more: the next block could not be found.
+            (self.at, self.ended) = (0, true);
             self.reader.chunk(&mut self.chunk)?;
-            (self.at, self.ended) = (0, self.chunk.is_empty());
+            self.ended = self.chunk.is_empty();
         }
         let taken = (&self.chunk[self.at..]).read(into)?;
         self.at += taken;

@@ -174,7 +174,7 @@ impl Sql<'_> {
 
 /// The table and the rows; columns that the statement does not name are numbered.
 fn parse_insert(statement: &[u8]) -> Option<(Target, Vec<Fields>)> {
-    const VALUES: &[u8] = b"VALUES ";
+    const VALUES: &[u8] = b" VALUES";
     let at = statement.windows(VALUES.len()).position(|some| some == VALUES)?;
     let head = std::str::from_utf8(statement.get(b"INSERT INTO ".len()..at)?).ok()?;
     let (mut target, _) = names::target(head)?;

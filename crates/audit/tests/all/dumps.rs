@@ -45,7 +45,8 @@ fn every_canary(report: &Report, what: &str) {
     }
     assert!(in_table(report, "quiet").is_empty(), "{what}");
     // The comment, and the large object, whose text an SQL dump writes in hex.
-    let elsewhere = report.findings.iter().filter(|f| !f.place.0.iter().any(|s| matches!(s, Step::Column(_)))).count();
+    let elsewhere =
+        report.findings.iter().filter(|f| !f.place.0.iter().any(|s| matches!(s, Step::Column(_)))).count();
     assert!(elsewhere >= 2, "{what}: {:?}", report.findings);
 }
 
@@ -90,7 +91,9 @@ fn a_damaged_archive_is_said() {
     let mut whole = Vec::new();
     File::open(path).and_then(|mut f| f.read_to_end(&mut whole)).expect("the dump");
     let place = Place::from(Step::File("x".to_owned()));
-    let read = |bytes: &[u8]| report(|e| dump::read(Dump::Archive, &place, bytes, e).expect("no error of the source"));
+    let read = |bytes: &[u8]| {
+        report(|e| dump::read(Dump::Archive, &place, bytes, e).expect("no error of the source"))
+    };
     for part in 1..60 {
         let cut = &whole[..whole.len() * part / 60];
         assert!(!read(cut).unseen.is_empty(), "cut at {}", cut.len());

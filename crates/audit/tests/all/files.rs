@@ -46,7 +46,10 @@ fn a_deleted_row_stands_in_the_write_ahead_log() {
 #[test]
 fn the_data_folder_of_a_server() {
     let cluster = domicile_testbed::postgres::Cluster::start();
-    cluster.sql("postgres", &format!("CREATE TABLE t (m text); INSERT INTO t VALUES ('{MAIL}'); CHECKPOINT; DROP TABLE t"));
+    cluster.sql(
+        "postgres",
+        &format!("CREATE TABLE t (m text); INSERT INTO t VALUES ('{MAIL}'); CHECKPOINT; DROP TABLE t"),
+    );
     let report = search(&cluster.dir().join("data"));
     assert!(report.findings.iter().any(|f| f.place.to_string().contains("pg_wal")), "{:?}", report.findings);
     assert!(report.unseen.iter().any(|u| u.why.contains("PostgreSQL data folder")), "{:?}", report.unseen);

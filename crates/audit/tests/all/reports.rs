@@ -20,7 +20,12 @@ fn sample() -> (Report, Asked) {
     };
     let places = [
         Place(vec![Step::File(format!("logs/<script>alert(1)</script>&\"'\u{202e}\n{MAIL}.log"))]),
-        Place(vec![Step::Database("postgres://a@h/d".into()), Step::Table("s".into(), "t".into()), Step::Column("c".into()), Step::Key("7".into())]),
+        Place(vec![
+            Step::Database("postgres://a@h/d".into()),
+            Step::Table("s".into(), "t".into()),
+            Step::Column("c".into()),
+            Step::Key("7".into()),
+        ]),
         Place(vec![Step::File("a.pcap".into()), Step::Packet(3), flow("203.0.113.9:443", None)]),
         Place(vec![Step::File("b.pcap".into()), flow("198.51.100.1:80", Some("unknown.example"))]),
         Place(vec![Step::File("c.har".into()), Step::Entry(0, "api.example".into())]),
@@ -34,7 +39,8 @@ fn sample() -> (Report, Asked) {
     report.controls = Controls { planted: 46, missed: vec![] };
     let targets = vec![format!("logs/{MAIL}"), "a.pcap".into()];
     let mut asked = Asked::new(&wanted, 1, targets, "2014-10-01T00:00:00Z".into());
-    let mut hosts = Hosts::parse("[[host]]\nis = \"203.0.113.0/24\"\ncountry = \"CN\"\nowner = \"Maker\"").expect("hosts");
+    let mut hosts = Hosts::parse("[[host]]\nis = \"203.0.113.0/24\"\ncountry = \"CN\"\nowner = \"Maker\"")
+        .expect("hosts");
     hosts.add("api.example", "US".into(), None).expect("a name");
     hosts.tell(&mut report);
     report::hide(&mut report, &mut asked, &wanted);
@@ -63,17 +69,24 @@ fn no_form_shows_an_identifier() {
 fn the_text_says_what_was_looked_for_and_what_not() {
     let (report, asked) = sample();
     let text = report::text(&report, &asked);
-    for part in
-        ["2 identifiers: 1 phone, 1 e-mail; digests also with 1 salt", "46 of 46 found", "15 traces of 2 identifiers found.", "not seen"]
-    {
+    for part in [
+        "2 identifiers: 1 phone, 1 e-mail; digests also with 1 salt",
+        "46 of 46 found",
+        "15 traces of 2 identifiers found.",
+        "not seen",
+    ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
     let clean = Report { controls: Controls { planted: 46, missed: vec![] }, ..Report::default() };
     assert_eq!(clean.verdict(), Verdict::Nothing);
     assert!(report::text(&clean, &asked).contains("That says nothing of what was not read"));
-    let missed = Report { controls: Controls { planted: 46, missed: vec!["base64 in zip".into()] }, ..report };
+    let missed =
+        Report { controls: Controls { planted: 46, missed: vec!["base64 in zip".into()] }, ..report };
     assert_eq!(missed.verdict(), Verdict::ProvesNothing);
-    assert!(report::text(&missed, &asked).contains("This run proves nothing: 1 of 46 planted controls were missed (base64 in zip)."));
+    assert!(
+        report::text(&missed, &asked)
+            .contains("This run proves nothing: 1 of 46 planted controls were missed (base64 in zip).")
+    );
 }
 
 #[test]
@@ -85,7 +98,11 @@ fn the_page_is_whole_and_escaped() {
     assert!(!page.contains("src=") && !page.contains("href=") && !page.contains("url("));
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
     for tag in ["table", "section", "main", "ul", "dl", "body", "html"] {
-        assert_eq!(page.matches(&format!("<{tag}")).count(), page.matches(&format!("</{tag}>")).count(), "{tag}");
+        assert_eq!(
+            page.matches(&format!("<{tag}")).count(),
+            page.matches(&format!("</{tag}>")).count(),
+            "{tag}"
+        );
     }
     assert!(!page.contains('\u{202e}'));
 }

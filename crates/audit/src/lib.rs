@@ -4,19 +4,24 @@
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
 mod calling;
+mod capture;
 pub mod database;
 pub mod dump;
 mod examine;
+mod files;
 mod finding;
+mod har;
 pub mod hosts;
 mod identifier;
 pub mod objects;
 mod place;
 pub mod report;
 mod scan;
+mod unpack;
 mod wanted;
 
 pub use calling::Country;
+pub use capture::{Captured, FLOWS_MAX, Flow};
 pub use examine::{Examiner, Limits, Progress};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use identifier::{Identifier, Kind};
@@ -24,8 +29,3 @@ pub use place::{Place, Step};
 pub use report::{Controls, Report, Scanned, Unseen};
 pub use scan::{Found, Scan};
 pub use wanted::{Forms, Wanted};
-
-/// TEMP
-pub fn examine_path(path: &std::path::Path, examiner: &mut Examiner<'_>) {
-    let _ = examiner.read(&Place::from(Step::File(path.display().to_string())), &b""[..]);
-}

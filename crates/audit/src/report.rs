@@ -12,7 +12,7 @@ pub use json::{FORMAT, json};
 pub use sarif::sarif;
 pub use text::text;
 
-use crate::{Encoding, Finding, Kind, Place, Step, Wanted};
+use crate::{Captured, Encoding, Finding, Kind, Place, Step, Wanted};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ pub struct Report {
     pub unseen: Vec<Unseen>,
     /// Entries of `unseen` beyond its bound.
     pub more_unseen: u64,
+    /// Who spoke with whom in each capture.
+    pub captures: Vec<Captured>,
     /// The positive controls.
     pub controls: Controls,
 }

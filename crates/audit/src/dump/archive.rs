@@ -13,7 +13,6 @@ const BLOCK_LARGE_OBJECTS: u8 = 3;
 
 /// Searches an archive in one file. What is wrong with it is noted as unseen.
 pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>) -> io::Result<()> {
-    examiner.target();
     let mut reader = Reader::new(BufReader::with_capacity(256 << 10, source));
     let read = contents(place, &mut reader, examiner).and_then(|contents| match contents.in_files {
         true => {

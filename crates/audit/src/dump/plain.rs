@@ -13,7 +13,6 @@ const RUN_BYTES: usize = 2 << 20;
 
 /// Searches SQL to its end.
 pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>) -> io::Result<()> {
-    examiner.target();
     let mut sql = Sql { place, naming: RandomState::new(), text: Text::default(), rows: None, at: 0 };
     let mut lines = Lines::new(source);
     while let Some(line) = lines.next()? {
@@ -39,7 +38,6 @@ pub(super) fn read_rows(
     source: impl Read,
     examiner: &mut Examiner<'_>,
 ) -> io::Result<()> {
-    examiner.target();
     let mut sql = Sql { place, naming: RandomState::new(), text: Text::default(), rows: None, at: 0 };
     copy(place, target, &mut Lines::new(source), &mut sql, examiner)?;
     sql.settle(examiner)

@@ -2,7 +2,7 @@
 
 use crate::wanted::{MAIL, NUMBER, in_column, in_table, keys, report};
 use domicile_audit::dump::{self, Dump};
-use domicile_audit::{Place, Report, Step, examine_path};
+use domicile_audit::{Place, Report, Step};
 use domicile_testbed::postgres::{Cluster, bin_dir};
 use std::fs::File;
 use std::io::Read;
@@ -34,7 +34,7 @@ fn dumped(cluster: &Cluster, dir: &Path, name: &str, args: &[&str]) -> PathBuf {
 }
 
 fn search(path: &Path) -> Report {
-    report(|examiner| examine_path(path, examiner))
+    report(|examiner| examiner.files(path))
 }
 
 fn every_canary(report: &Report, what: &str) {

@@ -1,12 +1,12 @@
 //! A database's own files: what was deleted and is still there.
 
 use crate::wanted::{MAIL, report};
-use domicile_audit::{Report, Step, examine_path};
+use domicile_audit::{Report, Step};
 use rusqlite::Connection;
 use std::path::Path;
 
 fn search(path: &Path) -> Report {
-    report(|examiner| examine_path(path, examiner))
+    report(|examiner| examiner.files(path))
 }
 
 fn found_in(report: &Report, ending: &str) -> usize {

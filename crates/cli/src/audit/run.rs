@@ -97,7 +97,7 @@ fn search(
 }
 
 fn path_at(path: &Path, examiner: &mut Examiner<'_>) -> Result<(), String> {
-    domicile_audit::examine_path(path, examiner);
+    examiner.files(path);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn read<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
     let place = stretch.spot().at(0);
     let entry_bytes = Cell::new(0);
     let mut number = 0;
-    let each = |entry: &Value| {
+    let mut each = |entry: &Value| {
         entry_bytes.set(0);
         let host = text(entry, "/request/url").map(host_of).unwrap_or_default();
         let place = place.then(Step::Entry(number, host));
@@ -42,7 +42,7 @@ pub(crate) fn read<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
     stretch.advance(skip);
     let source = Entrywise { source: &mut *stretch, entry_bytes: &entry_bytes };
     let mut json = serde_json::Deserializer::from_reader(io::BufReader::new(source));
-    let read = Document(Key::Log, each).deserialize(&mut json);
+    let read = Document(Key::Log, &mut each).deserialize(&mut json);
     if let Err(error) = read {
         let at = error.line();
         let why = format!(
@@ -76,9 +76,9 @@ enum Key {
     Entries,
 }
 
-struct Document<F>(Key, F);
+struct Document<'f>(Key, &'f mut dyn FnMut(&Value));
 
-impl<'de, F: FnMut(&Value)> DeserializeSeed<'de> for Document<F> {
+impl<'de> DeserializeSeed<'de> for Document<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -86,18 +86,18 @@ impl<'de, F: FnMut(&Value)> DeserializeSeed<'de> for Document<F> {
     }
 }
 
-impl<'de, F: FnMut(&Value)> Visitor<'de> for Document<F> {
+impl<'de> Visitor<'de> for Document<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an HTTP archive")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             match (self.0, key.as_str()) {
-                (Key::Log, "log") => map.next_value_seed(Document(Key::Entries, &mut self.1))?,
-                (Key::Entries, "entries") => map.next_value_seed(Entries(&mut self.1))?,
+                (Key::Log, "log") => map.next_value_seed(Document(Key::Entries, &mut *self.1))?,
+                (Key::Entries, "entries") => map.next_value_seed(Entries(&mut *self.1))?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -105,9 +105,9 @@ impl<'de, F: FnMut(&Value)> Visitor<'de> for Document<F> {
     }
 }
 
-struct Entries<F>(F);
+struct Entries<'f>(&'f mut dyn FnMut(&Value));
 
-impl<'de, F: FnMut(&Value)> DeserializeSeed<'de> for Entries<F> {
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -115,16 +115,16 @@ impl<'de, F: FnMut(&Value)> DeserializeSeed<'de> for Entries<F> {
     }
 }
 
-impl<'de, F: FnMut(&Value)> Visitor<'de> for Entries<F> {
+impl<'de> Visitor<'de> for Entries<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("entries")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(entry) = entries.next_element::<Value>()? {
-            self.0(&entry);
+            (self.0)(&entry);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod calling;
 mod capture;
+mod controls;
 pub mod database;
 pub mod dump;
 mod examine;

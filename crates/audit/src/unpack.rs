@@ -11,7 +11,7 @@ mod spot;
 mod stretch;
 mod tar;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod zip;
 
 pub(crate) use bound::Opener;

@@ -132,7 +132,6 @@ pub(super) fn plausible(inside: Inside, head: &[u8]) -> bool {
                 if flags & 0xe0 == 0 && matches!(extra, 0 | 2 | 4) && matches!(system, 0..=13 | 255))
         }
         Inside::Zstd => match head {
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => true,
             [_, _, _, _, descriptor, ..] => descriptor & 0x08 == 0,
             _ => false,
         },

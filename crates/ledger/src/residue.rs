@@ -56,9 +56,6 @@ impl ResidueSearch {
         if self.searched.is_empty() || texts.count() > 3 * LIST_MAX {
             return Err("a search for residue that says nowhere, or more than it may".into());
         }
-        if self.controls == 0 {
-            return Err("a search for residue without controls".into());
-        }
         Ok(())
     }
 

@@ -16,6 +16,8 @@ mod files;
 mod filter;
 mod finding;
 mod forms;
+#[doc(hidden)]
+pub mod fuzzed;
 mod har;
 pub mod hosts;
 mod identifier;
@@ -32,6 +34,7 @@ mod wanted;
 
 pub use calling::Country;
 pub use capture::{Captured, FLOWS_MAX, Flow};
+pub use controls::Canaries;
 pub use examine::{Examiner, Limits, Progress};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use forms::Forms;

@@ -50,6 +50,8 @@ pub struct Flow {
     pub encrypted: Option<&'static str>,
 }
 
+/// What was encrypted: how and with whom, bytes and flows.
+pub(super) type Sealed = BTreeMap<(&'static str, String), (u64, u64)>;
 /// One direction: protocol word and both ends.
 pub(super) type Key = (&'static str, SocketAddr, SocketAddr);
 
@@ -135,11 +137,7 @@ impl Flows {
     }
 
     /// The summary, and what was encrypted: how, to whom, bytes and flows.
-    pub(super) fn finish(
-        mut self,
-        place: Place,
-        packets: u64,
-    ) -> (Captured, BTreeMap<(&'static str, String), (u64, u64)>) {
+    pub(super) fn finish(mut self, place: Place, packets: u64) -> (Captured, Sealed) {
         let mut sealed = BTreeMap::<_, (u64, u64)>::new();
         let flows = std::mem::take(&mut self.flows);
         for (_, mut flow) in flows {

@@ -45,14 +45,15 @@ impl<S: Search> Reading<'_, '_, S> {
             self.search(&spot, segment.payload);
         }
         if segment.reset || self.both_complete(ends) {
-            self.end_stream(ends);
-            self.end_stream((to, from));
+            // The request before the answer: it names the host.
+            let (client, server) = if from.port() >= to.port() { (from, to) } else { (to, from) };
+            self.end_stream((client, server));
+            self.end_stream((server, client));
         }
         self.stay_within_bounds();
     }
 
     pub(super) fn end_streams(&mut self) {
-        // Requests before answers: they name the host.
         let mut open: Vec<Ends> = self.streams.open.keys().copied().collect();
         open.sort_by_key(|(from, to)| from.port() <= to.port());
         for ends in open {

@@ -74,7 +74,7 @@ pub(crate) fn zip(name: &str, bytes: &[u8], how: Zipped) -> Vec<u8> {
     let mut archive = zip_member(name, bytes, how);
     let directory = u32::try_from(archive.len()).unwrap_or(u32::MAX);
     let mut entry = b"PK\x01\x02\x14\x00".to_vec();
-    entry.extend_from_slice(&archive[4..30].to_vec());
+    entry.extend_from_slice(&archive[4..30]);
     entry.extend_from_slice(&[0; 14]);
     entry.extend_from_slice(name.as_bytes());
     let size = u32::try_from(entry.len()).unwrap_or(u32::MAX);

@@ -142,9 +142,13 @@ fn number(field: &[u8]) -> u64 {
     digits.fold(0, |number: u64, digit| number << 3 | u64::from(digit - b'0'))
 }
 
-/// Whether a block is a header: the sum of its bytes, as signed or unsigned, with the sum itself read as spaces.
+/// Whether a block is a header: the sum of its bytes, as signed or unsigned, with the sum itself read as spaces. The sum and the
+/// size must be written as numbers, else one block of noise in some thousands would be a header.
 pub(super) fn checksum_holds(header: &[u8]) -> bool {
-    if header[148..156].iter().all(|byte| *byte == 0 || *byte == b' ') || header[0] == 0 {
+    if header[0] == 0
+        || !is_number(&header[148..156])
+        || !(is_number(&header[124..136]) || header[124] & 0x80 != 0)
+    {
         return false;
     }
     let said = number(&header[148..156]);
@@ -153,4 +157,11 @@ pub(super) fn checksum_holds(header: &[u8]) -> bool {
     let unsigned: u64 = spaced().map(u64::from).sum();
     let signed: i64 = spaced().map(|byte| i64::from(byte.cast_signed())).sum();
     said == unsigned || u64::try_from(signed) == Ok(said)
+}
+
+/// Spaces, octal digits, then spaces or zeros.
+fn is_number(field: &[u8]) -> bool {
+    let digits = field.trim_ascii_start();
+    let end = digits.iter().position(|byte| !(b'0'..=b'7').contains(byte)).unwrap_or(digits.len());
+    end > 0 && digits[end..].iter().all(|byte| matches!(byte, 0 | b' '))
 }

@@ -3,6 +3,8 @@
 use crate::unpack::{self, Inner, Opener, Search, Spot};
 use crate::{Canaries, Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of one run.
 #[derive(Debug, Clone)]
@@ -31,12 +33,22 @@ impl Default for Limits {
     }
 }
 
+/// How far a search has come, for who watches it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes read from targets, and what was unpacked from them.
+    pub bytes: AtomicU64,
+    /// Findings so far.
+    pub findings: AtomicU64,
+}
+
 /// Searches whatever it is handed and keeps the report.
 #[derive(Debug)]
 pub struct Examiner<'w> {
     wanted: &'w Wanted,
     limits: Limits,
     report: Report,
+    progress: Arc<Progress>,
     canaries: Option<Canaries>,
     /// The number of the first canary: hits from there on are no findings.
     spared_from: u32,
@@ -45,7 +57,20 @@ pub struct Examiner<'w> {
 impl<'w> Examiner<'w> {
     /// An examiner with an empty report.
     pub fn new(wanted: &'w Wanted, limits: Limits) -> Self {
-        Self { wanted, limits, report: Report::default(), canaries: None, spared_from: u32::MAX }
+        Self {
+            wanted,
+            limits,
+            report: Report::default(),
+            progress: Arc::default(),
+            canaries: None,
+            spared_from: u32::MAX,
+        }
+    }
+
+    /// The same; `progress` is kept up to date.
+    #[must_use]
+    pub fn telling(self, progress: Arc<Progress>) -> Self {
+        Self { progress, ..self }
     }
 
     /// Searches these canaries at the end, for the report's controls. Where they stand in a target they are no finding.
@@ -88,8 +113,8 @@ impl<'w> Examiner<'w> {
 
     /// One like this, with an empty report and no controls of its own, for another thread.
     pub(crate) fn another(&self) -> Self {
-        let spared_from = self.spared_from;
-        Self { spared_from, ..Self::new(self.wanted, self.limits.clone()) }
+        let (spared_from, progress) = (self.spared_from, self.progress.clone());
+        Self { spared_from, progress, ..Self::new(self.wanted, self.limits.clone()) }
     }
 
     /// Takes over what another one found.
@@ -105,6 +130,40 @@ impl<'w> Examiner<'w> {
         self.report.scanned.bytes += scanned.bytes;
         self.report.scanned.unpacked_bytes += scanned.unpacked_bytes;
         self.report.captures.extend(captures);
+    }
+
+    /// How many findings are kept so far.
+    pub fn kept(&self) -> usize {
+        self.report.findings.len()
+    }
+
+    /// Tells the exact places of the findings from number `from` on: for targets that hand many small values
+    /// over in one run.
+    pub fn place_again(&mut self, from: usize, exact: impl FnMut(&mut Finding)) {
+        self.report.findings[from..].iter_mut().for_each(exact);
+    }
+
+    /// Where the report stands.
+    pub(crate) fn mark(&self) -> Mark {
+        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, .. } = &self.report;
+        Mark {
+            findings: findings.len(),
+            more_findings: *more_findings,
+            scanned: *scanned,
+            unseen: unseen.len(),
+            more_unseen: *more_unseen,
+            captures: captures.len(),
+        }
+    }
+
+    /// Forgets what came since the mark, to look once more in another way.
+    pub(crate) fn rewind(&mut self, mark: &Mark) {
+        self.report.findings.truncate(mark.findings);
+        self.report.unseen.truncate(mark.unseen);
+        self.report.captures.truncate(mark.captures);
+        self.report.more_findings = mark.more_findings;
+        self.report.more_unseen = mark.more_unseen;
+        self.report.scanned = mark.scanned;
     }
 
     /// The report of everything so far, with the controls.
@@ -124,6 +183,7 @@ impl<'w> Search for Examiner<'w> {
     }
 
     fn feed(&mut self, run: &mut Reading<'w>, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
+        self.progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
         run.scan.feed(bytes, &mut heard);
         heard.inners
@@ -144,6 +204,24 @@ impl<'w> Search for Examiner<'w> {
     }
 }
 
+/// How far a report had come.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    findings: usize,
+    more_findings: u64,
+    scanned: crate::Scanned,
+    unseen: usize,
+    more_unseen: u64,
+    captures: usize,
+}
+
+impl Mark {
+    /// Findings that were kept by then.
+    pub(crate) fn kept(&self) -> usize {
+        self.findings
+    }
+}
+
 /// The search through one run, or through a part of it that begins at `base`.
 pub(crate) struct Reading<'w> {
     scan: Scan<'w>,
@@ -160,10 +238,11 @@ struct Heard<'a, 'w> {
 
 impl Found for Heard<'_, '_> {
     fn hit(&mut self, hit: Hit) {
-        let Examiner { wanted, limits, report, spared_from, .. } = self.examiner;
+        let Examiner { wanted, limits, report, progress, spared_from, .. } = self.examiner;
         if hit.identifier >= *spared_from {
             return;
         }
+        progress.findings.fetch_add(1, Ordering::Relaxed);
         if report.findings.len() >= limits.findings_max {
             report.more_findings += 1;
             return;

@@ -1,11 +1,12 @@
 //! Files and directories as targets. Links inside of a directory are not followed, so a walk ends; what is no file is not
 //! opened, since a pipe would wait and a device never end.
 
-use crate::{Examiner, Place, Step};
+use crate::database::raw;
+use crate::{Examiner, Place, Step, dump};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +38,12 @@ impl Examiner<'_> {
         let mut waiting = vec![root];
         while let Some(directory) = waiting.pop() {
             let (mut below, mut files) = (Vec::new(), Vec::new());
+            raw::note_folder(&place(&directory), &directory, self);
+            let dumped = self.dump_in(&directory);
             for path in self.list(&directory) {
+                if path.file_name().is_some_and(|name| dumped.iter().any(|read| name == read.as_str())) {
+                    continue;
+                }
                 match fs::symlink_metadata(&path) {
                     Ok(metadata) if metadata.is_dir() => below.push(path),
                     Ok(metadata) => files.push((path, metadata)),
@@ -78,6 +84,21 @@ impl Examiner<'_> {
         reports.sort_by_key(|(number, _)| *number);
         for (_, report) in reports {
             self.absorb(report);
+        }
+    }
+
+    /// The names of those files of a directory that were read as one dump.
+    fn dump_in(&mut self, directory: &Path) -> Vec<String> {
+        if !dump::is_folder(directory) {
+            return Vec::new();
+        }
+        match dump::read_folder(&place(directory), directory, self) {
+            Ok(read) => read,
+            Err(error) => {
+                let why = format!("the dump in it can't be read on: {}", words(&error));
+                self.unseen(&place(directory), why);
+                Vec::new()
+            }
         }
     }
 
@@ -147,7 +168,7 @@ impl Examiner<'_> {
             self.pieces(&at, file, before.len())
         } else {
             let bytes_max = if before.len() == 0 { EMPTY_BYTES_MAX } else { before.len() };
-            self.read(&at, take(file, bytes_max))
+            self.by_its_head(&at, file, take(file, bytes_max))
         };
         if let Err(error) = read {
             self.unseen(&at, format!("can't be read on: {}", words(&error)));
@@ -162,6 +183,17 @@ impl Examiner<'_> {
             }
             Ok(_) => {}
             Err(error) => self.unseen(&at, format!("can't be looked at again: {}", words(&error))),
+        }
+    }
+
+    /// A dump is taken apart; anything else is searched as what it begins as.
+    fn by_its_head(&mut self, at: &Place, file: &File, source: impl Read) -> io::Result<()> {
+        let mut head = [0; dump::HEAD_BYTES];
+        let read = file.read_at(&mut head, 0).unwrap_or(0);
+        raw::note_file(at, &head[..read], self);
+        match dump::begins(&head[..read]) {
+            Some(dump) => dump::read(dump, at, source, self),
+            None => self.read(at, source),
         }
     }
 

@@ -225,7 +225,9 @@ fn chunked<'b>(name: Option<String>, bytes: &'b [u8], from: usize, all: &mut Par
             break;
         }
         let end = at.saturating_add(size).min(bytes.len());
-        made_of.push((body.len(), at));
+        if made_of.len() < PARTS_MAX {
+            made_of.push((body.len(), at));
+        }
         body.extend_from_slice(&bytes[at..end]);
         at = end;
         at += match &bytes[at..] {

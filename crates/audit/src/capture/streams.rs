@@ -14,6 +14,9 @@ const HELD_BYTES_MAX: usize = 96 << 20;
 /// Directions that are open at once; beyond it those not heard of for longest are ended.
 const DIRECTIONS_MAX: usize = 32_768;
 
+/// STARTTLS is asked for before anything long is said.
+const STARTTLS_BYTES_MAX: usize = 64 << 10;
+
 type Ends = (SocketAddr, SocketAddr);
 
 /// Directions that are open.
@@ -140,6 +143,9 @@ impl<S: Search> Reading<'_, '_, S> {
     /// What of the piece can't be seen.
     fn say(&mut self, ends: Ends, piece: &Piece, flow: &Place) {
         let unseen = |why: String| self.opener.unseen(flow.clone(), why);
+        if self.streams.said.len() > DIRECTIONS_MAX {
+            self.streams.said.clear();
+        }
         if piece.missing_bytes > 0 {
             let packet = piece.packets.first().map_or(0, |(_, packet)| *packet);
             unseen(format!("{} bytes of the stream are missing before packet {packet}", piece.missing_bytes));
@@ -155,7 +161,8 @@ impl<S: Search> Reading<'_, '_, S> {
                 "HTTP/2 without encryption: searched as it stands; its packed headers are not seen".into(),
             );
         }
-        let started_tls = piece.bytes.windows(8).any(|word| word.eq_ignore_ascii_case(b"starttls"));
+        let beginning = &piece.bytes[..piece.bytes.len().min(STARTTLS_BYTES_MAX)];
+        let started_tls = beginning.windows(8).any(|word| word.eq_ignore_ascii_case(b"starttls"));
         if started_tls && ends.1.port() < ends.0.port() && self.streams.said.insert((ends, "starttls")) {
             unseen("STARTTLS was asked for: what follows is encrypted if the server agreed".into());
         }
@@ -168,6 +175,13 @@ impl<S: Search> Reading<'_, '_, S> {
         if part.cut {
             let why = "the message ends before its length: the rest was not captured";
             self.opener.unseen(spot.place(), why.into());
+        }
+        // An answer to CONNECT has no length, so its tunnel reads as a body.
+        let tunnelled = part.name.as_deref().is_none_or(|name| name == "response body");
+        if let Some(how) = sealed::stream(&part.bytes).filter(|_| tunnelled) {
+            let host = sealed::server_name(&part.bytes).map_or(String::new(), |host| format!(" with {host}"));
+            let why = format!("encrypted by {how} behind a proxy{host}: {} bytes", part.bytes.len());
+            self.opener.unseen(spot.place(), why);
         }
         match &part.packed {
             Some(Packed::Other(how)) => {
@@ -212,7 +226,10 @@ fn packets_of(piece: &Piece, part: &Part<'_>) -> Vec<(u64, u64)> {
         let (from, to) = (*in_stream as u64, (in_stream + end - in_part) as u64);
         let first = piece.packets.partition_point(|(at, _)| *at <= from).saturating_sub(1);
         for (at, packet) in piece.packets[first..].iter().take_while(|(at, _)| *at < to.max(from + 1)) {
-            packets.push((*in_part as u64 + at.saturating_sub(from), *packet));
+            // One packet may bring many chunks of a body.
+            if packets.last().is_none_or(|(_, last)| last != packet) {
+                packets.push((*in_part as u64 + at.saturating_sub(from), *packet));
+            }
         }
     }
     packets

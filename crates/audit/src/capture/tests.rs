@@ -212,6 +212,12 @@ fn what_http_hides_is_said() {
 }
 
 #[test]
+fn a_tunnel_through_a_proxy_is_told() {
+    let there = b"CONNECT mail.example.cn:443 HTTP/1.1\r\n\r\n\x17\x03\x03\0\x04abcd";
+    handed(&pcap(&conversation(there, b""))).said("encrypted by TLS behind a proxy: 9 bytes");
+}
+
+#[test]
 fn truncated_and_damaged_captures_are_read_as_far_as_they_go() {
     let frames = connection(CLIENT, SERVER, &request(b"body", ""), 50);
     for file in [pcap(&frames), pcapng(&frames)] {

@@ -89,11 +89,11 @@ pub enum Verdict {
 }
 
 impl Asked {
-    /// About these identifiers in these targets.
-    pub fn new(wanted: &Wanted, salts: u64, targets: Vec<String>, at: String) -> Self {
+    /// About the first `own` of these identifiers (canaries stand behind them) in these targets.
+    pub fn new(wanted: &Wanted, own: u32, salts: u64, targets: Vec<String>, at: String) -> Self {
         let mut identifiers = BTreeMap::new();
-        for n in 0..wanted.len() {
-            *identifiers.entry(wanted.named(u32::try_from(n).unwrap_or(u32::MAX)).0).or_default() += 1;
+        for n in 0..own {
+            *identifiers.entry(wanted.named(n).0).or_default() += 1;
         }
         Self { identifiers, salts, targets, at }
     }

@@ -13,6 +13,7 @@ use crate::search::Search;
 const LINE_MIN: usize = 16;
 
 /// Decodes what decodes to ASCII.
+#[inline(never)]
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     let shortest = search.wanted.bounds.shortest;
     if shortest == usize::MAX {

@@ -50,6 +50,7 @@ struct Block {
 
 impl Classes {
     /// Classifies `bytes`; every word vector gets one word more than there are blocks, zero, to look ahead.
+    #[inline(never)]
     pub(crate) fn fill(&mut self, bytes: &[u8]) {
         let words = bytes.len().div_ceil(64) + 1;
         for vector in self.vectors() {

@@ -3,6 +3,7 @@
 pub(crate) mod base64;
 pub(crate) mod escapes;
 pub(crate) mod hex;
+pub(crate) mod packed;
 pub(crate) mod utf16;
 
 /// Values of characters, 255 for none.

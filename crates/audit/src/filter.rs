@@ -7,25 +7,70 @@ const PROBES: u32 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     words: Vec<u64>,
+    /// One bit a value, small enough for a core's own cache; empty where it would say yes to nearly all.
+    front: Vec<u64>,
+    /// How far to shift for a bit of the front.
+    shift: u32,
 }
+
+/// Bits of a front at most.
+const FRONT_BITS_MAX: usize = 1 << 22;
+/// Bits of a front for each value, at least: else half of all others pass it.
+const FRONT_BITS_MIN: usize = 2;
 
 impl Filter {
     /// For so many values with so many bits each.
     pub(crate) fn new(values: usize, bits_each: usize) -> Self {
-        Self { words: vec![0; values.saturating_mul(bits_each).div_ceil(64).max(1)] }
+        let words = vec![0; values.saturating_mul(bits_each).div_ceil(64).max(1)];
+        let bits = values.saturating_mul(bits_each / 2).next_power_of_two().clamp(64, FRONT_BITS_MAX);
+        let front = vec![0; if values.saturating_mul(FRONT_BITS_MIN) > bits { 0 } else { bits / 64 }];
+        Self { words, front, shift: 64 - bits.ilog2() }
     }
 
     /// Remembers a value, given well mixed.
     pub(crate) fn insert(&mut self, mixed: u64) {
         let at = self.word(mixed);
         self.words[at] |= bits(mixed);
+        let at = self.front_bit(mixed);
+        if let Some(word) = self.front.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
     }
 
     /// May the value have been inserted?
     #[inline]
     pub(crate) fn may_hold(&self, mixed: u64) -> bool {
+        let at = self.front_bit(mixed);
+        if self.front.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 0) {
+            return false;
+        }
+        self.may_hold_passed(mixed)
+    }
+
+    /// Which of these values pass the front, as bits: no branch between the lookups, so that a core has many under way.
+    #[inline]
+    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
+        if self.front.is_empty() {
+            return u64::MAX >> (64 - mixed.len().clamp(1, 64));
+        }
+        let bit = |mixed: u64| {
+            let at = self.front_bit(mixed);
+            self.front.get(at / 64).map_or(0, |word| word >> (at % 64) & 1)
+        };
+        mixed.iter().take(64).enumerate().fold(0, |bits, (n, mixed)| bits | bit(*mixed) << n)
+    }
+
+    /// Of a value that passed the front: may it have been inserted?
+    #[inline]
+    pub(crate) fn may_hold_passed(&self, mixed: u64) -> bool {
         let wanted = bits(mixed);
         self.words.get(self.word(mixed)).is_some_and(|word| word & wanted == wanted)
+    }
+
+    #[inline]
+    fn front_bit(&self, mixed: u64) -> usize {
+        // Other bits than those that choose a word.
+        (mixed.rotate_left(32) >> self.shift) as usize
     }
 
     #[inline]
@@ -35,14 +80,15 @@ impl Filter {
 
     /// Adds all that another one of the same size holds.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (word, more) in self.words.iter_mut().zip(&other.words) {
+        let words = self.words.iter_mut().chain(&mut self.front);
+        for (word, more) in words.zip(other.words.iter().chain(&other.front)) {
             *word |= more;
         }
     }
 
     /// Bytes held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.words.capacity() * 8
+        (self.words.capacity() + self.front.capacity()) * 8
     }
 }
 

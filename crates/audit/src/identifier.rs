@@ -255,14 +255,14 @@ mod tests {
 
     #[test]
     fn kinds_are_named_or_guessed() {
-        let list = "\u{feff}# people\r\n+49 (0)30 123456\r\n139-1234-5678\n\nA.b@Example.com\n490154203237518\n460001234567890\n\
+        let list = "\u{feff}# people\r\n+49 (0)30 123456\r\n139-1234-5678\n\nA.b@Example.com\n490154203237518\n460001234567891\n\
                     imei:49015420323751\nfree, two words \nphone,0086 139 1234 5679\nurn:uuid:1234\n";
         let expected = [
             (Kind::Phone, "+4930123456"),
             (Kind::Phone, "+8613912345678"),
             (Kind::Email, "A.b@Example.com"),
             (Kind::Imei, "490154203237518"),
-            (Kind::Imsi, "460001234567890"),
+            (Kind::Imsi, "460001234567891"),
             (Kind::Imei, "49015420323751"),
             (Kind::Free, " two words "),
             (Kind::Phone, "+8613912345679"),

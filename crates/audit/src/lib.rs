@@ -40,6 +40,6 @@ pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use forms::Forms;
 pub use identifier::{BadList, IDENTIFIERS_MAX, Identifier, Kind, LENGTH_BYTES_MAX, LENGTH_BYTES_MIN, Unfit};
 pub use place::{Place, Step};
-pub use report::{Controls, Report, Scanned, Unseen};
+pub use report::{Controls, Report, Scanned, Unseen, cannot_see};
 pub use scan::{Found, Scan};
 pub use wanted::Wanted;

@@ -89,11 +89,11 @@ pub enum Verdict {
 }
 
 impl Asked {
-    /// About these identifiers in these targets.
-    pub fn new(wanted: &Wanted, salts: u64, targets: Vec<String>, at: String) -> Self {
+    /// About the first `own` of these identifiers (canaries stand behind them) in these targets.
+    pub fn new(wanted: &Wanted, own: u32, salts: u64, targets: Vec<String>, at: String) -> Self {
         let mut identifiers = BTreeMap::new();
-        for n in 0..wanted.len() {
-            *identifiers.entry(wanted.named(u32::try_from(n).unwrap_or(u32::MAX)).0).or_default() += 1;
+        for n in 0..own {
+            *identifiers.entry(wanted.named(n).0).or_default() += 1;
         }
         Self { identifiers, salts, targets, at }
     }
@@ -225,4 +225,26 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+
+/// What no run can see, whatever it reads: a report says it, so that "nothing found" is not taken for more than it is.
+pub fn cannot_see() -> &'static [&'static str] {
+    &[
+        "what is encrypted, or packed by anything but gzip, zlib, zstd, tar and zip",
+        "encodings within one another beyond three (base64 of percent-encoded hexadecimal is found), and others than UTF-16, \
+         hexadecimal, base64, base64url, percent-encoding and JSON's escapes: no quoted-printable, base32, EBCDIC or HTML entities",
+        "digests of other spellings than these: phone numbers as +country code and number, without +, national, national with its trunk \
+         digit; mail addresses as given and in lower case; IMEIs with and without check digit; others as given; each with the given salts \
+         before or after it. Nothing keyed (HMAC), stretched (bcrypt, scrypt, Argon2) or cut short",
+        "digests as raw bytes within other encodings, or whose first 16 bytes are all printable ASCII (1 in 5 million); in base64 other than \
+         from the start of a word, or without letters of both cases in their first 22 characters (1 in 90 000)",
+        "in base64, forms shorter than 8 bytes where they do not fill two whole groups of three; in UTF-16, forms shorter than 3 characters \
+         and mail addresses that are not ASCII",
+        "phone numbers given without a country under any other writing than their digits; digits split by more than three separators, by \
+         line ends, commas or letters; across separators, numbers that begin more than three digits after a group's start",
+        "rows of under 10 digits within longer rows of digits, except after one digit more",
+        "free strings in another case, spelling or Unicode normalisation than given; identifiers under 4 or over 256 bytes",
+        "packed streams within base64 or hexadecimal beyond the part of their text that lies in one block of 128 KiB",
+        "false findings are possible: a lookup that finds what is not there has a probability under 2 in 10^11, and rows of digits marked \
+         `within` may be a part of another number",
+    ]
 }

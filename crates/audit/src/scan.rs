@@ -96,6 +96,13 @@ impl<'w> Scan<'w> {
             self.tell(hit, found);
         }
         self.search.hits = hits;
+        let mut packed = std::mem::take(&mut self.search.packed);
+        packed.retain(|stream| part.contains(&stream.at.start));
+        packed.sort_by(|a, b| (a.at.start, a.at.end).cmp(&(b.at.start, b.at.end)));
+        packed.dedup_by(|a, b| a.at == b.at);
+        for stream in packed {
+            found.inner(self.offset + stream.at.start as u64, stream.how, &stream.bytes);
+        }
         self.searched = until;
     }
 

@@ -21,11 +21,20 @@ pub(crate) struct Raw {
     pub(crate) how: Vec<Encoding>,
 }
 
+/// Decoded bytes that begin like a packed stream.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) at: Range<usize>,
+    pub(crate) how: Encoding,
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// Finds identifiers in bytes.
 #[derive(Debug)]
 pub(crate) struct Search<'w> {
     pub(crate) wanted: &'w Wanted,
     pub(crate) hits: Vec<Raw>,
+    pub(crate) packed: Vec<Packed>,
     /// Does the first byte stand at an odd offset?
     pub(crate) odd: bool,
     classes: Vec<Classes>,
@@ -39,6 +48,7 @@ impl<'w> Search<'w> {
         Self {
             wanted,
             hits: Vec::new(),
+            packed: Vec::new(),
             odd: false,
             classes: Vec::new(),
             bytes: Vec::new(),
@@ -60,6 +70,7 @@ impl<'w> Search<'w> {
             decode::hex::run(self, level, &classes);
             decode::base64::run(self, level, &classes);
             decode::escapes::run(self, level, &classes);
+            decode::packed::run(self, level, &classes);
         }
         self.classes.push(classes);
     }
@@ -72,6 +83,12 @@ impl<'w> Search<'w> {
             how.push(Encoding::Plain);
         }
         self.hits.push(Raw { at, identifier, how });
+    }
+
+    /// Notes a packed stream.
+    pub(crate) fn packed(&mut self, level: &Level, at: Range<usize>, how: Encoding, bytes: &[u8]) {
+        let (at, _) = level.outward(at, self.odd);
+        self.packed.push(Packed { at, how, bytes: bytes.to_vec() });
     }
 
     /// Room to decode into, given back by [`Self::leave`].

@@ -13,6 +13,7 @@ use crate::search::Search;
 const LINE_MIN: usize = 16;
 
 /// Decodes what decodes to ASCII.
+#[inline(never)]
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     let shortest = search.wanted.bounds.shortest;
     if shortest == usize::MAX {
@@ -113,6 +114,12 @@ fn folded(search: &mut Search, level: &Level, classes: &Classes) {
     }
 }
 
+/// Does base64 that ends at `end` go on in the next line?
+pub(crate) fn goes_on(bytes: &[u8], end: usize) -> bool {
+    let newline = end + usize::from(bytes.get(end) == Some(&b'\r'));
+    bytes.get(newline) == Some(&b'\n') && joins(bytes, newline)
+}
+
 /// Does the line end at `at` stand within base64?
 fn joins(bytes: &[u8], at: usize) -> bool {
     let word = |b: &u8| sextet(*b).is_some();
@@ -146,6 +153,7 @@ fn join(search: &mut Search, level: &Level, newline: usize) -> usize {
     let mut inner = crate::classes::Classes::default();
     inner.fill(&joined);
     run(search, &level, &inner);
+    super::packed::run(search, &level, &inner);
     search.leave(joined, places);
     at
 }

@@ -7,6 +7,7 @@ use crate::level::{Level, Map};
 use crate::search::Search;
 
 /// Decodes the surroundings of all escapes.
+#[inline(never)]
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     around(search, level, &classes.percent, Encoding::Percent, percent);
     around(search, level, &classes.backslash, Encoding::Json, json);

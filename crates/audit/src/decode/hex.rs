@@ -7,6 +7,7 @@ use crate::level::{Level, Map};
 use crate::search::Search;
 
 /// Decodes runs that are long enough.
+#[inline(never)]
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     let shortest = search.wanted.bounds.shortest;
     if shortest > level.bytes.len() {

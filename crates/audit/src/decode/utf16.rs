@@ -6,6 +6,7 @@ use crate::level::{Level, Map};
 use crate::search::Search;
 
 /// Decodes runs of at least four characters.
+#[inline(never)]
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     let mut done = [0; 2];
     for block in 0..classes.zero.len() - 1 {

@@ -32,6 +32,11 @@ pub fn html(report: &Report, asked: &Asked) -> String {
     head(&mut page, report, asked);
     findings(&mut page, report);
     unseen(&mut page, report);
+    page.push_str("<h2>What no search of this kind sees</h2>\n<ul>\n");
+    for what in super::cannot_see() {
+        let _ = writeln!(page, "<li>{}</li>", escaped(what));
+    }
+    page.push_str("</ul>\n");
     page.push_str("</main>\n</body>\n</html>\n");
     page
 }

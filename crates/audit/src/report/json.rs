@@ -29,5 +29,7 @@ pub fn json(report: &Report, asked: &Asked) -> Value {
         "unseen": unseen.collect::<Vec<_>>(),
         "more_unseen": report.more_unseen,
         "controls": report.controls,
+        "captures": report.captures,
+        "cannot_see": super::cannot_see(),
     })
 }

@@ -18,6 +18,10 @@ pub fn text(report: &Report, asked: &Asked) -> String {
     }
     out.push_str(&found(report));
     out.push_str(&unseen(report));
+    if report.verdict() == Verdict::Nothing {
+        out.push_str("\nwhat no search of this kind sees\n");
+        out.extend(super::cannot_see().iter().map(|what| format!("  {what}\n")));
+    }
     out.push_str(&format!("\n{}\n", super::sentence(report, asked)));
     out
 }

@@ -343,6 +343,36 @@ fn blocks_of_any_size_find_the_same() {
 }
 
 #[test]
+fn packed_streams_are_handed_on() {
+    let wanted = wanted(&LIST);
+    // Only how they begin matters here.
+    for magic in [&b"\x1f\x8b\x08\x00"[..], b"\x78\x9c", b"\x78\x01", b"\x28\xb5\x2f\xfd"] {
+        let stream: Vec<u8> = magic.iter().copied().chain((0..200u8).map(|n| n.wrapping_mul(37))).collect();
+        let folded = STANDARD
+            .encode(&stream)
+            .as_bytes()
+            .chunks(76)
+            .map(|l| [l, b"\r\n"].concat())
+            .collect::<Vec<_>>()
+            .concat();
+        for (text, how) in [
+            (STANDARD.encode(&stream).into_bytes(), Base64),
+            (folded, Base64),
+            (STANDARD.encode(&stream).replace('/', "\\/").into_bytes(), Base64),
+            (hex::encode(&stream).into_bytes(), Hex),
+            (hex::encode_upper(&stream).into_bytes(), Hex),
+        ] {
+            let text = [b"{\"body\": \"", &text[..], b"\"}"].concat();
+            for chunk in [1, 100, 10_000] {
+                let heard = hear(&wanted, 1 << 17, &mut text.chunks(chunk));
+                assert!(heard.1.contains(&(10, how, stream.clone())), "{how:?}, {}", text.escape_ascii());
+            }
+        }
+    }
+    assert!(hear(&wanted, 1 << 17, &mut std::iter::once(&b"H4sI eJw eNo 789c 1f8b08"[..])).1.is_empty());
+}
+
+#[test]
 fn nothing_of_an_identifier_is_shown() {
     let wanted = wanted(&LIST);
     let shown = format!("{wanted:?} {:?}", Scan::new(&wanted));

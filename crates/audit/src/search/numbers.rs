@@ -96,6 +96,7 @@ fn gap(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 impl Search<'_> {
     /// Looks up all rows of digits.
+    #[inline(never)]
     pub(super) fn numbers(&mut self, level: &Level, classes: &Classes) {
         let Some(shortest) = self.wanted.numbers.shortest() else { return };
         let mut row = std::mem::take(&mut self.row);
@@ -129,11 +130,21 @@ impl Search<'_> {
 
     fn row(&mut self, level: &Level, row: &Row) {
         let lengths = self.wanted.numbers.lengths();
+        let mut windows = [(0, 0, 0); 64];
+        let mut count = 0;
+        let mut look_up = |search: &mut Self, start: usize, length: usize| {
+            windows[count] = (row.value(start, length), length, start);
+            count += 1;
+            if count == windows.len() {
+                search.windows(level, row, &windows);
+                count = 0;
+            }
+        };
         for (number, group) in row.groups.iter().enumerate() {
             for start in group.clone() {
                 let mut fitting = lengths & ((2u64 << (group.end - start).min(DIGITS_MAX)) - 1) as u32;
                 while fitting != 0 {
-                    self.window(level, row, start, fitting.trailing_zeros() as usize);
+                    look_up(self, start, fitting.trailing_zeros() as usize);
                     fitting &= fitting - 1;
                 }
             }
@@ -146,24 +157,23 @@ impl Search<'_> {
                     let nearly = (other.len() > 1).then(|| other.end - 1);
                     for end in nearly.into_iter().chain([other.end]) {
                         if end - start <= DIGITS_MAX && lengths >> (end - start) & 1 == 1 {
-                            self.window(level, row, start, end - start);
+                            look_up(self, start, end - start);
                         }
                     }
                 }
             }
         }
+        self.windows(level, row, &windows[..count]);
     }
 
-    #[inline]
-    fn window(&mut self, level: &Level, row: &Row, start: usize, length: usize) {
-        let value = row.value(start, length);
+    fn windows(&mut self, level: &Level, row: &Row, windows: &[(u64, usize, usize)]) {
         let wanted = self.wanted;
-        if wanted.numbers.may_hold(&wanted.keys, value, length) {
+        wanted.numbers.each(&wanted.keys, windows, |value, length, start| {
             let at = row.places[start] as usize..row.places[start + length - 1] as usize + 1;
             for (identifier, writing) in wanted.numbers.of(&wanted.keys, value, length) {
                 self.number(level, at.clone(), length, identifier, writing);
             }
-        }
+        });
     }
 
     fn number(&mut self, level: &Level, at: Range<usize>, length: usize, identifier: u32, writing: Writing) {

@@ -13,6 +13,7 @@ const BASE64_MIN: usize = 22;
 
 impl Search<'_> {
     /// Looks up what stands around each `@`.
+    #[inline(never)]
     pub(super) fn mails(&mut self, level: &Level, classes: &Classes) {
         let wanted = self.wanted;
         if wanted.mails.is_empty() {
@@ -31,16 +32,22 @@ impl Search<'_> {
     }
 
     /// Looks up a piece of the text at every n-th position.
+    #[inline(never)]
     pub(super) fn free(&mut self, level: &Level) {
         let wanted = self.wanted;
         let free = &wanted.free;
         if free.is_empty() || level.bytes.len() < free.grams.length {
             return;
         }
-        for at in (0..=level.bytes.len() - free.grams.length).step_by(free.grams.stride) {
-            let gram = free.grams.value(&level.bytes[at..]);
-            if free.may_hold(&wanted.keys, gram) {
-                free.around(&wanted.keys, level.bytes, at, gram, |range, identifier, how| {
+        let stride = free.grams.stride;
+        let positions = (level.bytes.len() - free.grams.length) / stride + 1;
+        for first in (0..positions).step_by(64) {
+            let count = (positions - first).min(64);
+            let mut passing = free.passing(&wanted.keys, level.bytes, first * stride, count);
+            while passing != 0 {
+                let at = (first + passing.trailing_zeros() as usize) * stride;
+                passing &= passing - 1;
+                free.around(&wanted.keys, level.bytes, at, |range, identifier, how| {
                     self.found(level, range, identifier, how.as_slice());
                 });
             }
@@ -48,6 +55,7 @@ impl Search<'_> {
     }
 
     /// Looks up digests: in hexadecimal at every position, in base64 at the start of a word, raw where bytes are no text.
+    #[inline(never)]
     pub(super) fn digests(&mut self, level: &Level, classes: &Classes) {
         let mut done = [0; 2];
         for block in 0..classes.hex.len() {
@@ -67,13 +75,13 @@ impl Search<'_> {
 
     fn hex_digests(&mut self, level: &Level, start: usize) -> usize {
         let bytes = level.bytes;
+        let end = start + bytes[start..].iter().take_while(|b| decode::nibble(**b).is_some()).count();
         let mut value = 0u64;
-        let mut at = start;
-        while let Some(nibble) = bytes.get(at).and_then(|b| decode::nibble(*b)) {
-            value = value << 4 | u64::from(nibble);
-            at += 1;
-            if at >= start + 16 && self.wanted.digests.may_begin(&self.wanted.keys, value) {
-                let first = at - 16;
+        // The first half of a digest's digits decides; after the last of them the other half of the shortest must follow.
+        for at in start..end - HEX_MIN / 2 {
+            value = value << 4 | u64::from(decode::nibble(bytes[at]).unwrap_or(0));
+            let first = (at + 1).saturating_sub(HEX_MIN / 2);
+            if at + 1 >= start + HEX_MIN / 2 && self.wanted.digests.may_begin(&self.wanted.keys, value) {
                 let mut digest = [0; COMPARED_BYTES];
                 if decode::hex::pairs(&bytes[first..], &mut digest) {
                     let ends = |length: usize| first + 2 * length;
@@ -82,7 +90,7 @@ impl Search<'_> {
                 }
             }
         }
-        at
+        end
     }
 
     fn base64_digests(&mut self, level: &Level, start: usize) -> usize {
@@ -90,7 +98,7 @@ impl Search<'_> {
         let end = start + bytes[start..].iter().take_while(|b| decode::sextet(**b).is_some()).count();
         for at in start..end {
             let begins = at == start || !bytes[at - 1].is_ascii_alphanumeric();
-            if !begins || end - at < BASE64_MIN {
+            if !begins || end - at < BASE64_MIN || !drawn(&bytes[at..at + BASE64_MIN]) {
                 continue;
             }
             let mut digest = [0; 18];
@@ -142,6 +150,11 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// Has a word letters of both cases? A digest has none of one of them once in 90 000 times; words and paths of texts often.
+fn drawn(word: &[u8]) -> bool {
+    word.iter().any(u8::is_ascii_uppercase) && word.iter().any(u8::is_ascii_lowercase)
 }
 
 /// Calls `read` at the start of each run, once; it gives where the run ends.

@@ -133,10 +133,21 @@ impl Free {
         self.patterns.push(Pattern { identifier, length: bytes.len() as u16, how, print });
     }
 
-    /// May a remembered gram be this one?
+    /// Which positions of `text` (at most 64, a stride apart, from `first` on) may begin a remembered gram, as bits.
     #[inline]
-    pub(crate) fn may_hold(&self, keys: &Keys, gram: u64) -> bool {
-        self.filter.may_hold(keys.mixed(gram, Sort::Gram as u64))
+    pub(crate) fn passing(&self, keys: &Keys, text: &[u8], first: usize, count: usize) -> u64 {
+        let mut mixed = [0; 64];
+        for (n, mixed) in mixed.iter_mut().enumerate().take(count) {
+            *mixed = keys.mixed(self.grams.value(&text[first + n * self.grams.stride..]), Sort::Gram as u64);
+        }
+        let mut bits = self.filter.passing(&mixed[..count]);
+        let mut left = bits;
+        while left != 0 {
+            let n = left.trailing_zeros() as usize;
+            left &= left - 1;
+            bits &= !(u64::from(!self.filter.may_hold_passed(mixed[n])) << n);
+        }
+        bits
     }
 
     /// Calls `hit` for every string of which the gram at `at` is a piece: its range, whose it is, how it is spelt.
@@ -145,9 +156,9 @@ impl Free {
         keys: &Keys,
         text: &[u8],
         at: usize,
-        gram: u64,
         mut hit: impl FnMut(std::ops::Range<usize>, u32, Option<Encoding>),
     ) {
+        let gram = self.grams.value(&text[at..]);
         for meaning in self.table.meanings(keys.of_bytes(Sort::Gram, &gram.to_le_bytes())) {
             let pattern = &self.patterns[(meaning & 0xFF_FFFF) as usize];
             let Some(start) = at.checked_sub((meaning >> 24) as usize) else { continue };

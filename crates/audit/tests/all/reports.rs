@@ -38,7 +38,7 @@ fn sample() -> (Report, Asked) {
     let mut report = examiner.finish();
     report.controls = Controls { planted: 46, missed: vec![] };
     let targets = vec![format!("logs/{MAIL}"), "a.pcap".into()];
-    let mut asked = Asked::new(&wanted, 1, targets, "2014-10-01T00:00:00Z".into());
+    let mut asked = Asked::new(&wanted, 2, 1, targets, "2014-10-01T00:00:00Z".into());
     let mut hosts = Hosts::parse("[[host]]\nis = \"203.0.113.0/24\"\ncountry = \"CN\"\nowner = \"Maker\"")
         .expect("hosts");
     hosts.add("api.example", "US".into(), None).expect("a name");

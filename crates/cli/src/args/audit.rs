@@ -4,12 +4,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub(super) const AUDIT: &str = "\
-A TARGET is a file or folder (dumps, logs, captures, archives, a database's own files), postgres://...,
-sqlite:FILE, s3://..., gs://..., az://..., or region:ID of domicile.toml (its records and objects).
-An identifier is looked for as it is, with separators, with and without its country code, in UTF-16, hex,
-base64, escaped for URLs and JSON, inside gzip, zlib, zstd, tar and zip, and as MD5, SHA-1, SHA-256, SHA-512 and
-BLAKE3. Nothing that is printed shows an identifier: it has a fingerprint, which differs from run to run.
-Every run also plants controls in all these forms and looks for them: one missed, and the run has failed.
+A TARGET is a file or folder (dumps, logs, captures, archives, a database's own files),
+postgres://..., sqlite:FILE, s3://..., gs://..., az://..., or region:ID of domicile.toml (its
+records and objects). An identifier is looked for as it is, with separators, with and without its
+country code, in UTF-16, hex and base64, escaped for URLs and JSON, inside gzip, zlib, zstd, tar
+and zip, and as MD5, SHA-1, SHA-256, SHA-512 and BLAKE3. Nothing that is printed shows an
+identifier: it has a fingerprint, which differs from run to run. Every run also plants controls
+in all these forms and looks for them: one missed, and the run has failed.
 
 Exit codes: 0 nothing found, 3 found, 1 a control was missed or a target can't be read.
 
@@ -17,21 +18,21 @@ Examples:
   domicile audit backups/ logs/ --identifiers people.txt
   domicile audit phone.pcap --identifiers people.txt --hosts hosts.toml -o audit.html
   domicile audit 'postgres://auditor:${DB_PASSWORD}@db.example/shop' --identifiers people.txt
-  printf '%s\\n' +4915112345678 ann@example.org | domicile audit sqlite:shop.db shop.db shop.db-wal --identifiers -
-  domicile audit region:beijing --subjects moved.txt --from oregon --columns email:public.customer.email
+  printf '%s\\n' +4915112345678 ann@example.org | domicile audit sqlite:shop.db shop.db -i -
+  domicile audit region:beijing --subjects moved.txt --from oregon
   domicile audit residual --wave w1 --also /var/backups/shop";
 
 const RESIDUAL: &str = "\
-Looks for what an erase left at the old home: the identifiers of the wave's subjects ([audit] identifiers of
-domicile.toml), read at their new home, in the old region's whole database, mapped or not, in its
-objects, and in what --also names. The result goes into the wave's receipts, which both regions sign again;
-traces do not make them invalid, they are what is not proven.
+Looks for what an erase left at the old home: the identifiers of the wave's subjects ([audit]
+identifiers of domicile.toml), read at their new home, in the old region's whole database, mapped
+or not, in its objects, and in what --also names. The result goes into the wave's receipts, which
+both regions sign again; traces do not make them invalid, they are what is not proven.
 
 Exit codes: 0 nothing found, 3 found, 1 a control was missed: then the receipts stay as they are.
 
 Examples:
   domicile audit residual --region beijing --wave w1
-  domicile audit residual --wave w1 --also /var/lib/postgresql/15/main --also /var/log/shop";
+  domicile audit residual --wave w1 --also /var/lib/postgresql --also /var/log/shop";
 
 /// `domicile audit`.
 #[derive(Debug, Args)]

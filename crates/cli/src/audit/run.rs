@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::figures::{bytes, counted};
 use crate::screen::Screen;
 use domicile_audit::report::{self, Asked};
-use domicile_audit::{Examiner, Limits, Progress, Report, Wanted};
+use domicile_audit::{Canaries, Examiner, Limits, Progress, Report, Wanted};
 use jiff::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Ran {
 }
 
 /// Searches all targets for all identifiers.
-pub async fn run(app: &App, looked: Looked, targets: Vec<Target>, output: &OutputArgs) -> Result<Ran> {
+pub async fn run(app: &App, mut looked: Looked, targets: Vec<Target>, output: &OutputArgs) -> Result<Ran> {
     let hosts = super::hosts(app, output)?;
     let forms = forms(output)?;
     let salts = forms.salts.len() as u64;
@@ -42,9 +42,11 @@ pub async fn run(app: &App, looked: Looked, targets: Vec<Target>, output: &Outpu
     let runtime = tokio::runtime::Handle::current();
     let began = Timestamp::now();
     let searched = tokio::task::spawn_blocking(move || {
+        let canaries = Canaries::plant(&mut looked.identifiers, &forms);
         let wanted = Wanted::new(looked.identifiers, &forms, None);
-        let mut asked = Asked::new(&wanted, salts, names, format!("{began:.0}"));
-        let mut report = search(&wanted, targets, &runtime, progress)?;
+        let mut asked = Asked::new(&wanted, canaries.first(), salts, names, format!("{began:.0}"));
+        let examiner = Examiner::new(&wanted, Limits::default()).telling(progress).with_controls(canaries);
+        let mut report = search(examiner, targets, &runtime)?;
         hosts.tell(&mut report);
         report::hide(&mut report, &mut asked, &wanted);
         Ok(Ran { report, asked })
@@ -62,12 +64,10 @@ pub async fn run(app: &App, looked: Looked, targets: Vec<Target>, output: &Outpu
 }
 
 fn search(
-    wanted: &Wanted,
+    mut examiner: Examiner<'_>,
     targets: Vec<Target>,
     runtime: &tokio::runtime::Handle,
-    progress: Arc<Progress>,
 ) -> Result<Report> {
-    let mut examiner = Examiner::new(wanted, Limits::default()).telling(progress);
     for target in targets {
         let name = target.name();
         let searched = match target {

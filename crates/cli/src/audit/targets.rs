@@ -38,10 +38,12 @@ pub async fn open(app: &App, typed: &str) -> Result<Vec<Target>> {
     }
     let scheme = |all: &[&str]| all.iter().any(|scheme| typed.starts_with(scheme));
     if scheme(&["postgres://", "postgresql://", "sqlite:"]) {
-        return Ok(vec![records(typed, &Address::typed(typed)?, Path::new(""), typed).await?]);
+        let opened = records("the target", &Address::typed(typed)?, Path::new("")).await;
+        return Ok(vec![opened.map_err(as_typed)?]);
     }
     if scheme(&["s3://", "gs://", "az://", "file:"]) {
-        return Ok(vec![objects(&Address::typed(typed)?, Path::new(""), typed).await?]);
+        let opened = objects(&Address::typed(typed)?, Path::new(""), "the target").await;
+        return Ok(vec![opened.map_err(as_typed)?]);
     }
     if typed.contains("://") {
         let begin = typed.split("://").next().unwrap_or_default();
@@ -53,6 +55,23 @@ pub async fn open(app: &App, typed: &str) -> Result<Vec<Target>> {
         ));
     }
     paths(&[PathBuf::from(typed)])
+}
+
+/// What is wrong with an address on the command line is not mended in the configuration.
+fn as_typed(failure: Box<Failure>) -> Box<Failure> {
+    let fix = match failure.code {
+        "config-store" => "correct the target, then run the same command again",
+        "store-unreachable" => "run the same command again once it answers",
+        "store-login" => {
+            "write postgres://USER:${VARIABLE}@HOST/DATABASE in single quotes, and export that variable"
+        }
+        _ => return failure,
+    };
+    let mut failure = failure.fix(fix);
+    if failure.code == "config-store" {
+        failure.why = "nothing is there that could be opened to be read".to_owned();
+    }
+    failure
 }
 
 /// Files and folders, which must be there.
@@ -69,7 +88,7 @@ pub async fn of_region(app: &App, config: &Config, id: &str) -> Result<Vec<Targe
     let service = app.service(config)?;
     let region = config.chosen(service, Some(id))?[0];
     let place = format!("region {id}");
-    let mut all = vec![records(&place, &region.records.of(&service.name), &config.base, &place).await?];
+    let mut all = vec![records(&place, &region.records.of(&service.name), &config.base).await?];
     if let Some(address) = &region.objects {
         let place = format!("objects of region {id}");
         all.push(objects(&address.of(&service.name), &config.base, &place).await?);
@@ -77,7 +96,7 @@ pub async fn of_region(app: &App, config: &Config, id: &str) -> Result<Vec<Targe
     Ok(all)
 }
 
-async fn records(place: &str, address: &Address, base: &Path, whose: &str) -> Result<Target> {
+async fn records(place: &str, address: &Address, base: &Path) -> Result<Target> {
     let opening = address.open()?;
     let failed =
         |error: domicile_stores::Error| crate::open::login(failure::of_store(place, &error), address);
@@ -86,7 +105,6 @@ async fn records(place: &str, address: &Address, base: &Path, whose: &str) -> Re
         let connection = sqlite::connect(&path).map_err(failed)?;
         return Ok(Target::Sqlite(connection, format!("sqlite:{}", path.display())));
     }
-    let _ = whose;
     let (client, name) = postgres::connect(&opening.url, opening.secret).await.map_err(failed)?;
     Ok(Target::Postgres(client, name))
 }

@@ -136,3 +136,34 @@ fn a_region_for_subjects_of_it() {
     let elsewhere = shop.run(&["audit", "region:de", "--subjects", "subjects.txt", "--from", "us"]);
     assert_eq!(elsewhere.code, 0, "{}", elsewhere.whole());
 }
+
+/// A server's database as a role that may only read, and a bucket with old versions.
+#[test]
+fn a_server_and_a_bucket() {
+    let cluster = domicile_testbed::postgres::Cluster::start();
+    cluster.sql(
+        "postgres",
+        &format!("CREATE TABLE old_export (line text); INSERT INTO old_export VALUES ('x {MAIL}')"),
+    );
+    let weed = domicile_testbed::seaweed::Seaweed::start().expect("SeaweedFS");
+    weed.create_bucket("photos");
+    weed.put("photos", "people/13.txt", format!("mail: {MAIL}").as_bytes());
+    weed.put("photos", "other/14.txt", b"nothing");
+    let shop = shop();
+    let bucket = format!("s3://photos/people?endpoint={}", weed.endpoint());
+    let server = cluster.url("postgres", "postgres");
+    let mut command = shop.command(&["audit", &server, &bucket, "--identifiers", "people.txt", "--json"]);
+    command.env("AWS_ACCESS_KEY_ID", weed.access_key()).env("AWS_SECRET_ACCESS_KEY", weed.secret_key());
+    let output = command.output().expect("the binary runs");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{stdout}{stderr}");
+    assert!(!stdout.contains("c13@") && !stderr.contains("c13@"), "{stdout}{stderr}");
+    let json: Value = serde_json::from_str(&stdout).expect("JSON");
+    let places: Vec<&str> =
+        json["findings"].as_array().expect("findings").iter().filter_map(|f| f["where"].as_str()).collect();
+    assert!(places[0].contains("table public.old_export > column line > key ctid (0,1)"), "{places:?}");
+    assert_eq!(places[1], "s3://photos/people/13.txt", "{places:?}");
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert_eq!(json["controls"]["missed"], serde_json::json!([]));
+    assert!(json["controls"]["planted"].as_u64().is_some_and(|n| n > 50), "{}", json["controls"]);
+}

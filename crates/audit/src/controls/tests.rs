@@ -45,3 +45,23 @@ fn a_canary_in_a_target_is_no_finding() {
     assert_eq!(report.findings.len(), 1);
     assert_eq!(report.findings[0].kind, Kind::Email);
 }
+
+#[test]
+fn what_is_packed_in_text_is_found_once() {
+    let wanted = Wanted::new(identifiers(), &Forms::default(), None);
+    for (packed, word) in [
+        (super::craft::gzip(b"wang@example.com"), "gzip"),
+        (super::craft::zstd(b"wang@example.com, wang, and more"), "zstd"),
+        (super::craft::zlib(b"wang@example.com"), "zlib"),
+    ] {
+        let base64 = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &packed);
+        let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
+        for text in [format!("{{\"a\":\"{base64}\"}}"), format!("body {hex} end")] {
+            let mut examiner = Examiner::new(&wanted, Limits::default());
+            examiner.read(&Place::from(Step::File("f".into())), text.as_bytes()).expect("read from memory");
+            let places: Vec<String> = examiner.finish().findings.iter().map(|found| found.place.to_string()).collect();
+            assert_eq!(places.len(), 1, "{places:?}");
+            assert!(places[0].contains(word), "{places:?}");
+        }
+    }
+}

@@ -2,12 +2,15 @@
 
 use super::{Inner, Opener, Search, Spot, magic, open};
 use crate::Step;
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
 
 /// Read at once from the source.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Read first: most values of a database are shorter.
 const CHUNK_BYTES_MIN: usize = 4 << 10;
+/// The scan holds back less than this.
+const TEXTS_BYTES_MAX: u64 = 1 << 20;
 /// A container that broke is gone back behind for at most so much.
 const REWIND_BYTES_MAX: u64 = 256 << 10;
 
@@ -28,6 +31,8 @@ pub(crate) struct Stretch<'a, 's, S: Search> {
     failed: Option<io::Error>,
     run: Option<S::Run>,
     deep_said: bool,
+    /// Where containers written as text were opened lately: the scan that decodes them too need not hand them on.
+    texts: BTreeSet<u64>,
     /// Where the zip that the last member was of begins, and where its next member would stand.
     pub(super) zip: Option<(u64, u64)>,
 }
@@ -53,6 +58,7 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
             failed: None,
             run: None,
             deep_said: false,
+            texts: BTreeSet::new(),
             zip: None,
         }
     }
@@ -93,6 +99,12 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
     /// Notes that something at this place is not seen.
     pub(crate) fn unseen(&self, why: String) {
         self.opener.unseen(self.spot.at(self.pos), why);
+    }
+
+    /// Notes that a container written as text begins here.
+    pub(super) fn text_opened(&mut self) {
+        self.texts = self.texts.split_off(&self.searched.saturating_sub(TEXTS_BYTES_MAX));
+        self.texts.insert(self.pos);
     }
 
     /// Whether what is inside would be too deep; said once a run.
@@ -264,6 +276,9 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
 
     fn open_inners(&mut self, inners: Vec<Inner>) {
         for Inner { at, how, bytes } in inners {
+            if self.texts.contains(&at) {
+                continue;
+            }
             if self.too_deep() {
                 return;
             }

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 
 /// Opens what is written as text at the position.
 pub(super) fn written<S: Search>(stretch: &mut Stretch<'_, '_, S>, how: &'static str) {
+    stretch.text_opened();
     let spot = stretch.spot_inside(Step::Unpacked(how));
     let (opener, depth) = (stretch.opener(), stretch.depth_inside());
     let mut bytes = Decoding { stretch, bits: Bits::new(how) };

@@ -59,10 +59,10 @@ fn what_is_packed_in_text_is_found_once() {
         for text in [format!("{{\"a\":\"{base64}\"}}"), format!("body {hex} end")] {
             let mut examiner = Examiner::new(&wanted, Limits::default());
             examiner.read(&Place::from(Step::File("f".into())), text.as_bytes()).expect("read from memory");
-            let places: Vec<String> =
-                examiner.finish().findings.iter().map(|found| found.place.to_string()).collect();
-            assert_eq!(places.len(), 1, "{places:?}");
-            assert!(places[0].contains(word), "{places:?}");
+            // What a packer left as it was stands in the text as well.
+            let findings = examiner.finish().findings;
+            let unpacked = findings.iter().filter(|found| found.place.to_string().contains(word));
+            assert_eq!(unpacked.count(), 1, "{findings:?}");
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The examiner: every target hands its bytes here, with their place.
 
-use crate::{Encoding, Finding, Found, Hit, Place, Report, Scan, Unseen, Wanted};
+use crate::unpack::{self, Inner, Opener, Search, Spot};
+use crate::{Canaries, Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of one run.
 #[derive(Debug, Clone)]
@@ -30,35 +33,68 @@ impl Default for Limits {
     }
 }
 
+/// How far a search has come, for who watches it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes read from targets, and what was unpacked from them.
+    pub bytes: AtomicU64,
+    /// Findings so far.
+    pub findings: AtomicU64,
+}
+
 /// Searches whatever it is handed and keeps the report.
 #[derive(Debug)]
 pub struct Examiner<'w> {
     wanted: &'w Wanted,
     limits: Limits,
     report: Report,
+    progress: Arc<Progress>,
+    canaries: Option<Canaries>,
+    /// The number of the first canary: hits from there on are no findings.
+    spared_from: u32,
 }
 
 impl<'w> Examiner<'w> {
     /// An examiner with an empty report.
     pub fn new(wanted: &'w Wanted, limits: Limits) -> Self {
-        Self { wanted, limits, report: Report::default() }
+        Self {
+            wanted,
+            limits,
+            report: Report::default(),
+            progress: Arc::default(),
+            canaries: None,
+            spared_from: u32::MAX,
+        }
     }
 
-    /// Searches a run of bytes to its end: as it stands, and as what it unpacks to where it is a container.
+    /// The same; `progress` is kept up to date.
+    #[must_use]
+    pub fn telling(self, progress: Arc<Progress>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Searches these canaries at the end, for the report's controls. Where they stand in a target they are no finding.
+    #[must_use]
+    pub fn with_controls(mut self, canaries: Canaries) -> Self {
+        self.spared_from = canaries.first();
+        self.canaries = Some(canaries);
+        self
+    }
+
+    /// Searches a run of bytes to its end: as it stands, and what is in it where it is a container, a capture of traffic or
+    /// an HTTP archive.
+    ///
+    /// # Errors
+    /// What `bytes` fails with; what was read until then is searched. What is wrong inside of containers is no error: it is
+    /// noted as unseen.
     pub fn read(&mut self, place: &Place, mut bytes: impl Read) -> std::io::Result<()> {
-        let mut scan = Scan::new(self.wanted);
-        let mut chunk = vec![0; 256 << 10];
-        loop {
-            let read = bytes.read(&mut chunk)?;
-            let mut heard =
-                Heard { wanted: self.wanted, place, limits: &self.limits, report: &mut self.report };
-            if read == 0 {
-                scan.end(&mut heard);
-                return Ok(());
-            }
-            scan.feed(&chunk[..read], &mut heard);
-            self.report.scanned.bytes += read as u64;
-        }
+        let limits = self.limits.clone();
+        let opener = Opener::new(self, limits);
+        let read = unpack::open(&opener, 0, &place.clone().into(), &mut bytes);
+        let (read_bytes, unpacked_bytes) = opener.counted();
+        self.report.scanned.bytes += read_bytes;
+        self.report.scanned.unpacked_bytes += unpacked_bytes;
+        read
     }
 
     /// Notes something that could not be read, or not wholly.
@@ -75,36 +111,159 @@ impl<'w> Examiner<'w> {
         self.report.scanned.targets += 1;
     }
 
-    /// The report of everything so far.
-    pub fn finish(self) -> Report {
+    /// One like this, with an empty report and no controls of its own, for another thread.
+    pub(crate) fn another(&self) -> Self {
+        let (spared_from, progress) = (self.spared_from, self.progress.clone());
+        Self { spared_from, progress, ..Self::new(self.wanted, self.limits.clone()) }
+    }
+
+    /// Takes over what another one found.
+    pub(crate) fn absorb(&mut self, report: Report) {
+        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, controls: _ } = report;
+        let room = self.limits.findings_max.saturating_sub(self.report.findings.len());
+        self.report.more_findings += more_findings + findings.len().saturating_sub(room) as u64;
+        self.report.findings.extend(findings.into_iter().take(room));
+        let room = self.limits.unseen_max.saturating_sub(self.report.unseen.len());
+        self.report.more_unseen += more_unseen + unseen.len().saturating_sub(room) as u64;
+        self.report.unseen.extend(unseen.into_iter().take(room));
+        self.report.scanned.targets += scanned.targets;
+        self.report.scanned.bytes += scanned.bytes;
+        self.report.scanned.unpacked_bytes += scanned.unpacked_bytes;
+        self.report.captures.extend(captures);
+    }
+
+    /// How many findings are kept so far.
+    pub fn kept(&self) -> usize {
+        self.report.findings.len()
+    }
+
+    /// Tells the exact places of the findings from number `from` on: for targets that hand many small values
+    /// over in one run.
+    pub fn place_again(&mut self, from: usize, exact: impl FnMut(&mut Finding)) {
+        self.report.findings[from..].iter_mut().for_each(exact);
+    }
+
+    /// Where the report stands.
+    pub(crate) fn mark(&self) -> Mark {
+        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, .. } = &self.report;
+        Mark {
+            findings: findings.len(),
+            more_findings: *more_findings,
+            scanned: *scanned,
+            unseen: unseen.len(),
+            more_unseen: *more_unseen,
+            captures: captures.len(),
+        }
+    }
+
+    /// Forgets what came since the mark, to look once more in another way.
+    pub(crate) fn rewind(&mut self, mark: &Mark) {
+        self.report.findings.truncate(mark.findings);
+        self.report.unseen.truncate(mark.unseen);
+        self.report.captures.truncate(mark.captures);
+        self.report.more_findings = mark.more_findings;
+        self.report.more_unseen = mark.more_unseen;
+        self.report.scanned = mark.scanned;
+    }
+
+    /// The report of everything so far, with the controls.
+    pub fn finish(mut self) -> Report {
+        if let Some(canaries) = self.canaries.take() {
+            self.report.controls = canaries.search(self.wanted);
+        }
         self.report
     }
 }
 
-/// Turns hits in one place into findings.
-struct Heard<'a> {
-    wanted: &'a Wanted,
-    place: &'a Place,
-    limits: &'a Limits,
-    report: &'a mut Report,
-}
+impl<'w> Search for Examiner<'w> {
+    type Run = Reading<'w>;
 
-impl Found for Heard<'_> {
-    fn hit(&mut self, hit: Hit) {
-        if self.report.findings.len() >= self.limits.findings_max {
-            self.report.more_findings += 1;
-            return;
-        }
-        let (kind, identifier) = self.wanted.named(hit.identifier);
-        self.report.findings.push(Finding {
-            identifier,
-            kind,
-            place: self.place.clone(),
-            offset_bytes: hit.at.start,
-            length_bytes: hit.at.end - hit.at.start,
-            how: hit.how,
-        });
+    fn begin(&mut self, base: u64) -> Reading<'w> {
+        Reading { scan: Scan::new(self.wanted), base }
     }
 
-    fn inner(&mut self, _at: u64, _how: Encoding, _bytes: &[u8]) {}
+    fn feed(&mut self, run: &mut Reading<'w>, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
+        self.progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
+        run.scan.feed(bytes, &mut heard);
+        heard.inners
+    }
+
+    fn end(&mut self, mut run: Reading<'w>, spot: &Spot) -> Vec<Inner> {
+        let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
+        run.scan.end(&mut heard);
+        heard.inners
+    }
+
+    fn unseen(&mut self, place: Place, why: String) {
+        Examiner::unseen(self, &place, why);
+    }
+
+    fn flows(&mut self, captured: Captured) {
+        self.report.captures.push(captured);
+    }
+}
+
+/// How far a report had come.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    findings: usize,
+    more_findings: u64,
+    scanned: crate::Scanned,
+    unseen: usize,
+    more_unseen: u64,
+    captures: usize,
+}
+
+impl Mark {
+    /// Findings that were kept by then.
+    pub(crate) fn kept(&self) -> usize {
+        self.findings
+    }
+}
+
+/// The search through one run, or through a part of it that begins at `base`.
+pub(crate) struct Reading<'w> {
+    scan: Scan<'w>,
+    base: u64,
+}
+
+/// Turns hits in one run into findings.
+struct Heard<'a, 'w> {
+    examiner: &'a mut Examiner<'w>,
+    spot: &'a Spot,
+    base: u64,
+    inners: Vec<Inner>,
+}
+
+impl Found for Heard<'_, '_> {
+    fn hit(&mut self, hit: Hit) {
+        let Examiner { wanted, limits, report, progress, spared_from, .. } = self.examiner;
+        if hit.identifier >= *spared_from {
+            return;
+        }
+        progress.findings.fetch_add(1, Ordering::Relaxed);
+        if report.findings.len() >= limits.findings_max {
+            report.more_findings += 1;
+            return;
+        }
+        let (kind, identifier) = wanted.named(hit.identifier);
+        let offset_bytes = self.base + hit.at.start;
+        let place = self.spot.at(offset_bytes);
+        let how = packings(&place).chain(hit.how).collect();
+        let length_bytes = hit.at.end - hit.at.start;
+        report.findings.push(Finding { identifier, kind, place, offset_bytes, length_bytes, how });
+    }
+
+    fn inner(&mut self, at: u64, how: Encoding, bytes: &[u8]) {
+        self.inners.push(Inner { at: self.base + at, how, bytes: bytes.to_vec() });
+    }
+}
+
+/// What the steps of a place were packed by, outermost first.
+fn packings(place: &Place) -> impl Iterator<Item = Encoding> {
+    place.0.iter().filter_map(|step| match step {
+        Step::Unpacked(how) => unpack::encoding(how),
+        _ => None,
+    })
 }

@@ -4,25 +4,38 @@
 //! catalogue itself: a mistake shared with what it checks would hide itself.
 
 mod calling;
+mod capture;
 mod classes;
+mod controls;
+pub mod database;
 mod decode;
 mod digests;
+pub mod dump;
 mod examine;
+mod files;
 mod filter;
 mod finding;
 mod forms;
+#[doc(hidden)]
+pub mod fuzzed;
+mod har;
+pub mod hosts;
 mod identifier;
 mod keys;
 mod level;
+pub mod objects;
 mod place;
-mod report;
+pub mod report;
 mod scan;
 mod search;
 mod table;
+mod unpack;
 mod wanted;
 
 pub use calling::Country;
-pub use examine::{Examiner, Limits};
+pub use capture::{Captured, FLOWS_MAX, Flow};
+pub use controls::Canaries;
+pub use examine::{Examiner, Limits, Progress};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use forms::Forms;
 pub use identifier::{BadList, IDENTIFIERS_MAX, Identifier, Kind, LENGTH_BYTES_MAX, LENGTH_BYTES_MIN, Unfit};

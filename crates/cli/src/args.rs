@@ -5,6 +5,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod audit;
 mod device;
 mod messaging;
 mod public;
@@ -12,6 +13,7 @@ mod regions;
 mod watching;
 mod waves;
 
+pub use audit::{AuditArgs, AuditCommand, Format, OutputArgs, ResidualArgs, ScanArgs};
 pub use device::{
     ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
 };
@@ -128,6 +130,9 @@ pub enum Command {
         /// The subject's key
         subject: String,
     },
+    /// Look for traces of known identifiers where they must not be
+    #[command(after_help = audit::AUDIT)]
+    Audit(Box<AuditArgs>),
     /// Answer requests: as a gateway in front of applications, as the directory service, as a messaging relay
     #[command(after_help = SERVE)]
     Serve(ServeArgs),

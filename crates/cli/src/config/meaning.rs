@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Metrics, Region, edge, genuine, limits, messaging, served, service};
+use super::{Config, Metrics, Region, audit, edge, genuine, limits, messaging, served, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,7 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let messaging =
         typed.messaging.as_ref().map(|m| messaging::of(m, &regions, &services, &base)).transpose()?;
     let admin = served::admin(&typed.admin)?;
+    let audit = audit::of(&typed.audit, &base)?;
     Ok(Config {
         file: path.to_owned(),
         base,
@@ -61,6 +62,7 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         directory,
         messaging,
         admin,
+        audit,
     })
 }
 

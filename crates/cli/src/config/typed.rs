@@ -40,6 +40,8 @@ pub(super) struct File {
     pub messaging: Option<super::messaging::TypedMessaging>,
     #[serde(default)]
     pub admin: super::served::TypedAdmin,
+    #[serde(default)]
+    pub audit: super::audit::TypedAudit,
 }
 
 #[derive(Deserialize)]

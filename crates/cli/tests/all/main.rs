@@ -2,6 +2,7 @@
 //!
 //! Accept new words with `INSTA_UPDATE=always cargo test -p domicile-cli`, then read the diff.
 
+mod audit;
 mod bad_config;
 mod bad_input;
 mod claims;
@@ -16,6 +17,7 @@ mod numbers;
 mod odd_ids;
 mod public;
 mod receipts;
+mod residual;
 mod restored;
 mod served;
 mod served_directory;

@@ -293,3 +293,75 @@ fn a_file_of_version_1_written_earlier_still_verifies() {
     let v = verify(&receipt[..], &trusted).unwrap();
     assert_eq!(v.single.unwrap().opening.subject, "ann");
 }
+
+/// Issued again with a search: the same subjects, both signatures; nobody else can, and an old file stays what it was.
+#[test]
+fn a_search_for_residue_is_signed_into_the_receipts() {
+    use std::io::Cursor;
+    let gone = || Gone::Absent { source: "declared".into() };
+    let gone = PhysicallyGone { wal: gone(), replicas: gone(), backups: gone() };
+    let erased =
+        LogicallyErased::new(at("2014-11-02T00:00:00Z"), vec!["DELETE".into()], gone, vec!["disks".into()]);
+    let erased = WaveRecord { erasure: Erasure::LogicallyErased(erased.unwrap()), ..record() };
+    let moved = |id| SubjectMove { logically_erased_at: Some(at("2014-11-02T00:00:00Z")), ..subject(id) };
+    let old = write(erased, vec![moved("a"), moved("b"), stayed("c")]).unwrap();
+    let search = |found: u64| ResidueSearch {
+        at: at("2014-11-03T00:00:00Z"),
+        searched: vec!["postgres://beijing/shop".into()],
+        bytes: 1 << 30,
+        identifiers: 4,
+        subjects: 2,
+        subjects_not_there: 1,
+        controls: 46,
+        findings: [("table".to_owned(), found)].into(),
+        unseen: vec!["a foreign table".into()],
+    };
+    let issue = |file: &[u8], search| {
+        let mut out = Vec::new();
+        let keys = [&KEYS.beijing, &KEYS.oregon];
+        let written = with_residue(Cursor::new(file), search, at("2014-11-03T00:00:01Z"), keys, &mut out)?;
+        assert_eq!(written.bytes, out.len() as u64);
+        Ok::<_, Error>(out)
+    };
+    let new = issue(&old, search(3)).unwrap();
+    let verified = verify(&new[..], &KEYS.trusted()).unwrap();
+    assert_eq!((verified.subjects, verified.header.wave.residue_searches.len()), (3, 1));
+    let told = verified.not_proven().join("\n");
+    assert!(told.contains("search of 2014-11-03T00:00:00Z found 3 traces (table: 3)"), "{told}");
+    assert!(
+        told.contains("1 subject(s) that had moved on") && told.contains("could not see: a foreign table"),
+        "{told}"
+    );
+    assert!(told.contains("that staff kept no spreadsheets"), "what the first writer said stays: {told}");
+    let lines =
+        |file: &[u8]| file.split(|b| *b == b'\n').skip(1).take(4).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    assert_eq!(lines(&old), lines(&new));
+    verify(&old[..], &KEYS.trusted()).unwrap();
+    verify(&single(&new, "a")[..], &KEYS.trusted()).unwrap();
+    // A later one that finds nothing takes the doubt away; only the latest are kept.
+    let mut later = issue(&new, search(0)).unwrap();
+    let told = verify(&later[..], &KEYS.trusted()).unwrap().not_proven().join("\n");
+    assert!(!told.contains("found 3 traces"), "{told}");
+    for _ in 0..RESIDUE_SEARCHES_MAX {
+        later = issue(&later, search(0)).unwrap();
+    }
+    assert_eq!(
+        verify(&later[..], &KEYS.trusted()).unwrap().header.wave.residue_searches.len(),
+        RESIDUE_SEARCHES_MAX
+    );
+    // Other keys, a pending erase, a damaged file, a single receipt, a text that can't be.
+    let other = SigningKey::generate("maker.example/beijing").unwrap();
+    let wrong = with_residue(
+        Cursor::new(&old),
+        search(0),
+        at("2014-11-03T00:00:01Z"),
+        [&other, &KEYS.oregon],
+        &mut Vec::new(),
+    );
+    assert!(wrong.unwrap_err().to_string().contains("other keys"));
+    assert!(issue(&file(&["a"]), search(0)).is_err());
+    assert!(issue(&old[..old.len() - 1], search(0)).is_err());
+    assert!(issue(&single(&old, "a"), search(0)).is_err());
+    assert!(issue(&old, ResidueSearch { searched: vec![], ..search(0) }).is_err());
+    assert!(issue(&old, ResidueSearch { unseen: vec!["a\nb".into()], ..search(0) }).is_err());
+}

@@ -1,0 +1,169 @@
+//! `audit`: it needs no configuration for what needs none, says where, and never shows what it looks for.
+
+use crate::shop::{Ran, Shop};
+use insta::assert_snapshot;
+use serde_json::Value;
+
+/// Customer 13's, and one that nobody has.
+const MAIL: &str = "c13@example.org";
+const PEOPLE: &str = "# who moved\nc13@example.org\nphone:+49 151 23456789\n";
+
+fn shop() -> Shop {
+    let shop = Shop::bare(1);
+    shop.write("people.txt", PEOPLE);
+    std::fs::create_dir(shop.path("logs")).expect("a folder");
+    shop.write("logs/quiet.log", "GET / 200\n");
+    shop
+}
+
+fn hides(ran: &Ran) {
+    for identifier in [MAIL, "15123456789", "c13@"] {
+        assert!(!ran.whole().contains(identifier), "{}", ran.whole());
+    }
+}
+
+#[test]
+fn it_teaches() {
+    let shop = Shop::empty();
+    assert_snapshot!("audit_help", shop.ok(&["audit", "--help"]).whole());
+    assert_snapshot!("audit_residual_help", shop.ok(&["audit", "residual", "--help"]).whole());
+}
+
+#[test]
+fn what_cannot_be_is_said_with_its_way_out() {
+    let shop = shop();
+    shop.write("short.txt", "c13@example.org\nabc\n");
+    shop.write("empty.txt", "# nobody\n");
+    shop.write("hosts.toml", "[[host]]\nis = \"10.0.0.0/40\"\ncountry = \"CN\"\n");
+    for (name, args) in [
+        ("audit_no_target", &["audit", "--identifiers", "people.txt"][..]),
+        ("audit_no_identifiers", &["audit", "logs"]),
+        ("audit_line", &["audit", "logs", "--identifiers", "short.txt"]),
+        ("audit_empty", &["audit", "logs", "--identifiers", "empty.txt"]),
+        ("audit_scheme", &["audit", "mysql://db/shop", "--identifiers", "people.txt"]),
+        ("audit_path", &["audit", "lgos", "--identifiers", "people.txt"]),
+        ("audit_sqlite", &["audit", "sqlite:none.db", "--identifiers", "people.txt"]),
+        ("audit_password", &["audit", "postgres://a:hunter2@127.0.0.1/d", "--identifiers", "people.txt"]),
+        ("audit_hosts", &["audit", "logs", "--identifiers", "people.txt", "--hosts", "hosts.toml"]),
+        ("audit_country", &["audit", "logs", "--identifiers", "people.txt", "--country", "XX"]),
+        ("audit_region", &["audit", "region:us", "--identifiers", "people.txt"]),
+    ] {
+        let ran = shop.run(args);
+        hides(&ran);
+        assert_eq!(ran.stdout, "", "{name}");
+        assert_snapshot!(name, ran.whole());
+    }
+}
+
+#[test]
+fn a_database_and_its_file_without_any_configuration() {
+    let shop = shop();
+    let ran = shop.run(&["audit", "sqlite:shop.db", "logs", "--identifiers", "people.txt"]);
+    assert_eq!(ran.code, 3, "{}", ran.whole());
+    hides(&ran);
+    for part in [
+        "2 identifiers: 1 phone, 1 e-mail",
+        "sqlite:shop.db > table customer > column email",
+        "key 13, byte 0",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}\n{}", ran.whole());
+    }
+    let clean = shop.run(&["audit", "logs", "--identifiers", "people.txt"]);
+    assert_eq!(clean.code, 0, "{}", clean.whole());
+    assert!(
+        clean.stdout.contains("Nothing was found")
+            && clean.stdout.contains("That says nothing of what was not read")
+    );
+}
+
+#[test]
+fn every_form_of_the_report() {
+    let shop = shop();
+    shop.write(&format!("logs/{MAIL}.log"), &format!("mail to {MAIL} sent\n"));
+    let base = ["audit", "sqlite:shop.db", "logs", "--identifiers", "people.txt"];
+    for more in [&["--json"][..], &["--format", "sarif"], &["--format", "html"], &["--format", "json"], &[]] {
+        let ran = shop.run(&[&base[..], more].concat());
+        assert_eq!(ran.code, 3, "{}", ran.whole());
+        hides(&ran);
+        if more != ["--format", "html"] && !more.is_empty() {
+            let json: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+            assert!(json["audit_format"] == 1 || json["version"] == "2.1.0", "{}", ran.stdout);
+        }
+    }
+    for (file, begins) in
+        [("r.html", "<!doctype html>"), ("r.sarif", "{"), ("r.json", "{"), ("r.txt", "looked for")]
+    {
+        let ran = shop.run(&[&base[..], &["-o", file]].concat());
+        assert_eq!(ran.code, 3, "{}", ran.whole());
+        assert!(ran.stdout.contains(&format!("the report is in {file}")), "{}", ran.whole());
+        let text = shop.read(file);
+        assert!(text.starts_with(begins) && !text.contains(MAIL), "{file}: {text}");
+    }
+}
+
+/// Identifiers on stdin reach no argument list.
+#[test]
+fn a_list_from_stdin() {
+    let shop = shop();
+    let mut command = shop.command(&["audit", "sqlite:shop.db", "--identifiers", "-", "--json"]);
+    command.stdin(std::fs::File::open(shop.path("people.txt")).expect("the list"));
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["findings"][0]["where"], "sqlite:shop.db > table customer > column email > key 13");
+}
+
+#[test]
+fn a_region_for_subjects_of_it() {
+    let shop = Shop::ready(1);
+    shop.write("subjects.txt", "13\n14\n");
+    let args = ["audit", "region:us", "--subjects", "subjects.txt", "--from", "us"];
+    assert_snapshot!("audit_no_columns", shop.run(&args).whole());
+    let unknown = [&args[..], &["--columns", "email:main.customer.mail"]].concat();
+    assert_snapshot!("audit_wrong_column", shop.run(&unknown).whole());
+    let ran = shop.run(&[&args[..], &["--columns", "email:main.customer.email"]].concat());
+    assert_eq!(ran.code, 3, "{}", ran.whole());
+    assert!(
+        ran.stdout.contains("2 identifiers: 2 e-mail") && ran.stdout.contains("key 14"),
+        "{}",
+        ran.whole()
+    );
+    shop.append(
+        "domicile.toml",
+        "\n[audit]\nidentifiers = [{ kind = \"email\", column = \"main.customer.email\" }]\n",
+    );
+    assert_eq!(shop.run(&args).code, 3);
+    let elsewhere = shop.run(&["audit", "region:de", "--subjects", "subjects.txt", "--from", "us"]);
+    assert_eq!(elsewhere.code, 0, "{}", elsewhere.whole());
+}
+
+/// A server's database as a role that may only read, and a bucket with old versions.
+#[test]
+fn a_server_and_a_bucket() {
+    let cluster = domicile_testbed::postgres::Cluster::start();
+    cluster.sql(
+        "postgres",
+        &format!("CREATE TABLE old_export (line text); INSERT INTO old_export VALUES ('x {MAIL}')"),
+    );
+    let weed = domicile_testbed::seaweed::Seaweed::start().expect("SeaweedFS");
+    weed.create_bucket("photos");
+    weed.put("photos", "people/13.txt", format!("mail: {MAIL}").as_bytes());
+    weed.put("photos", "other/14.txt", b"nothing");
+    let shop = shop();
+    let bucket = format!("s3://photos/people?endpoint={}", weed.endpoint());
+    let server = cluster.url("postgres", "postgres");
+    let mut command = shop.command(&["audit", &server, &bucket, "--identifiers", "people.txt", "--json"]);
+    command.env("AWS_ACCESS_KEY_ID", weed.access_key()).env("AWS_SECRET_ACCESS_KEY", weed.secret_key());
+    let output = command.output().expect("the binary runs");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(3), "{stdout}{stderr}");
+    assert!(!stdout.contains("c13@") && !stderr.contains("c13@"), "{stdout}{stderr}");
+    let json: Value = serde_json::from_str(&stdout).expect("JSON");
+    let places: Vec<&str> =
+        json["findings"].as_array().expect("findings").iter().filter_map(|f| f["where"].as_str()).collect();
+    assert!(places[0].contains("table public.old_export > column line > key ctid (0,1)"), "{places:?}");
+    assert_eq!(places[1], "s3://photos/people/13.txt", "{places:?}");
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert_eq!(json["controls"]["missed"], serde_json::json!([]));
+    assert!(json["controls"]["planted"].as_u64().is_some_and(|n| n > 50), "{}", json["controls"]);
+}

@@ -225,6 +225,7 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
 
 /// What no run can see, whatever it reads: a report says it, so that "nothing found" is not taken for more than it is.
 pub fn cannot_see() -> &'static [&'static str] {

@@ -4,6 +4,7 @@ use super::census::Held;
 use super::erasing::Erased;
 use super::moving::Moved;
 use super::page::{Page, Tone};
+use super::phone::Shown;
 use super::stage::Stage;
 use super::verdict::Verdict;
 use super::world::World;
@@ -21,12 +22,20 @@ pub struct Told {
     pub moved: Vec<Moved>,
     pub erased: Erased,
     pub verdict: Verdict,
+    pub phone: Shown,
     /// The longest that an application's write waited, milliseconds.
     pub wait_ms_max: Option<f64>,
     pub refused: u64,
     pub wall: Duration,
     /// Seconds by scene.
     pub scenes: Vec<(&'static str, Duration)>,
+}
+
+impl Told {
+    /// Every proof holds.
+    pub fn holds(&self) -> bool {
+        self.verdict.holds() && self.phone.holds()
+    }
 }
 
 const NOT_PROVEN: &str = "where regions stand: that is declared, and here they are folders; what lies below \
@@ -36,13 +45,13 @@ const NOT_PROVEN: &str = "where regions stand: that is declared, and here they a
 /// The answer of the command.
 pub fn answer(stage: &Stage, told: &Told) -> Answer {
     let page = &stage.page;
-    page.begin(if told.verdict.holds() { "Before and after" } else { "A PROOF FAILED" });
+    page.begin(if told.holds() { "Before and after" } else { "A PROOF FAILED" });
     let mut text = format!("{}\n\n", paper::indented("  ", &table(stage, told)));
     text.push_str(&numbers(stage, page, told));
     text.push_str(&format!("{}\n", paper::wrapped(&label("not proven"), NOT_PROVEN)));
     text.push_str(&format!("\n{}\n{}", page.paint(Tone::Bold, "Try next"), commands(stage)));
     let mut answer = Answer::new(text, json_of(stage, told));
-    if !told.verdict.holds() {
+    if !told.holds() {
         answer.text.push_str(&format!(
             "\n\n{}\n",
             page.paint(
@@ -108,6 +117,15 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
                 count(told.refused),
                 told.wait_ms_max.map_or("-".to_owned(), milliseconds),
                 if told.moved.iter().any(|m| m.killed) { " (the kill)" } else { "" }
+            ),
+        ),
+        (
+            "the phone",
+            format!(
+                "{} bytes before its owner agreed; then {}, {} contacts' numbers in it",
+                told.phone.before.1,
+                bytes(told.phone.after_bytes),
+                zero(told.phone.searched.found, "").trim_start(),
             ),
         ),
         ("pause a person", format!("p50 {}, p99 {}, longest {}", at(0.5), at(0.99), at(1.0))),
@@ -191,7 +209,7 @@ fn json_of(stage: &Stage, told: &Told) -> Value {
     json!({
         "case": stage.world.case.name,
         "folder": stage.world.folder.path(),
-        "holds": verdict.holds(),
+        "holds": told.holds(),
         "regions": regions,
         "rows_compared": found.rows, "objects_compared": found.objects,
         "lost": found.lost, "doubled": found.doubled, "stale": found.stale, "misplaced": found.misplaced,
@@ -200,6 +218,14 @@ fn json_of(stage: &Stage, told: &Told) -> Value {
         "unsettled": verdict.unsettled,
         "numbers_scanned": verdict.scan.numbers, "numbers_found": verdict.scan.found,
         "control_found": verdict.scan.control,
+        "phone": {
+            "holds": told.phone.holds(),
+            "connections_before_consent": told.phone.before.0, "bytes_before_consent": told.phone.before.1,
+            "bytes_after_consent": told.phone.after_bytes, "contacts": told.phone.contacts.0,
+            "contacts_found": told.phone.contacts.1, "shown": told.phone.shown,
+            "silent_again": told.phone.silent_again, "numbers_found": told.phone.searched.found,
+            "controls": told.phone.searched.controls.0, "controls_found": told.phone.searched.controls.1,
+        },
         "acknowledged": verdict.acknowledged, "refused": told.refused, "wait_ms_max": told.wait_ms_max,
         "pauses": pauses.len(),
         "pause_ms_max": pauses.last().map(|us| *us as f64 / 1000.0),

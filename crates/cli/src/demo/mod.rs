@@ -1,7 +1,7 @@
 //! `domicile demo`: the reference case on this machine, from an empty folder to the proofs.
 //!
 //! Scenes in their order: [`world`], [`adopt`], then for each trip [`plans`] and [`moving`] while
-//! [`applications`] write, [`cheat`], [`erasing`], [`verdict`], [`last`]. What is moved, guarded, planned and
+//! [`applications`] write, [`cheat`], [`erasing`], [`verdict`], [`phone`], [`last`]. What is moved, guarded, planned and
 //! erased is so by the functions of the commands; what is proven is proven by code of the demo alone
 //! ([`journal`], [`proof`], [`scan`]).
 
@@ -21,6 +21,7 @@ mod last;
 mod moving;
 mod page;
 mod people;
+mod phone;
 mod plans;
 mod proof;
 mod scan;
@@ -149,6 +150,8 @@ pub async fn run(app: &App, args: DemoArgs) -> Result<Answer> {
     clock.lap("applications end");
     let verdict = verdict::prove(&stage, &journal).await?;
     clock.lap("proofs");
+    let phone = Box::pin(phone::phone(&stage)).await?;
+    clock.lap("phone");
     let after = census_of(&stage)?;
     let told = Told {
         before,
@@ -156,6 +159,7 @@ pub async fn run(app: &App, args: DemoArgs) -> Result<Answer> {
         moved,
         erased,
         verdict,
+        phone,
         wait_ms_max: counters.wait_ms(1.0),
         refused: counters.refused.load(Ordering::Relaxed),
         wall: clock.began.elapsed(),

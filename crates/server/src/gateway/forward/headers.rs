@@ -3,11 +3,11 @@
 
 use crate::listen::Peer;
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderName, Version};
+use http::{HeaderName, Method, Version};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -28,11 +28,16 @@ pub(crate) struct Hop<'h> {
     pub epoch: u32,
 }
 
-/// Asks the request for another protocol on its connection? Only HTTP/1.1 has that.
+/// Asks the request for another protocol on its connection? Only HTTP/1.1 has that. One with a body, or of another method than a
+/// WebSocket's (RFC 6455 section 4.1), is a request like all others: whoever is asked may leave `Upgrade` unheeded (RFC 9110
+/// section 7.8), and a write that came this way would pass its lane.
 pub(crate) fn is_upgrade(parts: &Parts) -> bool {
     parts.version == Version::HTTP_11
+        && parts.method == Method::GET
         && parts.headers.contains_key(UPGRADE)
         && names(&parts.headers, "upgrade")
+        && !parts.headers.contains_key(TRANSFER_ENCODING)
+        && parts.headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
 }
 
 fn names(headers: &HeaderMap, name: &str) -> bool {

@@ -148,7 +148,8 @@ impl Gateway {
 
     fn request(&self, sent: &Sent<'_>, home: Known) -> Request<Body> {
         let mut parts = sent.parts.clone();
-        let hop = Hop { region: &self.trips.regions[usize::from(home.region)], epoch: home.epoch };
+        let region = &self.trips.regions[usize::from(home.region)];
+        let hop = Hop { region, epoch: home.epoch, subject: &self.settings.subject };
         clean_request(&mut parts, sent.peer, self.settings.trusts_forwarded, hop);
         // Afterwards: what the client's Connection names does not take it off.
         sent.trip.mark(&mut parts.headers);

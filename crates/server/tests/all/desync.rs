@@ -44,6 +44,10 @@ impl Early {
                 }
             }
             self.0.lock().unwrap().push(first.trim().to_owned());
+            if first.contains("/switches") {
+                stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.ok()?;
+                continue;
+            }
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.ok()?;
             stream.read_exact(&mut vec![0; length]).await.ok()?;
         }
@@ -92,5 +96,16 @@ async fn a_length_beside_no_body_swallows_nobodys_request() {
         assert_eq!(status, 200, "{method}: {body}; {seen:?}");
         assert_eq!(seen.last().map(String::as_str), Some("POST /victim HTTP/1.1"), "{method}: {seen:?}");
         assert!(seen.iter().all(|line| line.ends_with("HTTP/1.1")), "{method}: {seen:?}");
+    }
+}
+
+/// An application that switches protocols unasked has answered nothing: what it says next would be read as HTTP.
+#[tokio::test]
+async fn a_switch_that_nobody_asked_for_is_no_answer() {
+    let town = Town::new().await;
+    let gateway = town.beside(Early::default().start().await).await;
+    for method in ["GET", "POST"] {
+        let (status, body) = gateway.ask(method, "/switches", "ann", "").await;
+        assert_eq!((status.as_u16(), body.contains("broke off")), (502, true), "{method}: {body}");
     }
 }

@@ -3,9 +3,9 @@
 use super::super::settings::{Limits, Upstream};
 use super::replay::Replay;
 use crate::body::Body;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -83,11 +83,15 @@ impl Upstreams {
         *request.uri_mut() = uri.build().map_err(|_| Broke::NotConnected)?;
         *request.version_mut() = Version::HTTP_11;
         with_its_own_length(&mut request);
+        let asks_to_switch = request.headers().contains_key(UPGRADE);
         tokio::select! {
-            answer = self.client.request(request) => answer.map_err(|error| match error.is_connect() {
-                true => Broke::NotConnected,
-                false => Broke::Unknown,
-            }),
+            answer = self.client.request(request) => match answer {
+                // Nobody asked for another protocol: what follows is no HTTP, and no answer.
+                Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asks_to_switch => Err(Broke::Unknown),
+                Ok(answer) => Ok(answer),
+                Err(error) if error.is_connect() => Err(Broke::NotConnected),
+                Err(_) => Err(Broke::Unknown),
+            },
             () = self.too_slow(body) => Err(Broke::Slow),
         }
     }

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use domicile_stores::records::SubjectId;
 use http::header::COOKIE;
 use http::request::Parts;
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// A key of a subject is no longer than this.
 const SUBJECT_BYTES_MAX: usize = 512;
@@ -63,14 +63,14 @@ pub(super) fn of(parts: &Parts, rules: &[SubjectRule], spelling: Spelling) -> Re
 fn header(parts: &Parts, name: &HeaderName) -> Option<String> {
     let mut values = parts.headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok().map(str::to_owned),
+        (Some(value), None) => std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned),
         _ => None,
     }
 }
 
 /// The only value of a cookie.
 fn cookie<'p>(parts: &'p Parts, name: &str) -> Option<&'p str> {
-    let lines = parts.headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let lines = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     cookie::only_value(lines, name)
 }
 
@@ -93,6 +93,7 @@ mod tests {
         let id = |id: &str| Ok(SubjectId(id.into()));
         assert_eq!(of(ask("/users/3/notes").header("x-subject", "1").header("cookie", "who=2")), id("1"));
         assert_eq!(of(ask("/users/3/notes").header("cookie", "a=b; who=2")), id("2"));
+        assert_eq!(of(ask("/users/3/notes").header("cookie", "name=Jürgen; who=2")), id("2"));
         assert_eq!(of(ask("/users/003/notes")), id("3"));
         assert_eq!(of(ask("/users/three/notes")), Err(Nobody::Absent));
         assert_eq!(of(ask("/notes")), Err(Nobody::Absent));

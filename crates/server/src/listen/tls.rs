@@ -132,7 +132,10 @@ mod tests {
         let (chain, key) = write(folder.path(), "a.example");
         std::fs::write(&key, "secret").unwrap();
         let error = Certificate::read(&chain, &key).unwrap_err().to_string();
-        assert!(error.contains("a.example.key: it holds no private key") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("a.example.key: it holds no private key") && !error.contains("secret"),
+            "{error}"
+        );
         std::fs::write(&chain, "").unwrap();
         assert!(Certificate::read(&chain, &key).unwrap_err().to_string().contains("no certificate"));
         assert!(Certificate::read(Path::new("/nowhere"), &key).is_err());

@@ -145,7 +145,7 @@ impl Gateway {
         let subject = subject.ok_or_else(|| subject::Nobody::Absent.problem())?;
         let service = &self.settings.service;
         let hash = self.directory.hash(service, &subject);
-        if self.homes.of(hash).await.map_err(|_| self.directory_away())?.is_some() {
+        if self.homes.of(hash).await.map_err(|why| self.untold(why))?.is_some() {
             return Ok(hash);
         }
         let placed = route.placing.place(&Class::resident(new.country));

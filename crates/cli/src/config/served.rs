@@ -475,6 +475,7 @@ fn limits(typed: &TypedLimits) -> Result<(Limits, domicile_server::listen::Conne
     n(&mut limits.repeat_bytes, "repeat_bytes", &typed.repeat_bytes, 0, 1 << 30)?;
     ms(&mut limits.answer, "answer_ms", &typed.answer_ms, 1)?;
     ms(&mut limits.idle, "idle_ms", &typed.idle_ms, 1)?;
+    connections.stall = limits.idle;
     n(&mut connections.connections, "connections", &typed.connections, 1, MANY)?;
     ms(&mut connections.head, "head_ms", &typed.head_ms, 1)?;
     Ok((limits, connections))

@@ -26,9 +26,11 @@ pub(crate) const STRAIGHT: &str = concat!(
     "(?:[A-Za-z0-9_~!$&'()*+,=:@-]|%(?:2[124678-9ABC]|3[ACDE]|40|5[BDE]|60|7[BCD]|[89A-F][0-9A-F])))*/?(?:[?].*)?$"
 );
 
-/// Encoded characters that some frameworks fold into `/`, `\`, `.`, `;` or `%`.
-pub(crate) const FOLDED: &str =
-    "%EF%BC%(?:8F|BC|8E|9B|85)|%E2%80%A[456]|%E2%81%84|%E2%88%95|%CD%BE|%EF%B9%(?:92|94|A8|AA)";
+/// Encoded characters that some frameworks fold into `/`, `\`, `.`, `;`, `%`, `?` or `#`: those of `edge::straight`.
+pub(crate) const FOLDED: &str = concat!(
+    "%CD%BE|%E2%80%A[456]|%E2%81%8[4789]|%E2%84%8[0156]|%E2%88%95|%E2%92%(?:8[89A-F]|9[0-9AB])|%E3%8F%(?:82|87|98)|",
+    "%EF%B8%(?:94|96|99|B0)|%EF%B9%(?:92|94|96|9F|A8|AA)|%EF%BC%(?:83|85|8[EF]|9B|9F|BC)|%F0%9F%84%80"
+);
 
 /// The origin behind the network, for its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -71,18 +71,18 @@ struct TypedLogin {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table of keys: `[gateway.limits]`")]
 struct TypedLimits {
-    homes: Option<usize>,
-    lease_ms: Option<u64>,
-    lease_wait_ms: Option<u64>,
-    park_ms: Option<u64>,
-    parked_per_subject: Option<usize>,
-    parked: Option<usize>,
-    released: Option<usize>,
-    repeat_bytes: Option<usize>,
-    answer_ms: Option<u64>,
-    idle_ms: Option<u64>,
-    connections: Option<usize>,
-    head_ms: Option<u64>,
+    homes: Option<Spanned<u64>>,
+    lease_ms: Option<Spanned<u64>>,
+    lease_wait_ms: Option<Spanned<u64>>,
+    park_ms: Option<Spanned<u64>>,
+    parked_per_subject: Option<Spanned<u64>>,
+    parked: Option<Spanned<u64>>,
+    released: Option<Spanned<u64>>,
+    repeat_bytes: Option<Spanned<u64>>,
+    answer_ms: Option<Spanned<u64>>,
+    idle_ms: Option<Spanned<u64>>,
+    connections: Option<Spanned<u64>>,
+    head_ms: Option<Spanned<u64>>,
 }
 
 /// As typed.
@@ -251,7 +251,7 @@ pub(super) fn gateway(typed: &TypedGateway, regions: &[Region], base: &Path) -> 
         let fix = "subject = [\"jwt\"] with [gateway.jwt] keys = \"jwks.json\", or for example subject = [\"header:X-Subject\"]";
         return Err(Fault::new(typed.subject.span().start, "config-gateway", what, why, fix));
     }
-    let (limits, connections) = limits(&typed.limits);
+    let (limits, connections) = limits(&typed.limits)?;
     Ok(Gateway {
         doors: doors(&typed.listen, &typed.certificate, &typed.private_key, typed.clear_off_loopback, base)?,
         proxy_protocol: typed.proxy_protocol,
@@ -449,23 +449,50 @@ fn address(text: &Text) -> Result<SocketAddr, Fault> {
     })
 }
 
-fn limits(typed: &TypedLimits) -> (Limits, domicile_server::listen::ConnectionLimits) {
+/// The longest a bound of time may be, ms: a day. A gateway that is killed holds fences up for as long as its lease.
+const DAY_MS: u64 = 24 * 3600 * 1000;
+/// The most of what is counted.
+const MANY: u64 = 1_000_000;
+
+fn limits(typed: &TypedLimits) -> Result<(Limits, domicile_server::listen::ConnectionLimits), Fault> {
     let (mut limits, mut connections) =
         (Limits::default(), domicile_server::listen::ConnectionLimits::default());
-    let ms =
-        |to: &mut Duration, from: Option<u64>| from.into_iter().for_each(|n| *to = Duration::from_millis(n));
-    let n = |to: &mut usize, from: Option<usize>| from.into_iter().for_each(|n| *to = n);
-    n(&mut limits.homes, typed.homes);
-    ms(&mut limits.lease, typed.lease_ms);
-    ms(&mut limits.lease_wait, typed.lease_wait_ms);
-    ms(&mut limits.park, typed.park_ms);
-    n(&mut limits.parked_per_subject, typed.parked_per_subject);
-    n(&mut limits.parked, typed.parked);
-    n(&mut limits.released, typed.released);
-    n(&mut limits.repeat_bytes, typed.repeat_bytes);
-    ms(&mut limits.answer, typed.answer_ms);
-    ms(&mut limits.idle, typed.idle_ms);
-    n(&mut connections.connections, typed.connections);
-    ms(&mut connections.head, typed.head_ms);
-    (limits, connections)
+    let ms = |to: &mut Duration, name: &str, from: &Option<Spanned<u64>>, least| {
+        bounded(name, from, least, DAY_MS).map(|n| n.into_iter().for_each(|n| *to = Duration::from_millis(n)))
+    };
+    let n = |to: &mut usize, name: &str, from: &Option<Spanned<u64>>, least, most| {
+        let n = bounded(name, from, least, most)?;
+        n.into_iter().for_each(|n| *to = usize::try_from(n).unwrap_or(usize::MAX));
+        Ok::<_, Fault>(())
+    };
+    n(&mut limits.homes, "homes", &typed.homes, 1, 1000 * MANY)?;
+    ms(&mut limits.lease, "lease_ms", &typed.lease_ms, 100)?;
+    ms(&mut limits.lease_wait, "lease_wait_ms", &typed.lease_wait_ms, 0)?;
+    ms(&mut limits.park, "park_ms", &typed.park_ms, 0)?;
+    n(&mut limits.parked_per_subject, "parked_per_subject", &typed.parked_per_subject, 0, MANY)?;
+    n(&mut limits.parked, "parked", &typed.parked, 0, MANY)?;
+    n(&mut limits.released, "released", &typed.released, 1, MANY)?;
+    n(&mut limits.repeat_bytes, "repeat_bytes", &typed.repeat_bytes, 0, 1 << 30)?;
+    ms(&mut limits.answer, "answer_ms", &typed.answer_ms, 1)?;
+    ms(&mut limits.idle, "idle_ms", &typed.idle_ms, 1)?;
+    connections.stall = limits.idle;
+    n(&mut connections.connections, "connections", &typed.connections, 1, MANY)?;
+    ms(&mut connections.head, "head_ms", &typed.head_ms, 1)?;
+    Ok((limits, connections))
+}
+
+/// A bound that could neither be kept nor would be one is a typing error, and better found before anybody is turned away by it.
+fn bounded(name: &str, typed: &Option<Spanned<u64>>, least: u64, most: u64) -> Result<Option<u64>, Fault> {
+    let Some(n) = typed else { return Ok(None) };
+    if (least..=most).contains(n.get_ref()) {
+        return Ok(Some(*n.get_ref()));
+    }
+    let what = format!("{name} = {} is not between {least} and {most}", n.get_ref());
+    let why = if *n.get_ref() < least {
+        "with less the gateway would answer nobody"
+    } else {
+        "with more it would bound nothing, or hold up moves for as long"
+    };
+    let fix = format!("leave {name} out for the default; docs/config.md has all of them");
+    Err(Fault::new(n.span().start, "config-limit", what, why, fix))
 }

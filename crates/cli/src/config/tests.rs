@@ -52,6 +52,30 @@ fn several_services_are_named() {
     assert!(shared.what.contains("services `shop` and `cloud` have the same store"), "{}", shared.what);
 }
 
+/// A gateway that would serve nobody, or panic at the first connection, does not start.
+#[test]
+fn bounds_of_a_gateway_are_bounds() {
+    let of = |limit: &str| {
+        let gateway = "[gateway]\nlisten = [\"127.0.0.1:1\"]\nsubject = [\"header:X-Subject\"]\n";
+        read(&format!("{HEAD}{TWO}{gateway}[gateway.limits]\n{limit}\n"))
+    };
+    for bad in
+        ["connections = 0", "released = 0", "lease_ms = 0", "answer_ms = 0", "idle_ms = 0", "head_ms = 0"]
+    {
+        let failure = of(bad).expect_err(bad);
+        assert_eq!((failure.code, failure.exit as u8), ("config-limit", 2));
+        assert!(failure.what.contains(bad) && failure.why.contains("nobody"), "{}", failure.what);
+    }
+    for name in ["connections", "released", "parked", "repeat_bytes", "lease_ms", "park_ms"] {
+        assert_eq!(of(&format!("{name} = 9000000000000000000")).expect_err(name).code, "config-limit");
+    }
+    let limits = of("parked = 0\nlease_ms = 900\nconnections = 7").unwrap().gateway.unwrap();
+    assert_eq!(
+        (limits.limits.parked, limits.limits.lease.as_millis(), limits.connections.connections),
+        (0, 900, 7)
+    );
+}
+
 #[test]
 fn limits_override_by_name() {
     let config =

@@ -168,6 +168,19 @@ async fn reads_as_the_edge_cache(base: &str) {
         ["%2e", "%2f", "%c3%a9", "%C3%A9", "%EF%BC%8F", "%EF%BC%8E", "%E2%81%84", "%G0", "%", "%2"]
             .map(str::to_owned),
     );
+    pieces.extend(
+        [
+            "%EF%B8%B0",
+            "%EF%B8%94",
+            "%EF%BC%9F",
+            "%E2%84%80",
+            "%E2%84%82",
+            "%E2%92%9B",
+            "%E3%8F%82",
+            "%F0%9F%84%80",
+        ]
+        .map(str::to_owned),
+    );
     for piece in pieces {
         for target in
             [format!("/static/x{piece}"), format!("/static/x{piece}y"), format!("/static/{piece}/z")]

@@ -44,7 +44,7 @@ pub enum Reason {
     Unclear,
     /// A status that is not kept.
     Status,
-    /// `Vary: *`.
+    /// `Vary: *`, or one that can't be read.
     VaryAny,
     /// A `Content-Type` that does not fit the path's extension.
     Misfit,
@@ -209,7 +209,9 @@ fn refused_by_house(
     if !matches!(answer.status.as_u16(), 200 | 301 | 308 | 404 | 410) {
         return Err(Reason::Status);
     }
-    let any = |v: &HeaderValue| v.as_bytes().split(|b| *b == b',').any(|name| name.trim_ascii() == b"*");
+    // Also what can't be read: it might be the header that tells one answer from another.
+    let is_named = |name: &[u8]| name.is_empty() || (name != b"*" && HeaderName::from_bytes(name).is_ok());
+    let any = |v: &HeaderValue| !v.as_bytes().split(|b| *b == b',').all(|name| is_named(name.trim_ascii()));
     if headers.get_all(VARY).iter().any(any) {
         return Err(Reason::VaryAny);
     }

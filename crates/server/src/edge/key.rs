@@ -15,11 +15,18 @@ pub const QUERY_BYTES_MAX: usize = 2_048;
 /// The longest host, bytes: a DNS name and a port.
 const HOST_BYTES_MAX: usize = 259;
 
-/// Characters that some frameworks fold into `/`, `\`, `.`, `;` or `%` after decoding (Unicode NFKC).
-const FOLDED: [char; 15] = [
-    '\u{ff0f}', '\u{ff3c}', '\u{ff0e}', '\u{ff1b}', '\u{ff05}', '\u{2024}', '\u{2025}', '\u{2026}',
-    '\u{2044}', '\u{2215}', '\u{037e}', '\u{fe52}', '\u{fe54}', '\u{fe68}', '\u{fe6a}',
-];
+/// Does Unicode fold it (NFKC) into something with `/`, `\`, `.`, `;`, `%`, `?` or `#` in it? Some frameworks do that after
+/// decoding: `\u{fe30}` becomes `..`, `\u{2100}` becomes `a/c`. All of Unicode 14 that do, and two lookalikes of `/`.
+fn folds(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{37e}' | '\u{2024}'..='\u{2026}' | '\u{2044}' | '\u{2047}'..='\u{2049}' | '\u{2100}' | '\u{2101}'
+            | '\u{2105}' | '\u{2106}' | '\u{2215}' | '\u{2488}'..='\u{249b}' | '\u{33c2}' | '\u{33c7}' | '\u{33d8}'
+            | '\u{fe14}' | '\u{fe16}' | '\u{fe19}' | '\u{fe30}' | '\u{fe52}' | '\u{fe54}' | '\u{fe56}' | '\u{fe5f}'
+            | '\u{fe68}' | '\u{fe6a}' | '\u{ff03}' | '\u{ff05}' | '\u{ff0e}' | '\u{ff0f}' | '\u{ff1b}' | '\u{ff1f}'
+            | '\u{ff3c}' | '\u{1f100}'
+    )
+}
 
 /// By which scheme the client asked: an answer may redirect one of them to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +157,7 @@ fn decoded(path: &str) -> Result<String, Crooked> {
         });
     }
     let text = String::from_utf8(out).map_err(|_| Crooked::Encoding)?;
-    if text.chars().any(|c| c.is_control() || FOLDED.contains(&c)) { Err(Crooked::Hidden) } else { Ok(text) }
+    if text.chars().any(|c| c.is_control() || folds(c)) { Err(Crooked::Hidden) } else { Ok(text) }
 }
 
 /// The byte of `%XX`, in its one spelling: large digits, and only where the byte needs it.
@@ -302,6 +309,11 @@ mod tests {
             ("/café", Byte),
             ("/static/%EF%BC%8E%EF%BC%8E/x", Hidden),
             ("/static/..%EF%BC%8Faccount", Hidden),
+            ("/static/%EF%B8%B0/account", Hidden),
+            ("/account%EF%BC%9Fx.css", Hidden),
+            ("/account%EF%BC%83x.css", Hidden),
+            ("/account%EF%B8%94x.css", Hidden),
+            ("/static/%E2%84%80", Hidden),
             ("/a%C2%85b", Hidden),
             (&format!("/{}", "a".repeat(PATH_BYTES_MAX)), TooLong),
         ] {

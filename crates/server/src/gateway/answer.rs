@@ -18,7 +18,7 @@ use domicile_directory::SubjectHash;
 use domicile_policy::Class;
 use domicile_stores::records::SubjectId;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Gateway {
             trip.takes(Route::WellKnown);
             return Ok(answer);
         }
-        let scheme = if peer.is_tls { Scheme::Https } else { Scheme::Http };
+        let scheme = self.scheme(peer, &parts);
         if let Some((edge, public)) =
             self.settings.edge.as_ref().and_then(|e| Some((e.clone(), e.public(&parts, scheme)?)))
         {
@@ -75,6 +75,18 @@ impl Gateway {
         let is_write = !check::is_read(&parts.method);
         let replay = Replay::of(body, self.settings.limits.repeat_bytes);
         self.deliver(Sent { trip, peer, parts, replay, subject, is_write }).await
+    }
+
+    /// By which scheme the client came: an application behind something that ends TLS would redirect its public pages for ever.
+    fn scheme(&self, peer: Peer, parts: &Parts) -> Scheme {
+        let mut said =
+            parts.headers.get_all("x-forwarded-proto").iter().filter(|_| self.settings.trusts_forwarded);
+        match (said.next().map(HeaderValue::as_bytes), said.next()) {
+            (Some(b"https"), None) => Scheme::Https,
+            (Some(b"http"), None) => Scheme::Http,
+            _ if peer.is_tls => Scheme::Https,
+            _ => Scheme::Http,
+        }
     }
 
     /// The answer to a request for what is the same for everybody.
@@ -133,7 +145,7 @@ impl Gateway {
         let subject = subject.ok_or_else(|| subject::Nobody::Absent.problem())?;
         let service = &self.settings.service;
         let hash = self.directory.hash(service, &subject);
-        if self.homes.of(hash).await.map_err(|_| self.directory_away())?.is_some() {
+        if self.homes.of(hash).await.map_err(|why| self.untold(why))?.is_some() {
             return Ok(hash);
         }
         let placed = route.placing.place(&Class::resident(new.country));

@@ -34,6 +34,8 @@ counts! {
     bad_token = "domicile_gateway_refused_total" r#"{reason="token"}"#,
     /// Requests turned away: a subject without a home.
     unknown_home = "domicile_gateway_refused_total" r#"{reason="unknown-home"}"#,
+    /// Requests turned away: a home in a region that this gateway does not know.
+    unknown_region = "domicile_gateway_refused_total" r#"{reason="unknown-region"}"#,
     /// Sign-ups turned away: policy permits no region.
     policy = "domicile_gateway_refused_total" r#"{reason="policy"}"#,
     /// Requests turned away: this gateway has no lease.

@@ -2,7 +2,7 @@
 
 use super::count::one;
 use super::forward::{Broke, EventStream, Hop, IdleLimit, Replay, clean_answer, clean_request, join};
-use super::home::Known;
+use super::home::{Known, Untold};
 use super::park::{Pass, Turned};
 use super::running::Gateway;
 use super::trip::Trip;
@@ -123,10 +123,10 @@ impl Gateway {
 
     /// The subject's home. Asked of the directory where the home in memory has just refused a write.
     async fn home(&self, subject: SubjectHash, refused_by: Option<Known>) -> Result<Known, Problem> {
-        let known = self.homes.of(subject).await.map_err(|_| self.directory_away())?;
+        let known = self.homes.of(subject).await.map_err(|why| self.untold(why))?;
         let home = match (known, refused_by) {
             (Some(home), Some(refused)) if home == refused => {
-                self.homes.ask(subject).await.map_err(|_| self.directory_away())?
+                self.homes.ask(subject).await.map_err(|why| self.untold(why))?
             }
             (known, _) => known,
         };
@@ -139,6 +139,20 @@ impl Gateway {
         problem.because("it is not signed up with this service, or was removed; nothing was forwarded")
     }
 
+    pub(super) fn untold(&self, why: Untold) -> Problem {
+        if why == Untold::Directory {
+            return self.directory_away();
+        }
+        one(&self.counts.unknown_region);
+        let title = "the subject's home is a region that this gateway does not know";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unknown-region", title);
+        problem
+            .because(
+                "it was added after this gateway began: once restarted it knows it; nothing was forwarded",
+            )
+            .retry_after(COME_BACK)
+    }
+
     pub(super) fn directory_away(&self) -> Problem {
         one(&self.counts.directory_away);
         let problem =
@@ -148,7 +162,8 @@ impl Gateway {
 
     fn request(&self, sent: &Sent<'_>, home: Known) -> Request<Body> {
         let mut parts = sent.parts.clone();
-        let hop = Hop { region: &self.trips.regions[usize::from(home.region)], epoch: home.epoch };
+        let region = &self.trips.regions[usize::from(home.region)];
+        let hop = Hop { region, epoch: home.epoch, subject: &self.settings.subject };
         clean_request(&mut parts, sent.peer, self.settings.trusts_forwarded, hop);
         // Afterwards: what the client's Connection names does not take it off.
         sent.trip.mark(&mut parts.headers);

@@ -137,13 +137,14 @@ where
             };
             // Whoever does not get through the door is nobody we could answer.
             if let Ok(Ok((stream, peer))) = opened {
-                let head = door.limits.head;
+                let (head, stall) = (door.limits.head, door.limits.stall);
                 let service = service_fn(move |request| {
                     let answered = answer(peer, request);
                     async move { Ok::<_, Infallible>(answered.await) }
                 });
-                let connection =
-                    door.http.serve_connection_with_upgrades(TokioIo::new(Line::new(stream, head)), service);
+                let connection = door
+                    .http
+                    .serve_connection_with_upgrades(TokioIo::new(Line::new(stream, head, stall)), service);
                 let _ = watcher.watch(connection).await;
             }
             drop((place, open));

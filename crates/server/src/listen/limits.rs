@@ -11,6 +11,8 @@ pub struct ConnectionLimits {
     pub handshake: Duration,
     /// A request's head, from the first byte that is waited for to its last: also how long a kept connection may be idle.
     pub head: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub stall: Duration,
     /// All header lines of a request together, bytes.
     pub head_bytes: usize,
     /// Header lines of a request.
@@ -27,6 +29,7 @@ impl Default for ConnectionLimits {
             connections: 16_384,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
             head_bytes: 32 * 1024,
             headers: 100,
             streams: 128,

@@ -1,6 +1,7 @@
 //! A connection's line: it must begin to speak in time, and it is let go gently.
 //!
 //! - Which HTTP a client speaks is read from its first bytes, and nobody else bounds how long that may take.
+//! - Whoever takes nothing of its answer holds this connection and the region's behind it, and nobody else bounds that either.
 //! - A close with bytes unread makes the kernel reset the connection, and the client may never see the answer that says why
 //!   (RFC 9112 section 9.6). So our end is closed first, and what still comes is thrown away for a moment.
 
@@ -22,6 +23,10 @@ pub(super) struct Line<S: Stream> {
     inner: Option<S>,
     is_shut: bool,
     opening: Option<(Pin<Box<Sleep>>, usize)>,
+    /// How long it may take nothing.
+    stall: Duration,
+    /// Since it takes nothing, this runs.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a connection is read from and written to.
@@ -29,10 +34,22 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
 
 impl<S: Stream> Line<S> {
-    /// The client must have sent its first bytes within `opening`.
-    pub fn new(inner: S, opening: Duration) -> Self {
+    /// The client must have sent its first bytes within `opening`, and take some of what is written within each `stall`.
+    pub fn new(inner: S, opening: Duration, stall: Duration) -> Self {
         let opening = Some((Box::pin(sleep_until(Instant::now() + opening)), 0));
-        Self { inner: Some(inner), is_shut: false, opening }
+        Self { inner: Some(inner), is_shut: false, opening, stall, stalled: None }
+    }
+
+    /// What writing came to; an error where it waits for too long.
+    fn taken<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.stalled = None;
+            return wrote;
+        }
+        let until = Instant::now() + self.stall;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn inner(&mut self) -> io::Result<Pin<&mut S>> {
@@ -68,16 +85,19 @@ impl<S: Stream> AsyncRead for Line<S> {
 
 impl<S: Stream> AsyncWrite for Line<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.inner()?.poll_write(cx, buf)
+        let wrote = self.inner()?.poll_write(cx, buf);
+        self.taken(cx, wrote)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner()?.poll_flush(cx)
+        let wrote = self.inner()?.poll_flush(cx);
+        self.taken(cx, wrote)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.is_shut = true;
-        self.inner()?.poll_shutdown(cx)
+        let wrote = self.inner()?.poll_shutdown(cx);
+        self.taken(cx, wrote)
     }
 
     fn poll_write_vectored(
@@ -85,7 +105,8 @@ impl<S: Stream> AsyncWrite for Line<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.inner()?.poll_write_vectored(cx, bufs)
+        let wrote = self.inner()?.poll_write_vectored(cx, bufs);
+        self.taken(cx, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -113,5 +134,25 @@ async fn linger<S: Stream>(mut inner: S, is_shut: bool) {
             Ok(0) | Err(_) => return,
             Ok(n) => bytes += n,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that reads, however slowly, is written to; one that does not is given up.
+    #[tokio::test]
+    async fn who_takes_nothing_is_given_up() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut line = Line::new(near, Duration::from_secs(60), Duration::from_millis(200));
+        let reading = tokio::spawn(async move {
+            let mut all = [0; 640];
+            far.read_exact(&mut all).await.map(|_| far)
+        });
+        line.write_all(&[7; 640]).await.unwrap();
+        let _far = reading.await.unwrap().unwrap();
+        let gives_up = tokio::time::timeout(Duration::from_secs(60), line.write_all(&[7; 640])).await;
+        assert_eq!(gives_up.expect("it waits for ever").unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -73,7 +73,12 @@ fn certified(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     if certs.is_empty() {
         return Err(wrong(chain, "it holds no certificate".into()));
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(key, e.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            wrong(key, "it holds no private key, or one under a passphrase".into())
+        }
+        other => wrong(key, other.to_string()),
+    })?;
     let signer = rustls::crypto::ring::sign::any_supported_type(&secret)
         .map_err(|_| wrong(key, "a key of this type can't sign".into()))?;
     let certified = CertifiedKey::new(certs, signer);
@@ -127,7 +132,10 @@ mod tests {
         let (chain, key) = write(folder.path(), "a.example");
         std::fs::write(&key, "secret").unwrap();
         let error = Certificate::read(&chain, &key).unwrap_err().to_string();
-        assert!(error.contains("a.example.key") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("a.example.key: it holds no private key") && !error.contains("secret"),
+            "{error}"
+        );
         std::fs::write(&chain, "").unwrap();
         assert!(Certificate::read(&chain, &key).unwrap_err().to_string().contains("no certificate"));
         assert!(Certificate::read(Path::new("/nowhere"), &key).is_err());

@@ -1,5 +1,6 @@
 //! A real gateway between real sockets, over a real directory.
 
+mod desync;
 mod fuzzed;
 mod hostile;
 mod lease;

@@ -78,6 +78,23 @@ async fn who_has_no_home_is_not_guessed() {
     assert_eq!(town.ask("GET", "/", "nobody", "").await.0, StatusCode::OK, "that there is none is not kept");
 }
 
+/// A region that came later: whoever moved there is not told to be gone, and comes back when the gateway knows it.
+#[tokio::test]
+async fn who_lives_in_a_region_unknown_here_is_not_unknown() {
+    let town = Town::new().await;
+    assert_eq!(town.ask("GET", "/", "ann", "").await.0, StatusCode::OK);
+    town.move_to("ann", "old", "mars").await;
+    let moved =
+        || town.gateway.counts.all().iter().any(|c| c.0 == "domicile_gateway_home_changes_total" && c.3 == 1);
+    town.until("the move is heard of", moved).await;
+    let (status, body) = town.ask("GET", "/", "ann", "").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    assert!(body.contains(r#""code":"unknown-region""#), "{body}");
+    let (status, body) = town.ask("POST", "/people", "ann", r#"{"id":"ann","country":"IN"}"#).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+    assert_eq!((town.old.count(), town.new.count()), (1, 0));
+}
+
 /// A body of 20 MB streams both ways and is the same.
 #[tokio::test]
 async fn a_large_body_streams() {

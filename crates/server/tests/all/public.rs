@@ -1,6 +1,6 @@
 //! What is public comes from the edge cache of a whole gateway; everything else goes to its subject's home.
 
-use crate::town::Town;
+use crate::town::{These, Town};
 use domicile_server::edge::{EdgeCache, EdgeSettings, PublicRoute};
 use domicile_server::gateway::Limits;
 use domicile_server::listen::ConnectionLimits;
@@ -8,12 +8,31 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use std::time::Duration;
 
-async fn town() -> Town {
+fn cache() -> Option<EdgeCache> {
     // The application says nothing of caching.
     let fresh = Some(Duration::from_secs(600));
     let routes = vec![PublicRoute { fresh, ..PublicRoute::new("/static/", "public") }];
-    let cache = EdgeCache::new(EdgeSettings { routes, ..EdgeSettings::default() }).unwrap();
-    Town::keeping(Limits::default(), ConnectionLimits::default(), Some(cache)).await
+    EdgeCache::new(EdgeSettings { routes, ..EdgeSettings::default() }).ok()
+}
+
+async fn town() -> Town {
+    Town::keeping(Limits::default(), ConnectionLimits::default(), cache()).await
+}
+
+/// Whoever ends TLS in front of the gateway says so: the application must not send everybody to where they are already.
+#[tokio::test]
+async fn the_scheme_is_the_clients_where_somebody_trusted_says_it() {
+    for (trusts_forwarded, proto) in [(true, "https"), (false, "http")] {
+        let town = Town::of_these(These { edge: cache(), trusts_forwarded, ..These::default() }).await;
+        let request = Request::get(format!("http://{}/static/logo", town.address));
+        let request = request.header("x-forwarded-proto", "https").body(Full::default()).unwrap();
+        town.client.request(request).await.unwrap();
+        let seen = town.new.seen.lock().unwrap()[0].clone();
+        assert_eq!(seen.headers["x-forwarded-proto"], proto);
+        // The other scheme's answer is another one.
+        town.answer("GET", "/static/logo", "ann", "").await;
+        assert_eq!(town.new.count(), if trusts_forwarded { 2 } else { 1 });
+    }
 }
 
 #[tokio::test]

@@ -132,6 +132,7 @@ pub struct These {
     pub connections: ConnectionLimits,
     pub edge: Option<EdgeCache>,
     pub watch: Watch,
+    pub trusts_forwarded: bool,
 }
 
 impl Town {
@@ -180,7 +181,7 @@ impl Town {
         directory: Arc<Directory>,
         (old, at_old): (Application, SocketAddr),
         (new, at_new): (Application, SocketAddr),
-        These { limits, connections, edge, watch }: These,
+        These { limits, connections, edge, watch, trusts_forwarded }: These,
         folder: Option<tempfile::TempDir>,
     ) -> Self {
         let at = |address: SocketAddr| Upstream { address: format!("http://{address}").parse().unwrap() };
@@ -195,7 +196,7 @@ impl Town {
             edge,
             stands_in: Some("new".into()),
             well_known: None,
-            trusts_forwarded: false,
+            trusts_forwarded,
             limits,
         };
         let gateway = Gateway::start_watched(directory.clone(), settings, watch).await.unwrap();

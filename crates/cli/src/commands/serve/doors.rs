@@ -94,10 +94,17 @@ pub fn connections(open: &[(&'static str, Arc<AtomicU64>)]) -> String {
 }
 
 fn in_use(what: &str, address: std::net::SocketAddr, error: &std::io::Error) -> Box<Failure> {
+    let fix = match what {
+        // `--listen` moves the other doors, not this one.
+        "admin" => {
+            "one more process on this machine: --config with a copy of the file that has another port in [admin], or no [admin]"
+        }
+        _ => "name another port in `listen`; one more process on this machine: --listen ADDRESS",
+    };
     Failure::usage(
         "serve-address",
         format!("the {what} can't listen at {address}: {error}"),
         "each process needs an address of its own, and ports below 1024 a privilege",
-        "name another port in `listen`",
+        fix,
     )
 }

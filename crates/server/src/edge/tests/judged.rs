@@ -34,6 +34,7 @@ async fn what_the_answer_forbids() {
         ("unclear", &[("cache-control", "max-age=60, x=\"no end")]),
         ("unclear", &[("cache-control", "max-age=60; no-store")]),
         ("vary-any", &[("cache-control", "max-age=60"), ("vary", "accept, *")]),
+        ("vary-any", &[("cache-control", "max-age=60"), ("vary", "accept, accept language")]),
         ("no-lifetime", &[]),
         ("no-lifetime", &[("cache-control", "max-age=soon")]),
         ("no-lifetime", &[("cache-control", "max-age=60, max-age=90")]),

@@ -3,8 +3,10 @@
 use super::super::settings::{Limits, Upstream};
 use super::replay::Replay;
 use crate::body::Body;
+use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -80,11 +82,16 @@ impl Upstreams {
         let uri = Uri::builder().scheme(scheme.clone()).authority(authority.clone()).path_and_query(path);
         *request.uri_mut() = uri.build().map_err(|_| Broke::NotConnected)?;
         *request.version_mut() = Version::HTTP_11;
+        with_its_own_length(&mut request);
+        let asks_to_switch = request.headers().contains_key(UPGRADE);
         tokio::select! {
-            answer = self.client.request(request) => answer.map_err(|error| match error.is_connect() {
-                true => Broke::NotConnected,
-                false => Broke::Unknown,
-            }),
+            answer = self.client.request(request) => match answer {
+                // Nobody asked for another protocol: what follows is no HTTP, and no answer.
+                Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asks_to_switch => Err(Broke::Unknown),
+                Ok(answer) => Ok(answer),
+                Err(error) if error.is_connect() => Err(Broke::NotConnected),
+                Err(_) => Err(Broke::Unknown),
+            },
             () = self.too_slow(body) => Err(Broke::Slow),
         }
     }
@@ -99,5 +106,33 @@ impl Upstreams {
             }
             tokio::time::sleep_until(until.into()).await;
         }
+    }
+}
+
+/// INVARIANT: a request whose body is known says that body's length and no other: hyper sends on the header that it finds, and on a
+/// kept connection whoever comes next would be read as the rest of this body.
+fn with_its_own_length(request: &mut Request<Body>) {
+    let Some(length) = request.body().size_hint().exact() else { return };
+    let said = request.headers().get(CONTENT_LENGTH);
+    if said.is_some_and(|said| said.to_str().ok().and_then(|said| said.parse().ok()) != Some(length)) {
+        request.headers_mut().remove(CONTENT_LENGTH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_is_not_the_bodys_is_not_said() {
+        let said = |length: &str, body: Body| {
+            let mut request = Request::post("/").header("content-length", length).body(body).unwrap();
+            with_its_own_length(&mut request);
+            request.headers().get(CONTENT_LENGTH).map(|v| v.to_str().unwrap().to_owned())
+        };
+        assert_eq!(said("40", crate::body::empty()), None);
+        assert_eq!(said("0", crate::body::empty()).as_deref(), Some("0"));
+        assert_eq!(said("5", crate::body::full("hello")).as_deref(), Some("5"));
+        assert_eq!(said("4", crate::body::full("hello")), None);
     }
 }

@@ -18,6 +18,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Look-ups during which the feed went on are tried again so often; then what was found is used once and not kept.
 const TRIES: u32 = 2;
 
+/// Why a subject's home is not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// The directory could not be asked.
+    Directory,
+    /// It is in a region that this gateway was not told of when it started: nobody may take it for having none.
+    Region,
+}
+
 /// Homes of one service.
 pub(crate) struct Homes {
     memory: Memory,
@@ -36,8 +45,8 @@ impl Homes {
     /// The subject's home; `None`: it has none.
     ///
     /// # Errors
-    /// The directory could not be asked.
-    pub async fn of(&self, subject: SubjectHash) -> Result<Option<Known>, domicile_directory::Error> {
+    /// The directory could not be asked, or names a region that is not known here.
+    pub async fn of(&self, subject: SubjectHash) -> Result<Option<Known>, Untold> {
         if let Some(home) = self.memory.get(&subject) {
             one(&self.counts.home_hits);
             return Ok(Some(home));
@@ -46,18 +55,24 @@ impl Homes {
     }
 
     /// The same, whatever is in memory.
-    pub async fn ask(&self, subject: SubjectHash) -> Result<Option<Known>, domicile_directory::Error> {
+    pub async fn ask(&self, subject: SubjectHash) -> Result<Option<Known>, Untold> {
         for _ in 0..TRIES {
             let before = self.taken();
             one(&self.counts.home_lookups);
-            let found = self.asker.ask(subject).await?;
-            let home = found.and_then(|home| self.memory.known(&home.region, home.epoch));
+            let home = self.told(subject).await?;
             if home.is_none_or(|home| self.keep(before, subject, home)) && self.taken() == before {
                 return Ok(home);
             }
         }
-        let found = self.asker.ask(subject).await?;
-        Ok(found.and_then(|home| self.memory.known(&home.region, home.epoch)))
+        self.told(subject).await
+    }
+
+    async fn told(&self, subject: SubjectHash) -> Result<Option<Known>, Untold> {
+        match self.asker.ask(subject).await {
+            Err(_) => Err(Untold::Directory),
+            Ok(None) => Ok(None),
+            Ok(Some(home)) => self.memory.known(&home.region, home.epoch).ok_or(Untold::Region).map(Some),
+        }
     }
 
     /// Takes what the feed says. Who is not in memory need not be.

@@ -108,7 +108,7 @@ impl JwtRule {
             _ => return Err("it has no claim that names a subject"),
         };
         let expires = claims.get("exp").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
-        Ok((subject, expires as i64 + LEEWAY_S as i64))
+        Ok((subject, (expires as i64).saturating_add(LEEWAY_S as i64)))
     }
 }
 

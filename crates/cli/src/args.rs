@@ -5,12 +5,16 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod device;
 mod messaging;
 mod public;
 mod regions;
 mod watching;
 mod waves;
 
+pub use device::{
+    ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
+};
 pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
@@ -145,6 +149,9 @@ pub enum Command {
     /// Records of consent: of a mailbox, or one that somebody shows
     #[command(subcommand)]
     Consent(ConsentCommand),
+    /// A handset to try messaging with: silent until its owner agrees
+    #[command(after_help = device::DEVICE)]
+    Device(DeviceArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"

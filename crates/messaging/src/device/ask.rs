@@ -117,7 +117,8 @@ impl<R: Relay> Device<Agreed<R>> {
         let proof = Proof::make(&self.key(), request, now).to_string();
         let uri = format!("{}{path}", self.state.home.endpoint.as_str().trim_end_matches('/'));
         let mut request = http::Request::builder().method(method).uri(uri).header(PROOF_HEADER, proof);
-        if let Some(token) = self.state.token.as_ref().filter(|_| token) {
+        // An old one, too: by it a relay knows who asks for a new one, also after a move.
+        if let Some(token) = self.state.token.as_ref().filter(|_| token || path == "/v1/messaging/token") {
             request = request.header(CONSENT_HEADER, &token.text);
         }
         if !body.is_empty() {
@@ -133,7 +134,7 @@ impl<R: Relay> Device<Agreed<R>> {
         match (problem.code, &problem.home) {
             (ProblemCode::ProofStale, _) if self.learn_clock(answer) => self.save(),
             (ProblemCode::ConsentExpired | ProblemCode::ConsentForged, _) if self.state.token.is_some() => {
-                self.state.token = None;
+                self.stale_token();
                 Ok(())
             }
             (ProblemCode::Moved, Some(home)) => self.follow(home),
@@ -164,7 +165,8 @@ impl<R: Relay> Device<Agreed<R>> {
             service_key: fingerprint(&listed.service_key),
             epoch: home.epoch,
         };
-        (self.state.token, self.state.tagged, self.state.attempt) = (None, None, None);
+        self.stale_token();
+        (self.state.tagged, self.state.attempt) = (None, None);
         self.save()?;
         // Without a mailbox nothing has moved: other terms apply there, and the owner has not seen them.
         if self.state.mailbox.is_some() {
@@ -213,6 +215,13 @@ impl<R: Relay> Device<Agreed<R>> {
         let issued: TokenIssued = parsed(&Box::pin(self.exchange(ask)).await?)?;
         self.take_token(Some(issued.token));
         Ok(())
+    }
+
+    /// The token is to be renewed before it is used again.
+    pub(super) fn stale_token(&mut self) {
+        if let Some(token) = &mut self.state.token {
+            token.renew_at = i64::MIN;
+        }
     }
 
     pub(super) fn take_token(&mut self, token: Option<String>) {

@@ -43,7 +43,8 @@ pub enum DeviceCommand {
     New {
         /// The signed statement of a region's relay
         #[arg(long, value_name = "FILE")]
-        service: PathBuf,
+        // A text, as the flag of the same name that every command has: clap keeps both under one name.
+        service: String,
     },
     /// Give consent, withdraw it, show what was agreed to
     #[command(subcommand)]

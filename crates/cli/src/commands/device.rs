@@ -62,7 +62,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 pub async fn run(app: &App, args: DeviceArgs) -> Result<Answer> {
     let handset = Handset { path: args.device, ca: args.ca };
     match args.command {
-        DeviceCommand::New { service } => new(&handset, &service),
+        DeviceCommand::New { service } => new(&handset, Path::new(&service)),
         DeviceCommand::Consent(command) => consent(app, &handset, command).await,
         DeviceCommand::Register(args) => Box::pin(register(app, &handset, args)).await,
         DeviceCommand::Contacts(command) => Box::pin(contacts::run(app, &handset, command)).await,

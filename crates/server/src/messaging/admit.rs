@@ -63,7 +63,7 @@ impl Shared {
     pub async fn admit(&self, request: Request, purpose: Purpose) -> Result<Caller, Problem> {
         let token = header(&request, CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
         let service = self.settings.service_key.verifying_key();
-        let claims = Claims::check(token, &service, self.region(), now_s()).map_err(of_token)?;
+        let claims = self.verified.check(token, &service, self.region(), now_s()).map_err(of_token)?;
         let caller = self.prove(request, &claims).await?;
         if !caller.purposes.has(purpose) {
             return Err(refused(ProblemCode::ConsentWithdrawn).because(purpose.as_str()));

@@ -37,6 +37,7 @@ mod shared;
 mod sms;
 mod sweep;
 mod tags;
+mod verified;
 mod waiting;
 
 pub use calls::MailCall;

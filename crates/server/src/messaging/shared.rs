@@ -8,6 +8,7 @@ use super::refusals::{self, DIRECTORY_AWAY, refused};
 use super::secrets::Discovery;
 use super::settings::{RelayListed, RelaySettings};
 use super::sms::Sms;
+use super::verified::Verified;
 use crate::directory::Placing;
 use crate::listen::Stop;
 use crate::{Elsewhere, Problem};
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub stop: Stop,
     /// Proofs that were used.
     pub seen: Mutex<Seen>,
+    /// Tokens that were verified.
+    pub verified: Verified,
     requests: Arc<Semaphore>,
 }
 
@@ -95,6 +98,7 @@ impl Shared {
             limits,
             stop,
             seen: Mutex::new(Seen::at_most(limits.nonces)),
+            verified: Verified::default(),
             requests: Arc::new(Semaphore::new(limits.requests)),
         })
     }

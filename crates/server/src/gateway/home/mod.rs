@@ -20,7 +20,7 @@ const TRIES: u32 = 2;
 
 /// Why a subject's home is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Untold {
+pub(crate) enum Untold {
     /// The directory could not be asked.
     Directory,
     /// It is in a region that this gateway was not told of when it started: nobody may take it for having none.

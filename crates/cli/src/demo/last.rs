@@ -122,7 +122,7 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
         (
             "the phone",
             format!(
-                "{} bytes before its owner agreed; then {}, {} contacts' numbers in it",
+                "{} bytes before consent; then {}, {} numbers of contacts",
                 told.phone.before.1,
                 bytes(told.phone.after_bytes),
                 zero(told.phone.searched.found, "").trim_start(),

@@ -7,6 +7,7 @@ mod maker;
 mod search;
 mod wire;
 
+use super::case::Place;
 use super::stage::Stage;
 use crate::failure::{Failure, Result};
 use crate::figures::{bytes, count};
@@ -17,6 +18,7 @@ use domicile_messaging::wire::{IfOffline, Text};
 use jiff::Timestamp;
 use maker::{Maker, Site};
 use search::Searched;
+use std::time::{Duration, Instant};
 use wire::Passed;
 
 /// One phone's part.
@@ -37,6 +39,11 @@ const OWNERS: [Owner; 4] = [
 /// Contacts who are no users of anything: nobody has agreed that their numbers are sent.
 const OTHERS: [(&str, &str); 3] =
     [("Mother", "+6591230001"), ("Doctor", "+4930901820"), ("Plumber", "+5511961234567")];
+
+/// New filters come each second here; on a machine that is busy, later.
+const FILTERS: Duration = Duration::from_secs(60);
+/// Between two looks for contacts.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The text that is sent.
 const TEXT: &str = "Are you coming tonight?";
@@ -100,21 +107,14 @@ pub async fn phone(stage: &Stage) -> Result<Shown> {
     Ok(shown)
 }
 
-/// The case's two regions in which somebody has a phone: the first is the scene's own.
-fn sites(stage: &Stage) -> [((&'static str, &'static str), &'static Owner); 2] {
+/// Two regions of the case, and who has a phone there: such as opened for the move, if there are two of them.
+fn sites(stage: &Stage) -> [(&'static Place, &'static Owner); 2] {
     let case = stage.world.case;
-    let of = |owner: &'static Owner| {
-        let place = case.regions.iter().find(|place| place.country == owner.country)?;
-        (place.id != case.old).then_some(((place.id, place.country), owner))
-    };
-    let mut both = OWNERS.iter().filter_map(of);
-    let first = both.next().unwrap_or(((case.regions[0].id, case.regions[0].country), &OWNERS[3]));
-    let old = || {
-        let place = case.region(case.old).map_or(&case.regions[0], |at| &case.regions[at]);
-        let owner = OWNERS.iter().find(|owner| owner.country == place.country).unwrap_or(&OWNERS[2]);
-        ((place.id, place.country), owner)
-    };
-    [first, both.next().unwrap_or_else(old)]
+    let of = |owner: &'static Owner| Some((case.regions.iter().find(|p| p.country == owner.country)?, owner));
+    let (old, new): (Vec<_>, Vec<_>) =
+        OWNERS.iter().filter_map(of).partition(|(place, _)| place.id == case.old);
+    let mut both = new.into_iter().chain(old);
+    std::array::from_fn(|_| both.next().unwrap_or((&case.regions[0], &OWNERS[0])))
 }
 
 struct Scene<'s> {
@@ -147,11 +147,10 @@ impl Scene<'_> {
         let mut other = self.agree(1, self.fresh(1)?).await?;
         let mut own = self.agree(0, silent).await?;
         self.registered(&own, 0);
-        let synced = own.sync_contacts().await.map_err(|e| of_device(&e))?;
-        self.shown.contacts.1 = synced.found;
+        self.shown.contacts.1 = look(&mut own).await?;
         page.done(&format!(
-            "agrees to be found and to find: {} blinded numbers out, {} of {} contacts is a user, in {}",
-            synced.blinded, synced.found, self.shown.contacts.0, self.maker.sites[1].region
+            "agrees to be found, and looks who else does: numbers go out blinded, {} of {} contacts is a user, in {}",
+            self.shown.contacts.1, self.shown.contacts.0, self.maker.sites[1].region
         ));
         self.message(&mut own, &mut other).await?;
         self.withdraw(own).await
@@ -232,10 +231,9 @@ fn tell(stage: &Stage, shown: &Shown) {
     let page = &stage.page;
     let searched = &shown.searched;
     let line = format!(
-        "the audit: {} traces of {} contacts' numbers in {} of wire and of the servers' disks; the owner's own is \
-         on the wire, once agreed, and {} of {} planted controls were found",
+        "the audit: {} traces of contacts' numbers in {} of wire and of the servers' disks; the owner's own is on \
+         the wire, once agreed, and {} of {} planted controls were found",
         count(searched.found),
-        OTHERS.len(),
         bytes(searched.bytes),
         count(searched.controls.1),
         count(searched.controls.0)
@@ -243,6 +241,18 @@ fn tell(stage: &Stage, shown: &Shown) {
     let wrapped = crate::paper::wrapped("    ", &line);
     page.show_line(&format!("{} {}", page.mark(shown.holds()), wrapped.trim_start()));
     page.gap();
+}
+
+/// Looks for contacts until one is found: who has just agreed is in the next filter, a second later here.
+async fn look(own: &mut Connected) -> Result<usize> {
+    let began = Instant::now();
+    loop {
+        let found = own.sync_contacts().await.map_err(|e| of_device(&e))?.found;
+        if found > 0 || began.elapsed() > FILTERS {
+            return Ok(found);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 fn connected(device: Device<Silent>) -> Result<Connected> {

@@ -4,6 +4,7 @@ use super::wire::Wire;
 use crate::app::App;
 use crate::args::{ChosenRegion, Global, GuardCommand, MessagingCommand, MessagingInitArgs};
 use crate::commands::{guard, messaging};
+use crate::demo::case::Place;
 use crate::demo::page::hushed;
 use crate::demo::stage::Stage;
 use crate::demo::world;
@@ -51,7 +52,7 @@ impl Drop for Relays {
 
 impl Maker {
     /// Sets the service up in a folder of its own beside the regions', and waits until its relays answer.
-    pub async fn start(stage: &Stage, regions: [(&'static str, &'static str); 2]) -> Result<Self> {
+    pub async fn start(stage: &Stage, regions: [&'static Place; 2]) -> Result<Self> {
         let folder = stage.world.folder.path().join("messages");
         let said = |e: io::Error| failure::of_file("make the messages' regions in", &folder, &e);
         let ports = free_ports(regions.len()).map_err(said)?;
@@ -64,8 +65,8 @@ impl Maker {
         furnish(&app, &folder, &regions, &ports, &wires).await?;
         let mut relays = Relays(serve(&folder)?);
         let mut sites = Vec::new();
-        for (((region, _), port), wire) in regions.iter().zip(&ports).zip(wires) {
-            sites.push(Site { region, statement: statement(&mut relays.0, *port).await?, wire });
+        for ((place, port), wire) in regions.iter().zip(&ports).zip(wires) {
+            sites.push(Site { region: place.id, statement: statement(&mut relays.0, *port).await?, wire });
         }
         Ok(Self { folder, sites, relays })
     }
@@ -111,27 +112,29 @@ fn free_ports(many: usize) -> io::Result<Vec<SocketAddr>> {
 async fn furnish(
     app: &App,
     folder: &Path,
-    regions: &[(&'static str, &'static str)],
+    regions: &[&'static Place],
     ports: &[SocketAddr],
     wires: &[Wire],
 ) -> Result<()> {
     let file = folder.join(config::FILE);
     let said = |e: io::Error| failure::of_file("write", &file, &e);
     let mut text = "# Written by `domicile demo`: messages between two regions.\n\n[control]\nstore = \"sqlite:control.db\"\n".to_owned();
-    for (region, country) in regions {
+    for Place { id: region, country, operator, site, .. } in regions {
         text.push_str(&format!(
-            "\n[[region]]\nid = \"{region}\"\ncountry = \"{country}\"\noperator = \"{country}\"\n\
+            "\n[[region]]\nid = \"{region}\"\ncountry = \"{country}\"\noperator = \"{operator}\"\nsite = \"{site}\"\n\
              records = \"sqlite:{region}/{{service}}.db\"\nobjects = \"file:{region}/objects/{{service}}\"\n"
         ));
     }
     // `init` reads a configuration, and a service is what makes one: the fragment has it.
     let placeholder = "\n[[service]]\nname = \"messaging\"\nmap = \"messaging/datamap.toml\"\npolicies = [\"policies/messaging.cedar\"]\n";
     fs::write(&file, format!("{text}{placeholder}")).map_err(said)?;
-    let ids: Vec<&str> = regions.iter().map(|(id, _)| *id).collect();
+    let ids: Vec<&str> = regions.iter().map(|place| place.id).collect();
     keys::make(&folder.join("keys"), &ids)?;
     messaging::run(app, MessagingCommand::Init(init(&ids, ports[0].port())))?;
     let fragment = folder.join("messaging/domicile.fragment.toml");
     let mut fragment = fs::read_to_string(&fragment).map_err(|e| failure::of_file("read", &fragment, &e))?;
+    // Whose country has both regions' permission lives where the line is shorter.
+    fragment = fragment.replacen("\nregions = ", "\nlatency = \"../rtt.csv\"\nregions = ", 1);
     for (n, (port, wire)) in ports.iter().zip(wires).enumerate() {
         let guessed = format!("127.0.0.1:{}", usize::from(ports[0].port()) + n);
         fragment = fragment
@@ -142,6 +145,8 @@ async fn furnish(
                 1,
             );
     }
+    // Half a minute by default: nobody waits that long for a demo.
+    fragment.push_str("\n[messaging.limits]\nfilter_every_s = 1\n");
     fs::write(&file, format!("{text}\n{fragment}")).map_err(said)?;
     for region in &ids {
         tables(folder, region).map_err(|e| world::of_sqlite("make the mailboxes' tables", &e))?;

@@ -16,7 +16,7 @@ pub struct Searched {
     pub controls: (u64, u64),
 }
 
-/// Looks on the wire for numbers of `contacts`, and on the servers' disks for theirs and the owners'.
+/// Looks on each owner's wire for numbers of `contacts` and of the other owners, and on the servers' disks for all of them.
 ///
 /// # Errors
 /// A number that the audit does not take for one.
@@ -27,15 +27,19 @@ pub fn search(
     owners: &[&str],
 ) -> Result<Searched, String> {
     let mut all = Searched::default();
-    let on_wire = run(contacts, &mut all, |examiner| {
-        for (n, passed) in passed.iter().enumerate() {
+    let mut on_wire = 0;
+    for (n, passed) in passed.iter().enumerate() {
+        // Whose wire it is proved a number over it; the others' must not be there.
+        let others = owners.iter().enumerate().filter(|(owner, _)| *owner != n).map(|(_, number)| *number);
+        let absent: Vec<&str> = contacts.iter().copied().chain(others).collect();
+        on_wire += run(&absent, &mut all, |examiner| {
             for (way, bytes) in [("up", &passed.up), ("down", &passed.down)] {
                 let place = Place::from(Step::Member(format!("wire {n} {way}")));
                 examiner.read(&place, bytes.as_slice()).map_err(|e| e.to_string())?;
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })?;
+    }
     let on_disk = run(&[contacts, owners].concat(), &mut all, |examiner| {
         kept.iter().for_each(|path| examiner.files(path));
         Ok(())

@@ -1,4 +1,7 @@
 //! The wire between a phone and the world: it listens in, and counts.
+//!
+//! Relays ask each other at the same address, as they would in earnest; what one of them says first tells it apart, and is
+//! not the phones'.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +11,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What passed, both ways.
+/// How relays begin what they ask each other.
+const OF_RELAYS: [&[u8]; 2] = [b"GET /v1/relay/", b"POST /v1/relay/"];
+
+/// What passed between phones and the relay, both ways.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passed {
     pub connections: u64,
@@ -34,9 +40,8 @@ impl Wire {
         let heard = passed.clone();
         tasks.spawn(async move {
             let mut calls = JoinSet::new();
-            while let Ok((phone, _)) = listener.accept().await {
-                lock(&heard).connections += 1;
-                calls.spawn(call(phone, relay, heard.clone()));
+            while let Ok((caller, _)) = listener.accept().await {
+                calls.spawn(call(caller, relay, heard.clone()));
             }
         });
         Ok(Self { at, passed, _tasks: tasks })
@@ -57,12 +62,37 @@ fn lock(passed: &Mutex<Passed>) -> std::sync::MutexGuard<'_, Passed> {
     passed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn call(phone: TcpStream, relay: SocketAddr, heard: Arc<Mutex<Passed>>) {
-    let Ok(relay) = TcpStream::connect(relay).await else { return };
-    let ((from_phone, to_phone), (from_relay, to_relay)) = (phone.into_split(), relay.into_split());
+async fn call(mut caller: TcpStream, relay: SocketAddr, heard: Arc<Mutex<Passed>>) {
+    let Ok(mut relay) = TcpStream::connect(relay).await else { return };
+    let first = first(&mut caller).await;
+    if OF_RELAYS.iter().any(|way| first.starts_with(way)) {
+        if relay.write_all(&first).await.is_ok() {
+            // How it ends is the relays' own affair.
+            let _ = tokio::io::copy_bidirectional(&mut caller, &mut relay).await;
+        }
+        return;
+    }
+    lock(&heard).connections += 1;
+    lock(&heard).up.extend_from_slice(&first);
+    if relay.write_all(&first).await.is_err() {
+        return;
+    }
+    let ((from_phone, to_phone), (from_relay, to_relay)) = (caller.into_split(), relay.into_split());
     let up = pass(from_phone, to_relay, heard.clone(), |passed| &mut passed.up);
     let down = pass(from_relay, to_phone, heard, |passed| &mut passed.down);
     tokio::join!(up, down);
+}
+
+/// What a caller says first: as much as tells relays from phones, or all that it says.
+async fn first(caller: &mut TcpStream) -> Vec<u8> {
+    let (mut first, mut byte) = (Vec::new(), [0]);
+    while first.len() < OF_RELAYS[1].len() {
+        match caller.read(&mut byte).await {
+            Ok(1) => first.push(byte[0]),
+            _ => break,
+        }
+    }
+    first
 }
 
 /// Keeps each piece before it goes on: what the other side has was heard.

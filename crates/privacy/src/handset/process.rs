@@ -1,0 +1,61 @@
+//! The handset's process: acts come on standard input, one JSON line each, and each is answered with a line when it is done.
+
+use super::clock::{Clock, TICK_S};
+use super::leaky::{Leaky, Writing};
+use super::modem::Modem;
+use super::{Client, account};
+use crate::event::{Act, Event};
+use crate::world::{capture, zone};
+use std::io::{BufRead, Write};
+
+/// What the handset answers when an act is done.
+pub const DONE: &str = "done";
+
+/// Runs until standard input ends. `client` is `leaky:WRITING`; the clock runs `times_as_fast` as the wall's.
+///
+/// # Errors
+/// In words: there is no such client, or standard input or output broke.
+pub fn run(client: &str, times_as_fast: u64) -> Result<(), String> {
+    let client: Box<dyn Client> = match client.split_once(':') {
+        Some(("leaky", name)) => {
+            Box::new(Leaky::new(Writing::by_name(name).ok_or_else(|| format!("no writing {name}"))?))
+        }
+        _ => return Err(format!("no client {client}")),
+    };
+    let mut handset = Handset { client, modem: Modem::default(), clock: Clock::new(times_as_fast) };
+    for line in std::io::stdin().lines() {
+        let line = line.map_err(|e| e.to_string())?;
+        let act = serde_json::from_str(&line).map_err(|e| format!("{line}: {e}"))?;
+        let answer = handset.act(&act).map_or_else(|why| format!("failed: {why}"), |()| DONE.to_owned());
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+struct Handset {
+    client: Box<dyn Client>,
+    modem: Modem,
+    clock: Clock,
+}
+
+impl Handset {
+    fn act(&mut self, act: &Act) -> Result<(), String> {
+        let event = match act {
+            Act::Mark(name) => return capture::mark(name),
+            Act::Event(event) => event,
+        };
+        self.modem.on(event)?;
+        if *event == Event::SignedIn {
+            account::sign_in(zone::HOME)?;
+        }
+        self.client.on(event, &self.modem)?;
+        if let Event::Idle(idle_s) = event {
+            for _ in 0..idle_s / TICK_S {
+                self.clock.pass();
+                self.client.tick(&self.clock, &self.modem)?;
+            }
+        }
+        Ok(())
+    }
+}

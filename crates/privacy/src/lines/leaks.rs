@@ -1,0 +1,86 @@
+//! T8: the client that leaks, in each of its writings, through T1 to T4. It must fail each of them, and the faults must say what
+//! it did: who was spoken to, whose identifiers were carried there, and how they were written.
+
+use super::Line;
+use crate::fault::Fault;
+use crate::handset::leaky::Writing;
+use crate::phone::Role;
+use crate::scene::{Cast, Stage};
+use crate::world::zone::UNDECLARED;
+use std::collections::BTreeSet;
+
+/// How much faster than the wall's the handset's clock runs: the client's alarms go by it and by nothing else.
+pub const TIMES_AS_FAST: u64 = 600;
+/// The country of [`UNDECLARED`].
+const COUNTRY: &str = "CN";
+
+/// One scene of the client that leaks.
+#[derive(Debug)]
+pub struct Leak {
+    /// How it wrote.
+    pub writing: Writing,
+    /// The line that it went through.
+    pub line: Line,
+    /// What the line said of it.
+    pub faults: Vec<Fault>,
+    /// What the line should have said and did not; empty: it was caught.
+    pub missed: Vec<String>,
+}
+
+/// Plays all of them.
+///
+/// # Errors
+/// In words: a scene could not be played.
+pub fn play(stage: &Stage<'_>, mut heard: impl FnMut(&Leak)) -> Result<Vec<Leak>, String> {
+    let mut leaks = Vec::new();
+    for writing in Writing::ALL {
+        for line in Line::LEAKING {
+            let cast = Cast { client: format!("leaky:{}", writing.name()), times_as_fast: TIMES_AS_FAST };
+            let name = format!("T8-{}-{line}", writing.name());
+            let played = stage.play(&name, &cast, &line.script())?;
+            let faults = line.judge(&played, &stage.world.zone);
+            let missed = missed(writing, line, &faults);
+            let leak = Leak { writing, line, faults, missed };
+            heard(&leak);
+            leaks.push(leak);
+        }
+    }
+    Ok(leaks)
+}
+
+/// Whose identifiers the client sends during a line.
+fn sent(line: Line) -> &'static [Role] {
+    match line {
+        Line::T2 | Line::T3 | Line::T1 => &[Role::Imei, Role::Imsi, Role::Owner, Role::Other, Role::Stranger],
+        _ => &[Role::Imei, Role::Imsi, Role::Owner, Role::Stranger],
+    }
+}
+
+/// What a line should have said of a leak and did not.
+pub fn missed(writing: Writing, line: Line, faults: &[Fault]) -> Vec<String> {
+    let mut missed = Vec::new();
+    let spoke = |fault: &Fault| matches!(fault, Fault::Spoke(spoke) if spoke.host == UNDECLARED && spoke.country.as_deref() == Some(COUNTRY));
+    if !faults.iter().any(spoke) {
+        missed.push(format!("that packets went to {UNDECLARED} ({COUNTRY})"));
+    }
+    let told: BTreeSet<Role> = faults.iter().filter_map(|fault| told(writing, fault)).collect();
+    for role in sent(line).iter().filter(|role| !told.contains(role)) {
+        missed.push(format!("the {} as {}, with packet, host and country", role.words(), writing.name()));
+    }
+    for fault in faults {
+        if let Fault::Unproven(why) = fault {
+            missed.push(why.clone());
+        }
+    }
+    missed
+}
+
+/// Whose identifier a fault names, if it names everything: packet, host, country, and the writing.
+fn told(writing: Writing, fault: &Fault) -> Option<Role> {
+    let Fault::Carried(carried) = fault else { return None };
+    let whole = carried.packet.is_some()
+        && carried.host.as_deref() == Some(UNDECLARED)
+        && carried.country.as_deref() == Some(COUNTRY)
+        && carried.how.contains(&writing.encoding());
+    whole.then_some(carried.role)
+}

@@ -1,0 +1,81 @@
+//! One run: T8 first, since a test that the client of 2014 passes has no say about another one; then the client that is to pass.
+
+use crate::asked::{self, Asked};
+use crate::carried::Sought;
+use crate::fault::Fault;
+use crate::lines::{Line, leaks};
+use crate::scene::Stage;
+use crate::table::{Outcome, Page, Row};
+use crate::world::World;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Runs it all and prints the table; `false`: a line is not as it should be.
+///
+/// # Errors
+/// In words: the arguments, or what the test itself needs and did not get.
+pub fn run(args: &[String]) -> Result<bool, String> {
+    let Some(asked) = asked::read(args)? else {
+        print!("{}", asked::HELP);
+        return Ok(true);
+    };
+    let dir = folder(&asked)?;
+    let began = Instant::now();
+    println!("privacy-test: evidence goes to {}", dir.display());
+    let (world, sought) = (World::begin(&dir)?, Sought::prepare()?);
+    let stage = Stage { world: &world, sought: &sought, dir: &dir };
+    let mut page = Page { head: head(&sought), evidence: dir.display().to_string(), ..Page::default() };
+    page.leaks = leaks::play(&stage, |leak| {
+        let caught = if leak.missed.is_empty() { "caught" } else { "MISSED" };
+        println!("privacy-test: T8 {:<7} {} {caught}", leak.writing.name(), leak.line);
+    })?;
+    for line in Line::ALL {
+        page.rows.push(if line == Line::T8 { leaked(&page) } else { absent(line) });
+    }
+    page.head.push(("took", format!("{:.0} s", began.elapsed().as_secs_f64())));
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    print!("{}", page.render(colour));
+    let table = dir.join("table.txt");
+    fs::write(&table, page.render(false)).map_err(|e| format!("{}: {e}", table.display()))?;
+    Ok(page.passed())
+}
+
+fn absent(line: Line) -> Row {
+    Row::judged(line, &[Fault::NotBuilt("the messaging client".into())], Vec::new())
+}
+
+fn leaked(page: &Page) -> Row {
+    let caught = page.leaks.iter().filter(|leak| leak.missed.is_empty()).count();
+    let all = !page.leaks.is_empty() && caught == page.leaks.len();
+    let outcome = if all { Outcome::Passed } else { Outcome::Failed };
+    let seen = vec![format!(
+        "caught in {caught} of {} scenes; how many identifiers each line named:",
+        page.leaks.len()
+    )];
+    Row { line: Line::T8, outcome, seen }
+}
+
+fn head(sought: &Sought) -> Vec<(&'static str, String)> {
+    vec![
+        ("seen by", "tcpdump at the interface of the handset, a process in a network namespace of its own whose only \
+            link leads into this test's world; every packet counts, the kernel's too".into()),
+        ("clock", format!("the leaky client's runs {} times as fast as the wall's while nobody touches the phone",
+            leaks::TIMES_AS_FAST)),
+        ("audit", format!("{} identifiers, in every writing that the audit knows", sought.wanted.len())),
+    ]
+}
+
+/// The folder of evidence: it must be new or empty, so that nothing of an earlier run is taken for this one's.
+fn folder(asked: &Asked) -> Result<PathBuf, String> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
+    let fresh = || std::env::temp_dir().join(format!("domicile-privacy-test-{}", since.as_nanos()));
+    let dir = asked.keep.clone().unwrap_or_else(fresh);
+    let said = |dir: &Path, e: std::io::Error| format!("{}: {e}", dir.display());
+    fs::create_dir_all(&dir).map_err(|e| said(&dir, e))?;
+    if fs::read_dir(&dir).map_err(|e| said(&dir, e))?.next().is_some() {
+        return Err(format!("{} is not empty: name a new folder", dir.display()));
+    }
+    dir.canonicalize().map_err(|e| said(&dir, e))
+}

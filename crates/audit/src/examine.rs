@@ -75,9 +75,58 @@ impl<'w> Examiner<'w> {
         self.report.scanned.targets += 1;
     }
 
+    /// How many findings are kept so far.
+    pub fn kept(&self) -> usize {
+        self.report.findings.len()
+    }
+
+    /// Tells the exact places of the findings from number `from` on: for targets that hand many small values
+    /// over in one run.
+    pub fn place_again(&mut self, from: usize, exact: impl FnMut(&mut Finding)) {
+        self.report.findings[from..].iter_mut().for_each(exact);
+    }
+
+    /// Where the report stands.
+    pub(crate) fn mark(&self) -> Mark {
+        let Report { findings, more_findings, scanned, unseen, more_unseen, .. } = &self.report;
+        Mark {
+            findings: findings.len(),
+            more_findings: *more_findings,
+            scanned: *scanned,
+            unseen: unseen.len(),
+            more_unseen: *more_unseen,
+        }
+    }
+
+    /// Forgets what came since the mark, to look once more in another way.
+    pub(crate) fn rewind(&mut self, mark: &Mark) {
+        self.report.findings.truncate(mark.findings);
+        self.report.unseen.truncate(mark.unseen);
+        self.report.more_findings = mark.more_findings;
+        self.report.more_unseen = mark.more_unseen;
+        self.report.scanned = mark.scanned;
+    }
+
     /// The report of everything so far.
     pub fn finish(self) -> Report {
         self.report
+    }
+}
+
+/// How far a report had come.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    findings: usize,
+    more_findings: u64,
+    scanned: crate::Scanned,
+    unseen: usize,
+    more_unseen: u64,
+}
+
+impl Mark {
+    /// Findings that were kept by then.
+    pub(crate) fn kept(&self) -> usize {
+        self.findings
     }
 }
 

@@ -96,12 +96,10 @@ impl fmt::Display for Step {
             Self::Packet(n) => write!(f, "packet {n}"),
             Self::Flow { transport, from, to, host, country } => {
                 write!(f, "{transport} {from} -> {to}")?;
-                if let Some(host) = host {
-                    write!(f, " ({}", host.escape_debug())?;
-                    if let Some(country) = country {
-                        write!(f, ", {country}")?;
-                    }
-                    f.write_str(")")?;
+                let known = host.iter().chain(country).map(|known| known.escape_debug().to_string());
+                let known = known.collect::<Vec<_>>().join(", ");
+                if !known.is_empty() {
+                    write!(f, " ({known})")?;
                 }
                 Ok(())
             }

@@ -1,7 +1,18 @@
 //! What a run says: findings, what was read, what could not be seen, and whether its controls were found.
 
-use crate::{Finding, Place};
+mod html;
+mod json;
+mod sarif;
+mod text;
+
+pub use html::html;
+pub use json::{FORMAT, json};
+pub use sarif::sarif;
+pub use text::text;
+
+use crate::{Encoding, Finding, Kind, Place, Step, Wanted};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One audit.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -47,4 +58,167 @@ pub struct Controls {
     pub planted: u64,
     /// The names of those not found: with one missed the run proves nothing and fails.
     pub missed: Vec<String>,
+}
+
+/// What a run was asked: stands at the head of every report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// Identifiers by sort.
+    pub identifiers: BTreeMap<Kind, u64>,
+    /// Salts that digests were tried with, the empty one not counted.
+    pub salts: u64,
+    /// The targets as they were named, without credentials.
+    pub targets: Vec<String>,
+    /// When it began, RFC 3339.
+    pub at: String,
+}
+
+/// What a report comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Identifiers were found.
+    Found,
+    /// None was, and all controls were.
+    Nothing,
+    /// A control was missed: what was not found may be there.
+    ProvesNothing,
+}
+
+impl Asked {
+    /// About these identifiers in these targets.
+    pub fn new(wanted: &Wanted, salts: u64, targets: Vec<String>, at: String) -> Self {
+        let mut identifiers = BTreeMap::new();
+        for n in 0..wanted.len() {
+            *identifiers.entry(wanted.named(u32::try_from(n).unwrap_or(u32::MAX)).0).or_default() += 1;
+        }
+        Self { identifiers, salts, targets, at }
+    }
+
+    /// `3 identifiers: 2 phone, 1 e-mail`.
+    fn in_words(&self) -> String {
+        let kinds = self.identifiers.iter().map(|(of, n)| format!("{n} {}", kind(*of)));
+        let mut words = counted(self.identifiers.values().sum(), "identifier");
+        let kinds = kinds.collect::<Vec<_>>().join(", ");
+        if !kinds.is_empty() {
+            words.push_str(&format!(": {kinds}"));
+        }
+        if self.salts > 0 {
+            words.push_str(&format!("; digests also with {}", counted(self.salts, "salt")));
+        }
+        words
+    }
+}
+
+impl Report {
+    /// What it comes to. A missed control counts more than a finding: it says that others may be missing.
+    pub fn verdict(&self) -> Verdict {
+        match (self.controls.missed.is_empty(), self.found()) {
+            (false, _) => Verdict::ProvesNothing,
+            (true, 0) => Verdict::Nothing,
+            (true, _) => Verdict::Found,
+        }
+    }
+
+    /// Findings, those beyond the bound, too.
+    pub fn found(&self) -> u64 {
+        self.findings.len() as u64 + self.more_findings
+    }
+}
+
+/// The end of a report, in a sentence that claims no more than was seen.
+fn sentence(report: &Report, asked: &Asked) -> String {
+    let reservation = match report.unseen.len() as u64 + report.more_unseen {
+        0 => String::new(),
+        n => format!(" {} could not be seen, or not wholly: see above.", counted(n, "thing")),
+    };
+    match report.verdict() {
+        Verdict::ProvesNothing => format!(
+            "This run proves nothing: {} of {} planted controls were missed ({}).",
+            report.controls.missed.len(),
+            report.controls.planted,
+            report.controls.missed.join(", ")
+        ),
+        Verdict::Found => format!(
+            "{} of {} found.{reservation}",
+            counted(report.found(), "trace"),
+            counted(asked.identifiers.values().sum(), "identifier"),
+        ),
+        Verdict::Nothing => format!(
+            "Nothing was found: none of the identifiers stands in what was read, in any encoding that the controls \
+             cover. That says nothing of what was not read, of encryption, or of encodings beyond those.{reservation}"
+        ),
+    }
+}
+
+fn read(report: &Report) -> String {
+    let scanned = &report.scanned;
+    let unpacked = match scanned.unpacked_bytes {
+        0 => String::new(),
+        n => format!(", and {} that were unpacked or decoded from it", size(n)),
+    };
+    format!("{}, {}{unpacked}", counted(scanned.targets, "target"), size(scanned.bytes))
+}
+
+fn controls(report: &Report) -> String {
+    let Controls { planted, missed } = &report.controls;
+    let found = planted.saturating_sub(missed.len() as u64);
+    match missed.as_slice() {
+        [] => format!("{found} of {planted} found"),
+        missed => format!("{found} of {planted} found, missed: {}", missed.join(", ")),
+    }
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Phone => "phone",
+        Kind::Email => "e-mail",
+        Kind::Imei => "IMEI",
+        Kind::Imsi => "IMSI",
+        Kind::Free => "string",
+    }
+}
+
+/// `gzip, base64, sha256`, outermost first.
+fn how(finding: &Finding) -> String {
+    let words = finding.how.iter().map(|encoding| match encoding {
+        Encoding::Utf16Le => "UTF-16LE".to_owned(),
+        Encoding::Utf16Be => "UTF-16BE".to_owned(),
+        other => {
+            serde_json::to_value(other).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// The place as a headline: without what differs from row to row and from packet to packet.
+fn group(place: &Place) -> String {
+    let steps = place.0.iter().filter(|step| !is_detail(step)).cloned();
+    Place(steps.collect()).to_string()
+}
+
+/// What [`group`] leaves out, and the offset.
+fn detail(finding: &Finding) -> String {
+    let steps: Vec<Step> = finding.place.0.iter().filter(|step| is_detail(step)).cloned().collect();
+    let offset = format!("byte {}", finding.offset_bytes);
+    if steps.is_empty() { offset } else { format!("{}, {offset}", Place(steps)) }
+}
+
+fn is_detail(step: &Step) -> bool {
+    matches!(step, Step::Key(_) | Step::Packet(_))
+}
+
+/// `1 thing`, `2 things`.
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Bytes with a unit.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }

@@ -26,6 +26,8 @@ pub(crate) fn doubts(wave: &WaveRecord) -> Vec<String> {
             );
         }
     }
+    // The latest counts: what an earlier one found may be gone.
+    all.extend(wave.residue_searches.last().iter().flat_map(|search| search.doubts()));
     if wave.standbys.names().is_empty() {
         all.push(format!("that the fence outlived a fail-over: {}", wave.standbys.says()));
     }

@@ -38,6 +38,7 @@
 //! already have the form (vkey lines) that such a log uses. Until then nobody can show that a wave has
 //! only one receipts file, and every receipt says so under "not proven".
 
+mod amend;
 mod digest;
 mod doubts;
 mod erasure;
@@ -49,6 +50,7 @@ mod lines;
 mod manifest;
 pub mod merkle;
 mod record;
+mod residue;
 pub mod secret;
 mod sorted;
 mod subject;
@@ -57,6 +59,7 @@ mod totals;
 mod verify;
 mod write;
 
+pub use amend::with_residue;
 pub use digest::Digest;
 pub use erasure::{Erasure, Gone, LogicallyErased, Pending, PhysicallyGone};
 pub use error::{Error, Result};
@@ -71,6 +74,7 @@ pub use record::{
     DroppedForeignKey, Law, Location, Policy, Region, Residue, Standbys, StoreNotMoved, TableLeft, Times,
     WaveRecord,
 };
+pub use residue::{RESIDUE_SEARCHES_MAX, ResidueSearch};
 pub use secret::{ReceiptSecret, Salt};
 pub use subject::{Objects, Outcome, SubjectMove, SubjectRecord, TableRows};
 pub use totals::{Pause, Size, Totals};

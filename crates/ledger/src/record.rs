@@ -3,7 +3,7 @@
 //! INVARIANT: nothing here names a subject. Texts are made by Domicile or come from its
 //! configuration, never from rows.
 
-use crate::Erasure;
+use crate::{Erasure, ResidueSearch};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,9 @@ pub struct WaveRecord {
     pub erasure: Erasure,
     /// What stays outside the home by declaration.
     pub residue: Vec<Residue>,
+    /// Searches of the source for traces of the subjects, after the erase; absent from a file without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub residue_searches: Vec<ResidueSearch>,
     /// What this receipt does not prove, a clause each (`that nobody copied rows before`). The writer puts
     /// before them what follows from the other fields; an entry that is there already is not repeated.
     pub not_proven: Vec<String>,
@@ -215,6 +218,10 @@ impl WaveRecord {
         if self.source.id == self.target.id {
             return Err("source and target are the same region".into());
         }
+        if !self.residue_searches.is_empty() && matches!(self.erasure, Erasure::Pending(_)) {
+            return Err("a search for residue before the erase".into());
+        }
+        self.residue_searches.iter().try_for_each(ResidueSearch::check)?;
         if self.standbys.says.trim().is_empty() {
             return Err("nothing said about standbys".into());
         }

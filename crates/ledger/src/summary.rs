@@ -26,6 +26,7 @@ impl Verified {
             let ends = r.ends.map_or("does not end".to_owned(), |d| format!("ends {d}"));
             lines.push(line("residue", format!("{} at {}: {} ({ends})", r.field, r.place, r.reason)));
         }
+        lines.extend(h.wave.residue_searches.iter().map(|search| line("residue search", search.to_string())));
         lines.push(line("signed at", h.wave.times.signed_at.to_string()));
         for s in &self.signers {
             let role = if s.role == Role::Source { "source" } else { "target" };

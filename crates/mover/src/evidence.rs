@@ -90,6 +90,31 @@ pub(crate) async fn write(
     Ok(Some(path))
 }
 
+/// Issues the receipts of an erased wave again with a search for what the erase left.
+///
+/// # Errors
+/// `Evidence`: no receipts, or not those that the two regions' keys signed.
+pub fn with_residue(
+    evidence: &Evidence,
+    wave: &str,
+    (from, to): (&str, &str),
+    search: ledger::ResidueSearch,
+) -> Result<PathBuf> {
+    let path = evidence.folder.join(format!("{wave}.receipts"));
+    let draft = evidence.folder.join(format!("{wave}.draft-{}", std::process::id()));
+    let issued = File::open(&path).map_err(|e| failed(&path, &e))?;
+    let out = File::create(&draft).map_err(|e| failed(&draft, &e))?;
+    let keys = [key(evidence, from)?, key(evidence, to)?];
+    let written = ledger::with_residue(issued, search, Timestamp::now(), keys, &out);
+    if let Err(error) = written.map_err(said).and_then(|_| out.sync_all().map_err(|e| failed(&draft, &e))) {
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
+    // CRASH: before it the receipts are those without the search, after it those with it; both hold.
+    fs::rename(&draft, &path).map_err(|e| failed(&path, &e))?;
+    Ok(path)
+}
+
 /// Removes what a worker that died in the middle left. One that still lives fails to publish its draft: the
 /// newest receipts are ours.
 fn forget_drafts(folder: &Path, wave: &str) {
@@ -223,6 +248,7 @@ fn wave_record(service: &Service, wave: &str, note: &WaveNote, seen: &Seen) -> R
         standbys,
         erasure: erasure(service, note, seen)?,
         residue: residue(service),
+        residue_searches: Vec::new(),
         not_proven: not_proven(seen),
     })
 }

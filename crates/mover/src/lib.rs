@@ -51,7 +51,7 @@ mod worker;
 
 pub use ceilings::ceilings_problem;
 pub use error::{Error, Result};
-pub use evidence::{Evidence, Retention};
+pub use evidence::{Evidence, Retention, with_residue};
 pub use limits::Limits;
 pub use pace::Pace;
 pub use plan::{Ask, Plan, PlannedMove};

@@ -68,6 +68,7 @@ pub fn record() -> WaveRecord {
         }],
         standbys: Standbys::none_listed("its replication lag"),
         erasure: Erasure::Pending(Pending { grace_ends_at: at("2014-11-01T00:00:00Z") }),
+        residue_searches: vec![],
         residue: vec![Residue {
             field: "claim(email) as HMAC".into(),
             place: "directory".into(),

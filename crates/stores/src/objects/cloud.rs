@@ -117,6 +117,10 @@ impl Cloud {
         }
     }
 
+    pub(super) fn whole(&self) -> super::Whole {
+        super::Whole::Bucket { store: Arc::clone(&self.store), prefix: self.prefix.to_string() }
+    }
+
     pub(super) fn name(&self) -> String {
         self.name.to_string()
     }

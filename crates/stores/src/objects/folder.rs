@@ -38,6 +38,10 @@ impl Folder {
         }
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) fn name(&self) -> String {
         format!("file:{}", self.root.display())
     }

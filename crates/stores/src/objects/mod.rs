@@ -62,6 +62,20 @@ enum Backend {
     Cloud(Cloud),
 }
 
+/// A store as it is.
+#[derive(Debug, Clone)]
+pub enum Whole {
+    /// A folder: its files are the objects.
+    Folder(std::path::PathBuf),
+    /// A bucket, and what its URL's keys begin with.
+    Bucket {
+        /// The bucket.
+        store: std::sync::Arc<dyn object_store::ObjectStore>,
+        /// Empty, or ends with `/`.
+        prefix: String,
+    },
+}
+
 /// An object that is being read.
 struct Reading<'a> {
     meta: Meta,
@@ -109,6 +123,14 @@ impl Objects {
         match &self.backend {
             Backend::Folder(folder) => folder.name(),
             Backend::Cloud(cloud) => cloud.name(),
+        }
+    }
+
+    /// The store itself, for who reads all of it.
+    pub fn whole(&self) -> Whole {
+        match &self.backend {
+            Backend::Folder(folder) => Whole::Folder(folder.root().to_owned()),
+            Backend::Cloud(cloud) => cloud.whole(),
         }
     }
 

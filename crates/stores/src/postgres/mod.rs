@@ -44,6 +44,17 @@ use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+/// A connection to read with, outside any pool and for no layout, and the database's name as it may be printed.
+/// Checked, pinned and encrypted like all others.
+///
+/// # Errors
+/// As [`Postgres::open`].
+pub async fn connect(url: &str, secret: Option<SecretString>) -> Result<(tokio_postgres::Client, String)> {
+    let target = connect::Target::parse(url, secret.as_ref())?;
+    let (client, _) = target.connect_as("domicile audit").await?;
+    Ok((client, target.name().to_owned()))
+}
+
 /// A region's PostgreSQL database, opened for one service with its layout.
 pub struct Postgres {
     pool: Pool,

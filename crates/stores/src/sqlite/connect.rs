@@ -209,6 +209,15 @@ impl Cell {
     }
 }
 
+/// A connection of its own that writes nothing to the database.
+pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(WRITE_WAIT_MAX)?;
+    conn.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+    Ok(conn)
+}
+
 /// SQLite asks this whenever a lock is held: `true` tries again. Asks often, since the gap between two
 /// writers of an application under load is short, and nobody queues in SQLite.
 fn wait_for_lock(since: &mut Instant, count: i32, wait: Duration) -> bool {

@@ -53,6 +53,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A connection that can only read.
+///
+/// # Errors
+/// [`Error::Setting`] where there is no such file, else SQLite's.
+pub fn connect(path: &Path) -> Result<rusqlite::Connection> {
+    let name = format!("sqlite:{}", path.display());
+    if !path.is_file() {
+        return Err(Error::Setting { what: format!("{name} does not exist") });
+    }
+    connect::to_read(path).map_err(|error| Fault::from(error).named(&name, "open"))
+}
+
 /// A region's record database in a SQLite file.
 pub struct Sqlite {
     cell: Cell,

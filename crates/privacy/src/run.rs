@@ -24,9 +24,11 @@ pub fn run(args: &[String]) -> Result<bool, String> {
     let dir = folder(&asked)?;
     let began = Instant::now();
     println!("privacy-test: evidence goes to {}", dir.display());
-    let (world, sought) = (World::begin(&dir)?, Sought::prepare()?);
+    let (world, sought) =
+        (World::begin(&dir, asked.proxy || !domicile_testbed::is_root())?, Sought::prepare()?);
     let stage = Stage { world: &world, sought: &sought, dir: &dir };
-    let mut page = Page { head: head(&sought), evidence: dir.display().to_string(), ..Page::default() };
+    let mut page =
+        Page { head: head(&world, &sought), evidence: dir.display().to_string(), ..Page::default() };
     page.leaks = leaks::play(&stage, |leak| {
         let caught = if leak.missed.is_empty() { "caught" } else { "MISSED" };
         println!("privacy-test: T8 {:<7} {} {caught}", leak.writing.name(), leak.line);
@@ -57,12 +59,23 @@ fn leaked(page: &Page) -> Row {
     Row { line: Line::T8, outcome, seen }
 }
 
-fn head(sought: &Sought) -> Vec<(&'static str, String)> {
+fn head(world: &World, sought: &Sought) -> Vec<(&'static str, String)> {
+    let seen = if world.sees_all() {
+        "tcpdump at the interface of the handset, a process in a network namespace of its own whose only link leads \
+         into this test's world; every packet counts, the kernel's too"
+    } else {
+        "a recording proxy, since we are not root or were asked for it. WEAKER: it sees what goes through it and no \
+         DNS, and nothing keeps a client from going another way"
+    };
     vec![
-        ("seen by", "tcpdump at the interface of the handset, a process in a network namespace of its own whose only \
-            link leads into this test's world; every packet counts, the kernel's too".into()),
-        ("clock", format!("the leaky client's runs {} times as fast as the wall's while nobody touches the phone",
-            leaks::TIMES_AS_FAST)),
+        ("seen by", seen.to_owned()),
+        (
+            "clock",
+            format!(
+                "the leaky client's runs {} times as fast as the wall's while nobody touches the phone",
+                leaks::TIMES_AS_FAST
+            ),
+        ),
         ("audit", format!("{} identifiers, in every writing that the audit knows", sought.wanted.len())),
     ]
 }

@@ -7,7 +7,6 @@ use crate::event::Act;
 use crate::handset::remote::Remote;
 use crate::traffic::Traffic;
 use crate::world::World;
-use crate::world::capture::Capture;
 use domicile_audit::Report;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,16 +50,19 @@ impl Stage<'_> {
     /// In words: the capture was not running all the time, or an act failed.
     pub fn play(&self, name: &str, cast: &Cast, script: &[Act]) -> Result<Played, String> {
         let pcap = self.dir.join(format!("{name}.pcap"));
-        let capture = Capture::begin(&self.world.mast, &pcap)?;
+        let recording = self.world.record(&pcap)?;
         let own = std::env::current_exe().map_err(|e| e.to_string())?;
-        let handset = self.world.mast.at_handset(&own);
+        let handset = self.world.at_handset(&own);
         let mut handset = Remote::start(handset, &cast.client, cast.times_as_fast)?;
         for act in script {
-            handset.act(act).map_err(|why| format!("{name}: {why}"))?;
+            let marked = matches!(act, Act::Mark(mark) if recording.mark(mark));
+            if !marked {
+                handset.act(act).map_err(|why| format!("{name}: {why}"))?;
+            }
         }
         // Off before the last mark: what it still had to say is said by then.
         handset.off()?;
-        capture.end(&self.world.mast)?;
+        recording.end()?;
         self.look(name, pcap)
     }
 
@@ -68,7 +70,7 @@ impl Stage<'_> {
         let bytes = fs::read(&pcap).map_err(|e| format!("{}: {e}", pcap.display()))?;
         let traffic = Traffic::read(&bytes).map_err(|why| format!("{name}: {why}"))?;
         let report = audit::capture(&pcap, self.sought, &self.world.zone)?;
-        audit::leave(&report, &pcap)?;
+        audit::leave(&report, self.sought, &pcap)?;
         let carried = report.findings.iter().filter_map(|finding| self.sought.carried(finding)).collect();
         Ok(Played { pcap, traffic, report, carried })
     }

@@ -10,6 +10,7 @@ pub mod remote;
 
 use crate::event::Event;
 use clock::Clock;
+pub use http::PROXY;
 use modem::Modem;
 
 /// The client under test: whatever it does, it does when it is told of something.

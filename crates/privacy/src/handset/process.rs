@@ -6,7 +6,7 @@ use super::modem::Modem;
 use super::{Client, account};
 use crate::event::{Act, Event};
 use crate::world::{capture, zone};
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 /// What the handset answers when an act is done.
 pub const DONE: &str = "done";

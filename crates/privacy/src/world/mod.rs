@@ -1,54 +1,154 @@
-//! The world behind the handset's only link.
+//! The world behind the handset: a network namespace behind its only link, or, where there are none, a proxy.
 
 pub mod capture;
 pub mod names;
 pub mod process;
+mod proxy;
+mod request;
 pub mod zone;
 
+use crate::handset::PROXY;
+use crate::synthetic::HANDSET;
+use capture::{BEGIN, Capture, END};
 use domicile_testbed::mast::Mast;
+use proxy::Proxy;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use zone::{RESOLVER, Zone};
 
-/// Namespaces and the process in the world's one; all end with the value.
+/// The world.
 #[derive(Debug)]
 pub struct World {
-    /// The namespaces.
-    pub mast: Mast,
     /// Who is where.
     pub zone: Zone,
-    process: Child,
+    way: Way,
+}
+
+/// How the handset reaches it.
+#[derive(Debug)]
+enum Way {
+    /// Over the only link that it has.
+    Link(Box<Mast>, Process),
+    /// Through a proxy, if it likes to.
+    Proxy(Proxy),
+}
+
+/// The process in the world's namespace; it ends with the value.
+#[derive(Debug)]
+struct Process(Child);
+
+/// A capture that is running.
+#[derive(Debug)]
+pub enum Recording<'a> {
+    /// tcpdump.
+    Link(&'a World, Capture),
+    /// The proxy's own record, and where it goes.
+    Proxy(&'a World, &'a Path),
 }
 
 impl World {
-    /// Raises the mast and lets the world begin; its files go to `dir`.
+    /// Raises the mast and lets the world begin; its files go to `dir`. `by_proxy`: without namespaces.
     ///
     /// # Errors
     /// In words: no namespaces, or a port that could not be opened.
-    pub fn begin(dir: &Path) -> Result<Self, String> {
-        let (mast, mut zone) = (Mast::raise(RESOLVER)?, Zone::new());
+    pub fn begin(dir: &Path, by_proxy: bool) -> Result<Self, String> {
+        let mut zone = Zone::new();
+        if by_proxy {
+            zone.handset = Some(HANDSET);
+            let proxy = Proxy::open(&zone)?;
+            return Ok(Self { zone, way: Way::Proxy(proxy) });
+        }
+        let mast = Mast::raise(RESOLVER)?;
         zone.handset = Some(mast.handset_address()?);
+        let process = Process::begin(&mast, &zone, dir)?;
+        Ok(Self { zone, way: Way::Link(Box::new(mast), process) })
+    }
+
+    /// Is everything that leaves the handset seen, or what goes through the proxy only?
+    pub fn sees_all(&self) -> bool {
+        matches!(self.way, Way::Link(..))
+    }
+
+    /// A program that will run where the handset is.
+    pub fn at_handset(&self, program: &Path) -> Command {
+        match &self.way {
+            Way::Link(mast, _) => mast.at_handset(program),
+            Way::Proxy(proxy) => {
+                let mut command = Command::new(program);
+                command.env(PROXY, proxy.address.to_string());
+                command
+            }
+        }
+    }
+
+    /// Begins a capture, which goes to `path`.
+    ///
+    /// # Errors
+    /// In words: it is not running.
+    pub fn record<'a>(&'a self, path: &'a Path) -> Result<Recording<'a>, String> {
+        match &self.way {
+            Way::Link(mast, _) => Ok(Recording::Link(self, Capture::begin(mast, path)?)),
+            Way::Proxy(proxy) => {
+                proxy.begin();
+                proxy.mark(BEGIN);
+                Ok(Recording::Proxy(self, path))
+            }
+        }
+    }
+}
+
+impl Recording<'_> {
+    /// Writes a mark where the handset can't send one; `false`: it has to.
+    pub fn mark(&self, name: &str) -> bool {
+        match self {
+            Self::Proxy(World { way: Way::Proxy(proxy), .. }, _) => {
+                proxy.mark(name);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends it, after everything that was sent before.
+    ///
+    /// # Errors
+    /// In words: it may not show everything.
+    pub fn end(self) -> Result<(), String> {
+        match self {
+            Self::Link(World { way: Way::Link(mast, _), .. }, capture) => capture.end(mast),
+            Self::Proxy(World { way: Way::Proxy(proxy), .. }, path) => {
+                proxy.mark(END);
+                proxy.end(path)
+            }
+            _ => Err("the capture is not of this world".into()),
+        }
+    }
+}
+
+impl Process {
+    fn begin(mast: &Mast, zone: &Zone, dir: &Path) -> Result<Self, String> {
         let (hosts, log) = (dir.join("hosts.json"), dir.join("world.log"));
-        let text = serde_json::to_string_pretty(&zone).map_err(|e| e.to_string())?;
+        let text = serde_json::to_string_pretty(zone).map_err(|e| e.to_string())?;
         fs::write(&hosts, text).map_err(|e| format!("{}: {e}", hosts.display()))?;
         let own = std::env::current_exe().map_err(|e| e.to_string())?;
         let mut command = mast.at_world(&own);
         command.arg("world").arg(&hosts).arg(&log).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().map_err(|e| format!("the world: {e}"))?;
+        let mut child = command.spawn().map_err(|e| format!("the world: {e}"))?;
+        let stdout = child.stdout.take();
+        let process = Self(child);
         let mut ready = String::new();
-        if let Some(stdout) = process.stdout.take() {
+        if let Some(stdout) = stdout {
             BufReader::new(stdout).read_line(&mut ready).map_err(|e| e.to_string())?;
         }
-        let world = Self { mast, zone, process };
-        if ready.trim() == "ready" { Ok(world) } else { Err("the world did not begin".into()) }
+        if ready.trim() == "ready" { Ok(process) } else { Err("the world did not begin".into()) }
     }
 }
 
-impl Drop for World {
+impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }

@@ -1,0 +1,104 @@
+//! Where there are no namespaces: a proxy that the handset is told to use, which plays the world and writes down what goes
+//! through it as a capture. It sees nothing of a program that goes another way, and nothing keeps one from it.
+
+use super::request::{self, Request};
+use super::zone::Zone;
+use crate::synthetic::Synthetic;
+use std::fs;
+use std::io::{BufReader, Result, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Who says nothing for so long is hung up on.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The proxy, until this process ends.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    record: Arc<Mutex<Synthetic>>,
+}
+
+impl Proxy {
+    /// Opens it on loopback.
+    ///
+    /// # Errors
+    /// In words: no port.
+    pub fn open(zone: &Zone) -> std::result::Result<Self, String> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| format!("the proxy: {e}"))?;
+        let address = listener.local_addr().map_err(|e| format!("the proxy: {e}"))?;
+        let record = Arc::new(Mutex::new(Synthetic::default()));
+        let (zone, shared) = (zone.clone(), Arc::clone(&record));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (zone, record) = (zone.clone(), Arc::clone(&shared));
+                // A client that hangs up was recorded as far as it came.
+                std::thread::spawn(move || serve(&stream, &zone, &record));
+            }
+        });
+        Ok(Self { address, record })
+    }
+
+    /// Begins a new capture.
+    pub fn begin(&self) {
+        *lock(&self.record) = Synthetic::default();
+    }
+
+    /// Writes a mark into it.
+    pub fn mark(&self, name: &str) {
+        lock(&self.record).mark(name);
+    }
+
+    /// Leaves the capture in a file.
+    ///
+    /// # Errors
+    /// In words: it can't be written.
+    pub fn end(&self, path: &Path) -> std::result::Result<(), String> {
+        fs::write(path, lock(&self.record).file()).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+fn lock(record: &Mutex<Synthetic>) -> MutexGuard<'_, Synthetic> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One request: written down before it is answered, so that it stands before whatever the client does next.
+fn serve(mut stream: &TcpStream, zone: &Zone, record: &Mutex<Synthetic>) -> Result<()> {
+    stream.set_read_timeout(Some(SILENCE))?;
+    let asked = Request::read(BufReader::new(stream))?;
+    let Some((host, line)) = origin(&asked.line) else { return Ok(()) };
+    let at = zone.resolve(host);
+    let answer = request::answer(zone, at);
+    let mut record_now = lock(record);
+    let mut open = record_now.open(SocketAddrV4::new(at, 80));
+    record_now.said(&mut open, 0, &[line.as_bytes(), b"\r\n", &asked.head, &asked.body].concat());
+    record_now.said(&mut open, 1, answer.as_bytes());
+    record_now.close(open);
+    drop(record_now);
+    stream.write_all(answer.as_bytes())
+}
+
+/// The host of `POST http://host/path HTTP/1.1`, and the line as the host itself would get it.
+fn origin(line: &str) -> Option<(&str, String)> {
+    let (method, rest) = line.split_once(' ')?;
+    let (target, version) = rest.split_once(' ')?;
+    let rest = target.strip_prefix("http://")?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    Some((host, format!("{method} {} {version}", if path.is_empty() { "/" } else { path })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_hands_on_what_the_host_would_get() {
+        let told = origin("POST http://api.account.example/v2/sms HTTP/1.1");
+        assert_eq!(told, Some(("api.account.example", "POST /v2/sms HTTP/1.1".to_owned())));
+        assert_eq!(origin("GET http://a HTTP/1.1"), Some(("a", "GET / HTTP/1.1".to_owned())));
+        assert_eq!(origin("GET /x HTTP/1.1"), None);
+    }
+}

@@ -23,14 +23,19 @@ pub fn post(host: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Re
     stream.set_read_timeout(Some(WAIT))?;
     // A proxy is told the whole URL (RFC 9112 section 3.2.2).
     let target = if proxy.is_some() { format!("http://{host}{path}") } else { path.to_owned() };
+    stream.write_all(&request(&target, host, headers, body))?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    status.ok_or_else(|| Error::other(format!("{host} did not answer in HTTP")))
+}
+
+/// The bytes of a POST.
+pub fn request(target: &str, host: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("Connection: close\r\n\r\n");
-    stream.write_all(&[head.as_bytes(), body].concat())?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    status.ok_or_else(|| Error::other(format!("{host} did not answer in HTTP")))
+    [head.as_bytes(), body].concat()
 }

@@ -11,6 +11,8 @@ pub mod remote;
 use crate::event::Event;
 use clock::Clock;
 pub use http::PROXY;
+#[cfg(test)]
+pub use http::request;
 use modem::Modem;
 
 /// The client under test: whatever it does, it does when it is told of something.

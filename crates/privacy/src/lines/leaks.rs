@@ -84,3 +84,72 @@ fn told(writing: Writing, fault: &Fault) -> Option<Role> {
         && carried.how.contains(&writing.encoding());
     whole.then_some(carried.role)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit;
+    use crate::carried::Sought;
+    use crate::handset::request;
+    use crate::phone::IDENTIFIERS;
+    use crate::scene::Played;
+    use crate::synthetic::{HANDSET, Synthetic};
+    use crate::traffic::Traffic;
+    use crate::world::zone::Zone;
+    use std::fs;
+    use std::net::SocketAddrV4;
+
+    /// What T1 says of a capture in which so much is sent to the undeclared host.
+    fn faults(headers: &[(&str, &str)], body: &[u8]) -> Vec<Fault> {
+        let mut zone = Zone::new();
+        zone.handset = Some(HANDSET);
+        let mut written = Synthetic::default();
+        written.mark("begin");
+        let mut open = written.open(SocketAddrV4::new(zone.resolve(UNDECLARED), 80));
+        written.said(&mut open, 0, &request("/v2/sms", UNDECLARED, headers, body));
+        written.said(&mut open, 1, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        written.close(open);
+        written.mark("end");
+        let dir = tempfile::tempdir().expect("a folder");
+        let pcap = dir.path().join("leak.pcap");
+        fs::write(&pcap, written.file()).expect("written");
+        let sought = Sought::prepare().expect("sought");
+        let report = audit::capture(&pcap, &sought, &zone).expect("audited");
+        let carried = report.findings.iter().filter_map(|finding| sought.carried(finding)).collect();
+        let traffic = Traffic::read(written.file()).expect("a capture");
+        Line::T1.judge(&Played { pcap, traffic, report, carried }, &zone)
+    }
+
+    fn told() -> Vec<(&'static str, &'static str)> {
+        IDENTIFIERS.iter().enumerate().map(|(n, (_, _, text))| (NAMES[n], *text)).collect()
+    }
+
+    const NAMES: [&str; 12] = ["a", "bc", "def", "g", "hi", "jkl", "m", "no", "pqr", "s", "tu", "vwx"];
+
+    #[test]
+    fn each_writing_is_found_with_packet_host_country_and_encoding() {
+        for writing in Writing::ALL {
+            let (headers, body) = writing.body(&told());
+            let faults = faults(&headers, &body);
+            assert_eq!(
+                missed(writing, Line::T1, &faults),
+                Vec::<String>::new(),
+                "{}: {faults:?}",
+                writing.name()
+            );
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_anybody_is_only_a_conversation() {
+        let faults = faults(&[], br#"{"weather":"fine","order":"4711"}"#);
+        assert!(matches!(faults.as_slice(), [Fault::Spoke(_)]), "{faults:?}");
+        assert!(!missed(Writing::Plain, Line::T1, &faults).is_empty(), "a leak of nothing is not caught");
+    }
+
+    #[test]
+    fn a_leak_in_another_writing_is_not_taken_for_this_one() {
+        let (headers, body) = Writing::Plain.body(&told());
+        assert!(!missed(Writing::Sha256, Line::T1, &faults(&headers, &body)).is_empty());
+    }
+}

@@ -55,7 +55,8 @@ impl fmt::Display for Fault {
         match self {
             Self::Spoke(Spoke { host, country, packets, first }) => {
                 let country = country.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
-                write!(f, "{packets} packets with {host}{country}, the first is packet {first}")
+                let s = if *packets == 1 { "" } else { "s" };
+                write!(f, "{packets} packet{s} with {host}{country}, the first is packet {first}")
             }
             Self::Asked { name, packet } => write!(f, "DNS was asked for {name} in packet {packet}"),
             Self::Noise { what, packet } => write!(f, "{what} in packet {packet}"),

@@ -101,3 +101,78 @@ fn host(zone: &Zone, address: IpAddr) -> Option<&crate::world::zone::Host> {
 fn is_handset(zone: &Zone, address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if zone.handset == Some(v4))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::zone::{Host, RESOLVER, UNDECLARED};
+    use std::net::Ipv4Addr;
+
+    const HANDSET: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 130);
+    const RELAY: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 16);
+
+    fn zone() -> Zone {
+        let mut zone = Zone::new();
+        zone.handset = Some(HANDSET);
+        zone.hosts.push(Host {
+            name: "relay.beijing.example".into(),
+            address: RELAY,
+            country: "CN".into(),
+            what: What::Relay("beijing".into()),
+        });
+        zone
+    }
+
+    fn packet(number: u64, transport: &'static str, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) -> Packet {
+        Packet {
+            number,
+            wire: Wire::Ports { transport, from: from.into(), to: to.into(), opens: false, asks: None },
+        }
+    }
+
+    fn asks(number: u64, name: &str) -> Packet {
+        let (from, to) = ((HANDSET, 50_000).into(), (RESOLVER, 53).into());
+        let asks = Some(name.to_owned());
+        Packet { number, wire: Wire::Ports { transport: "udp", from, to, opens: false, asks } }
+    }
+
+    fn relay_only() -> Rule<'static> {
+        Rule { hosts: &|what| matches!(what, What::Relay(region) if region == "beijing"), seen: &|_| false }
+    }
+
+    #[test]
+    fn who_may_be_spoken_to_may_be_asked_for() {
+        let packets = [
+            asks(1, "Relay.Beijing.example."),
+            packet(2, "udp", (RESOLVER, 53), (HANDSET, 50_000)),
+            packet(3, "tcp", (HANDSET, 50_001), (RELAY, 80)),
+            packet(4, "tcp", (RELAY, 80), (HANDSET, 50_001)),
+        ];
+        assert_eq!(spoken(&packets, &zone(), &relay_only()), []);
+        assert_eq!(spoken(&packets, &zone(), &SILENCE).len(), 2, "nobody is allowed: a name and a host");
+    }
+
+    #[test]
+    fn a_name_alone_a_stranger_and_what_is_no_ip_are_faults() {
+        let stranger = Ipv4Addr::new(198, 51, 100, 7);
+        let packets = [
+            asks(1, UNDECLARED),
+            packet(2, "udp", (HANDSET, 50_001), (stranger, 443)),
+            packet(3, "udp", (stranger, 443), (HANDSET, 50_001)),
+            Packet { number: 4, wire: Wire::Link(0x0806) },
+            // The resolver's other ports are no names.
+            packet(5, "tcp", (HANDSET, 50_002), (RESOLVER, 443)),
+        ];
+        let faults: Vec<String> =
+            spoken(&packets, &zone(), &relay_only()).iter().map(Fault::to_string).collect();
+        assert_eq!(
+            faults,
+            [
+                "ARP in packet 4",
+                "DNS was asked for api.account.example in packet 1",
+                "2 packets with 198.51.100.7, the first is packet 2",
+                "1 packet with resolver.example (AU), the first is packet 5",
+            ]
+        );
+    }
+}

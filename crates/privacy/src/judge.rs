@@ -105,7 +105,7 @@ fn is_handset(zone: &Zone, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::zone::{Host, RESOLVER, UNDECLARED};
+    use crate::world::zone::{RESOLVER, UNDECLARED};
     use std::net::Ipv4Addr;
 
     const HANDSET: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 130);
@@ -114,12 +114,7 @@ mod tests {
     fn zone() -> Zone {
         let mut zone = Zone::new();
         zone.handset = Some(HANDSET);
-        zone.hosts.push(Host {
-            name: "relay.beijing.example".into(),
-            address: RELAY,
-            country: "CN".into(),
-            what: What::Relay("beijing".into()),
-        });
+        zone.add_relay("beijing", "CN", RELAY, 8443);
         zone
     }
 

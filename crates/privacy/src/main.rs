@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         // The processes that this program starts of itself.
         ["mark", name] => world::capture::mark(name).map(|()| true),
         ["world", zone, log] => world::process::run(Path::new(zone), Path::new(log)).map(|()| true),
-        ["handset", client, times] => {
-            handset::process::run(client, times.parse().unwrap_or(1)).map(|()| true)
+        ["handset", client, times, hosts] => {
+            handset::process::run(client, times.parse().unwrap_or(1), Path::new(hosts)).map(|()| true)
         }
         _ => run::run(&args),
     };

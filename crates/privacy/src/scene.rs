@@ -6,7 +6,7 @@ use crate::carried::{Carried, Sought};
 use crate::event::Act;
 use crate::handset::remote::Remote;
 use crate::traffic::Traffic;
-use crate::world::World;
+use crate::world::{HOSTS, World};
 use domicile_audit::Report;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Stage<'_> {
         let recording = self.world.record(&pcap)?;
         let own = std::env::current_exe().map_err(|e| e.to_string())?;
         let handset = self.world.at_handset(&own);
-        let mut handset = Remote::start(handset, &cast.client, cast.times_as_fast)?;
+        let mut handset = Remote::start(handset, cast, &self.dir.join(HOSTS))?;
         for act in script {
             let marked = matches!(act, Act::Mark(mark) if recording.mark(mark));
             if !marked {

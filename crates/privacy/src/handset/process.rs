@@ -5,8 +5,10 @@ use super::leaky::{Leaky, Writing};
 use super::modem::Modem;
 use super::{Client, account};
 use crate::event::{Act, Event};
-use crate::world::{capture, zone};
+use crate::world::{bridge, capture, zone};
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 
 /// What the handset answers when an act is done.
 pub const DONE: &str = "done";
@@ -15,7 +17,11 @@ pub const DONE: &str = "done";
 ///
 /// # Errors
 /// In words: there is no such client, or standard input or output broke.
-pub fn run(client: &str, times_as_fast: u64) -> Result<(), String> {
+pub fn run(client: &str, times_as_fast: u64, hosts: &Path) -> Result<(), String> {
+    // By the proxy, the bridges are its own.
+    if std::env::var_os(super::PROXY).is_none() {
+        bridges(&zone::Zone::read(hosts)?)?;
+    }
     let client: Box<dyn Client> = match client.split_once(':') {
         Some(("leaky", name)) => {
             Box::new(Leaky::new(Writing::by_name(name).ok_or_else(|| format!("no writing {name}"))?))
@@ -29,6 +35,16 @@ pub fn run(client: &str, times_as_fast: u64) -> Result<(), String> {
         let answer = handset.act(&act).map_or_else(|why| format!("failed: {why}"), |()| DONE.to_owned());
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// The ports by which the client reaches the relays; each name is asked for when it is used.
+fn bridges(zone: &zone::Zone) -> Result<(), String> {
+    for host in &zone.hosts {
+        let Some(port) = host.bridge else { continue };
+        let name = host.name.clone();
+        bridge::open((Ipv4Addr::LOCALHOST, port).into(), move || TcpStream::connect((name.as_str(), 80)))?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use super::process::DONE;
 use crate::event::Act;
+use crate::scene::Cast;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A handset that is switched on.
@@ -18,8 +20,8 @@ impl Remote {
     ///
     /// # Errors
     /// In words: the process did not start.
-    pub fn start(mut command: Command, client: &str, times_as_fast: u64) -> Result<Self, String> {
-        command.args(["handset", client, &times_as_fast.to_string()]);
+    pub fn start(mut command: Command, cast: &Cast, hosts: &Path) -> Result<Self, String> {
+        command.args(["handset", &cast.client, &cast.times_as_fast.to_string()]).arg(hosts);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.map_err(|e| format!("the handset: {e}"))?;
         let (asks, answers) = (child.stdin.take(), child.stdout.take());

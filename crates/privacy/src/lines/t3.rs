@@ -9,6 +9,7 @@ use crate::judge::{Rule, judge as by};
 use crate::phone::Role;
 use crate::scene::Played;
 use crate::world::zone::{HOME, What, Zone};
+use std::net::SocketAddrV4;
 
 pub(super) fn script() -> Vec<Act> {
     let mut script = t1::used();
@@ -19,7 +20,7 @@ pub(super) fn script() -> Vec<Act> {
 
 pub(super) fn judge(played: &Played, zone: &Zone) -> Vec<Fault> {
     let own = |carried: &Carried| {
-        let to = carried.host.as_deref().and_then(|name| zone.named(name));
+        let to = carried.address.parse().ok().and_then(|to: SocketAddrV4| zone.at(*to.ip()));
         carried.role == Role::Owner && to.is_some_and(|host| relay(&host.what))
     };
     by(played, zone, &Rule { hosts: &relay, seen: &own })

@@ -1,5 +1,6 @@
 //! The world behind the handset: a network namespace behind its only link, or, where there are none, a proxy.
 
+pub mod bridge;
 pub mod capture;
 pub mod names;
 pub mod process;
@@ -10,20 +11,42 @@ pub mod zone;
 use crate::handset::PROXY;
 use crate::synthetic::HANDSET;
 use capture::{BEGIN, Capture, END};
+use domicile_testbed::free_ports;
 use domicile_testbed::mast::Mast;
 use proxy::Proxy;
-use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use zone::{RESOLVER, Zone};
+use zone::{REGIONS, RESOLVER, Zone};
+
+/// The table of hosts in the folder of evidence.
+pub const HOSTS: &str = "hosts.json";
 
 /// The world.
 #[derive(Debug)]
 pub struct World {
     /// Who is where.
     pub zone: Zone,
+    /// The relays' doors, in the order of [`REGIONS`].
+    pub doors: [Door; 2],
     way: Way,
+}
+
+/// Where a relay is on this machine's loopback.
+#[derive(Debug, Clone, Copy)]
+pub struct Door {
+    /// The port that it listens on.
+    pub listen: u16,
+    /// The port that it is known by: in the handset's namespace a bridge's, here the same, or the proxy's.
+    pub endpoint: u16,
+}
+
+impl Door {
+    fn free() -> [Self; 2] {
+        let [a, b, c, d] = free_ports::<4>();
+        [Self { listen: a, endpoint: b }, Self { listen: c, endpoint: d }]
+    }
 }
 
 /// How the handset reaches it.
@@ -54,16 +77,30 @@ impl World {
     /// # Errors
     /// In words: no namespaces, or a port that could not be opened.
     pub fn begin(dir: &Path, by_proxy: bool) -> Result<Self, String> {
-        let mut zone = Zone::new();
+        let (mut zone, doors) = (Zone::new(), Door::free());
         if by_proxy {
             zone.handset = Some(HANDSET);
+            for (n, (door, (region, country))) in doors.iter().zip(REGIONS).enumerate() {
+                zone.add_relay(region, country, Ipv4Addr::new(203, 0, 113, 20 + n as u8), door.endpoint);
+            }
             let proxy = Proxy::open(&zone)?;
-            return Ok(Self { zone, way: Way::Proxy(proxy) });
+            for door in &doors {
+                proxy.bridge(door.endpoint, door.listen, &zone)?;
+            }
+            zone.write(&dir.join(HOSTS))?;
+            return Ok(Self { zone, doors, way: Way::Proxy(proxy) });
         }
         let mast = Mast::raise(RESOLVER)?;
         zone.handset = Some(mast.handset_address()?);
-        let process = Process::begin(&mast, &zone, dir)?;
-        Ok(Self { zone, way: Way::Link(Box::new(mast), process) })
+        let doors = doors.map(|door| Door { listen: door.endpoint, ..door });
+        for (n, (door, (region, country))) in doors.iter().zip(REGIONS).enumerate() {
+            let (address, to) = (mast.address(n as u8)?, (Ipv4Addr::LOCALHOST, door.listen));
+            zone.add_relay(region, country, address, door.endpoint);
+            bridge::open((address, 80).into(), move || TcpStream::connect(to))?;
+        }
+        zone.write(&dir.join(HOSTS))?;
+        let process = Process::begin(&mast, dir)?;
+        Ok(Self { zone, doors, way: Way::Link(Box::new(mast), process) })
     }
 
     /// Is everything that leaves the handset seen, or what goes through the proxy only?
@@ -128,10 +165,8 @@ impl Recording<'_> {
 }
 
 impl Process {
-    fn begin(mast: &Mast, zone: &Zone, dir: &Path) -> Result<Self, String> {
-        let (hosts, log) = (dir.join("hosts.json"), dir.join("world.log"));
-        let text = serde_json::to_string_pretty(zone).map_err(|e| e.to_string())?;
-        fs::write(&hosts, text).map_err(|e| format!("{}: {e}", hosts.display()))?;
+    fn begin(mast: &Mast, dir: &Path) -> Result<Self, String> {
+        let (hosts, log) = (dir.join(HOSTS), dir.join("world.log"));
         let own = std::env::current_exe().map_err(|e| e.to_string())?;
         let mut command = mast.at_world(&own);
         command.arg("world").arg(&hosts).arg(&log).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -21,8 +21,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// In words: a port that could not be opened, a zone that could not be read.
 pub fn run(zone: &Path, log: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(zone).map_err(|e| format!("{}: {e}", zone.display()))?;
-    let zone: Zone = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", zone.display()))?;
+    let zone = Zone::read(zone)?;
     let log = OpenOptions::new().create(true).append(true).open(log);
     let log = Arc::new(Mutex::new(log.map_err(|e| e.to_string())?));
     let open = |port| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(|e| format!("port {port}: {e}"));

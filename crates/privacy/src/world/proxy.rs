@@ -1,6 +1,7 @@
 //! Where there are no namespaces: a proxy that the handset is told to use, which plays the world and writes down what goes
 //! through it as a capture. It sees nothing of a program that goes another way, and nothing keeps one from it.
 
+use super::bridge;
 use super::request::{self, Request};
 use super::zone::Zone;
 use crate::synthetic::Synthetic;
@@ -42,6 +43,25 @@ impl Proxy {
         Ok(Self { address, record })
     }
 
+    /// Opens the port that a relay is known by; what comes there is recorded as the handset's and handed to the port where
+    /// the relay listens. What other relays say is not the handset's.
+    ///
+    /// # Errors
+    /// In words: the port can't be opened.
+    pub fn bridge(&self, at: u16, to: u16, zone: &Zone) -> std::result::Result<(), String> {
+        let known = zone.hosts.iter().find(|host| host.bridge == Some(at));
+        let address = SocketAddrV4::new(known.ok_or("a bridge to nobody")?.address, 80);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, at)).map_err(|e| format!("port {at}: {e}"))?;
+        let record = Arc::clone(&self.record);
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let record = Arc::clone(&record);
+                std::thread::spawn(move || carry(&near, to, address, &record));
+            }
+        });
+        Ok(())
+    }
+
     /// Begins a new capture.
     pub fn begin(&self) {
         *lock(&self.record) = Synthetic::default();
@@ -63,6 +83,26 @@ impl Proxy {
 
 fn lock(record: &Mutex<Synthetic>) -> MutexGuard<'_, Synthetic> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection to a relay, recorded as it goes on.
+fn carry(near: &TcpStream, to: u16, address: SocketAddrV4, record: &Mutex<Synthetic>) -> Result<()> {
+    let far = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
+    let open = Mutex::new(None);
+    bridge::join(near, &far, |from, bytes| {
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+        if open.is_none() && head.contains(" /v1/relay/") {
+            return;
+        }
+        let mut record = lock(record);
+        let conversation = open.get_or_insert_with(|| record.open(address));
+        record.said(conversation, from, bytes);
+    })?;
+    if let Some(open) = open.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        lock(record).close(open);
+    }
+    Ok(())
 }
 
 /// One request: written down before it is answered, so that it stands before whatever the client does next.

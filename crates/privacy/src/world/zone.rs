@@ -2,7 +2,9 @@
 //! audit, too: the country of an address is written down here and never guessed.
 
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 /// The resolver.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
@@ -14,6 +16,8 @@ pub const UNDECLARED: &str = "api.account.example";
 pub const HOME: &str = "beijing";
 /// Where the owner's data goes.
 pub const NEW_HOME: &str = "oregon";
+/// The regions that have relays, and their countries.
+pub const REGIONS: [(&str, &str); 2] = [(HOME, "CN"), (NEW_HOME, "US")];
 
 /// What a host is to the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Host {
     pub country: String,
     /// What it is.
     pub what: What,
+    /// The port of loopback by which the handset's programs reach it, where they do so by a bridge.
+    #[serde(default)]
+    pub bridge: Option<u16>,
 }
 
 /// All hosts that the test knows.
@@ -59,6 +66,7 @@ impl Zone {
             address: Ipv4Addr::new(203, 0, 113, last),
             country: country.to_owned(),
             what,
+            bridge: None,
         };
         let account = |region: &str, last, country| {
             host(&format!("account.{region}.example"), last, country, What::Account(region.to_owned()))
@@ -70,6 +78,30 @@ impl Zone {
             host(UNDECLARED, 80, "CN", What::Undeclared),
         ];
         Self { hosts, handset: None }
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+    }
+
+    /// Writes it for the other processes, and for whoever reads the evidence.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| e.to_string())?;
+        fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+    }
+
+    /// The relay of a region, as the handset reaches it.
+    pub fn add_relay(&mut self, region: &str, country: &str, address: Ipv4Addr, bridge: u16) {
+        let (name, what) = (format!("relay.{region}.example"), What::Relay(region.to_owned()));
+        self.hosts.push(Host { name, address, country: country.to_owned(), what, bridge: Some(bridge) });
     }
 
     /// By name; names know no case (RFC 4343).

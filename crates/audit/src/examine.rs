@@ -1,7 +1,10 @@
 //! The examiner: every target hands its bytes here, with their place.
 
-use crate::{Encoding, Finding, Found, Hit, Place, Report, Scan, Unseen, Wanted};
+use crate::unpack::{self, Inner, Opener, Search, Spot};
+use crate::{Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bounds of one run.
 #[derive(Debug, Clone)]
@@ -30,35 +33,50 @@ impl Default for Limits {
     }
 }
 
+/// How far a search has come, for who watches it from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes read from targets, and what was unpacked from them.
+    pub bytes: AtomicU64,
+    /// Findings so far.
+    pub findings: AtomicU64,
+}
+
 /// Searches whatever it is handed and keeps the report.
 #[derive(Debug)]
 pub struct Examiner<'w> {
     wanted: &'w Wanted,
     limits: Limits,
     report: Report,
+    progress: Arc<Progress>,
 }
 
 impl<'w> Examiner<'w> {
     /// An examiner with an empty report.
     pub fn new(wanted: &'w Wanted, limits: Limits) -> Self {
-        Self { wanted, limits, report: Report::default() }
+        Self { wanted, limits, report: Report::default(), progress: Arc::default() }
     }
 
-    /// Searches a run of bytes to its end: as it stands, and as what it unpacks to where it is a container.
+    /// The same; `progress` is kept up to date.
+    #[must_use]
+    pub fn telling(self, progress: Arc<Progress>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Searches a run of bytes to its end: as it stands, and what is in it where it is a container, a capture of traffic or
+    /// an HTTP archive.
+    ///
+    /// # Errors
+    /// What `bytes` fails with; what was read until then is searched. What is wrong inside of containers is no error: it is
+    /// noted as unseen.
     pub fn read(&mut self, place: &Place, mut bytes: impl Read) -> std::io::Result<()> {
-        let mut scan = Scan::new(self.wanted);
-        let mut chunk = vec![0; 256 << 10];
-        loop {
-            let read = bytes.read(&mut chunk)?;
-            let mut heard =
-                Heard { wanted: self.wanted, place, limits: &self.limits, report: &mut self.report };
-            if read == 0 {
-                scan.end(&mut heard);
-                return Ok(());
-            }
-            scan.feed(&chunk[..read], &mut heard);
-            self.report.scanned.bytes += read as u64;
-        }
+        let limits = self.limits.clone();
+        let opener = Opener::new(self, limits);
+        let read = unpack::open(&opener, 0, &place.clone().into(), &mut bytes);
+        let (read_bytes, unpacked_bytes) = opener.counted();
+        self.report.scanned.bytes += read_bytes;
+        self.report.scanned.unpacked_bytes += unpacked_bytes;
+        read
     }
 
     /// Notes something that could not be read, or not wholly.
@@ -88,13 +106,14 @@ impl<'w> Examiner<'w> {
 
     /// Where the report stands.
     pub(crate) fn mark(&self) -> Mark {
-        let Report { findings, more_findings, scanned, unseen, more_unseen, .. } = &self.report;
+        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, .. } = &self.report;
         Mark {
             findings: findings.len(),
             more_findings: *more_findings,
             scanned: *scanned,
             unseen: unseen.len(),
             more_unseen: *more_unseen,
+            captures: captures.len(),
         }
     }
 
@@ -102,6 +121,7 @@ impl<'w> Examiner<'w> {
     pub(crate) fn rewind(&mut self, mark: &Mark) {
         self.report.findings.truncate(mark.findings);
         self.report.unseen.truncate(mark.unseen);
+        self.report.captures.truncate(mark.captures);
         self.report.more_findings = mark.more_findings;
         self.report.more_unseen = mark.more_unseen;
         self.report.scanned = mark.scanned;
@@ -113,6 +133,36 @@ impl<'w> Examiner<'w> {
     }
 }
 
+impl<'w> Search for Examiner<'w> {
+    type Run = Reading<'w>;
+
+    fn begin(&mut self, base: u64) -> Reading<'w> {
+        Reading { scan: Scan::new(self.wanted), base }
+    }
+
+    fn feed(&mut self, run: &mut Reading<'w>, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
+        self.progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.progress.findings.store(self.report.found(), Ordering::Relaxed);
+        let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
+        run.scan.feed(bytes, &mut heard);
+        heard.inners
+    }
+
+    fn end(&mut self, mut run: Reading<'w>, spot: &Spot) -> Vec<Inner> {
+        let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
+        run.scan.end(&mut heard);
+        heard.inners
+    }
+
+    fn unseen(&mut self, place: Place, why: String) {
+        Examiner::unseen(self, &place, why);
+    }
+
+    fn flows(&mut self, captured: Captured) {
+        self.report.captures.push(captured);
+    }
+}
+
 /// How far a report had come.
 #[derive(Debug)]
 pub(crate) struct Mark {
@@ -121,6 +171,7 @@ pub(crate) struct Mark {
     scanned: crate::Scanned,
     unseen: usize,
     more_unseen: u64,
+    captures: usize,
 }
 
 impl Mark {
@@ -130,30 +181,44 @@ impl Mark {
     }
 }
 
-/// Turns hits in one place into findings.
-struct Heard<'a> {
-    wanted: &'a Wanted,
-    place: &'a Place,
-    limits: &'a Limits,
-    report: &'a mut Report,
+/// The search through one run, or through a part of it that begins at `base`.
+pub(crate) struct Reading<'w> {
+    scan: Scan<'w>,
+    base: u64,
 }
 
-impl Found for Heard<'_> {
+/// Turns hits in one run into findings.
+struct Heard<'a, 'w> {
+    examiner: &'a mut Examiner<'w>,
+    spot: &'a Spot,
+    base: u64,
+    inners: Vec<Inner>,
+}
+
+impl Found for Heard<'_, '_> {
     fn hit(&mut self, hit: Hit) {
-        if self.report.findings.len() >= self.limits.findings_max {
-            self.report.more_findings += 1;
+        let Examiner { wanted, limits, report, .. } = self.examiner;
+        if report.findings.len() >= limits.findings_max {
+            report.more_findings += 1;
             return;
         }
-        let (kind, identifier) = self.wanted.named(hit.identifier);
-        self.report.findings.push(Finding {
-            identifier,
-            kind,
-            place: self.place.clone(),
-            offset_bytes: hit.at.start,
-            length_bytes: hit.at.end - hit.at.start,
-            how: hit.how,
-        });
+        let (kind, identifier) = wanted.named(hit.identifier);
+        let offset_bytes = self.base + hit.at.start;
+        let place = self.spot.at(offset_bytes);
+        let how = packings(&place).chain(hit.how).collect();
+        let length_bytes = hit.at.end - hit.at.start;
+        report.findings.push(Finding { identifier, kind, place, offset_bytes, length_bytes, how });
     }
 
-    fn inner(&mut self, _at: u64, _how: Encoding, _bytes: &[u8]) {}
+    fn inner(&mut self, at: u64, how: Encoding, bytes: &[u8]) {
+        self.inners.push(Inner { at: self.base + at, how, bytes: bytes.to_vec() });
+    }
+}
+
+/// What the steps of a place were packed by, outermost first.
+fn packings(place: &Place) -> impl Iterator<Item = Encoding> {
+    place.0.iter().filter_map(|step| match step {
+        Step::Unpacked(how) => unpack::encoding(how),
+        _ => None,
+    })
 }

@@ -17,6 +17,8 @@ pub enum Step {
     Member(String),
     /// A packed stream: `gzip`, `zlib`, `zstd`, or a decoding such as `base64`.
     Unpacked(&'static str),
+    /// Bytes from the start of what it lies in: where a container begins in the middle of other data.
+    At(u64),
     /// A database, by its name without credentials.
     Database(String),
     /// A table: schema (empty on SQLite) and name.
@@ -39,7 +41,7 @@ pub enum Step {
         from: String,
         /// The receiver.
         to: String,
-        /// The host that the receiver was called by, where the capture says so (DNS, SNI, Host).
+        /// What the receiver, else the sender, was called by, where the capture says so (DNS, SNI, Host).
         host: Option<String>,
         /// The country of the other side, where it is known (never guessed).
         country: Option<String>,
@@ -86,6 +88,7 @@ impl fmt::Display for Step {
                 write!(f, "{}", name.escape_debug())
             }
             Self::Unpacked(how) => write!(f, "[{how}]"),
+            Self::At(bytes) => write!(f, "byte {bytes}"),
             Self::Table(schema, table) if schema.is_empty() => write!(f, "table {}", table.escape_debug()),
             Self::Table(schema, table) => {
                 write!(f, "table {}.{}", schema.escape_debug(), table.escape_debug())

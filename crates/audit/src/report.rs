@@ -1,16 +1,18 @@
 //! What a run says: findings, what was read, what could not be seen, and whether its controls were found.
 
+mod hiding;
 mod html;
 mod json;
 mod sarif;
 mod text;
 
+pub use hiding::hide;
 pub use html::html;
 pub use json::{FORMAT, json};
 pub use sarif::sarif;
 pub use text::text;
 
-use crate::{Encoding, Finding, Kind, Place, Step, Wanted};
+use crate::{Captured, Encoding, Finding, Kind, Place, Step, Wanted};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -27,6 +29,8 @@ pub struct Report {
     pub unseen: Vec<Unseen>,
     /// Entries of `unseen` beyond its bound.
     pub more_unseen: u64,
+    /// Who spoke with whom in each capture.
+    pub captures: Vec<Captured>,
     /// The positive controls.
     pub controls: Controls,
 }

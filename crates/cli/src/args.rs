@@ -5,11 +5,13 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod audit;
 mod public;
 mod regions;
 mod watching;
 mod waves;
 
+pub use audit::{AuditArgs, AuditCommand, Format, OutputArgs, ResidualArgs, ScanArgs};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
     BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,
@@ -122,6 +124,9 @@ pub enum Command {
         /// The subject's key
         subject: String,
     },
+    /// Look for traces of known identifiers where they must not be
+    #[command(after_help = audit::AUDIT)]
+    Audit(Box<AuditArgs>),
     /// Answer requests: as a gateway in front of applications, as the directory service beside them
     #[command(after_help = SERVE)]
     Serve(ServeArgs),

@@ -2,6 +2,7 @@
 
 pub mod abort;
 pub mod answer;
+pub mod audit;
 pub mod cdn;
 pub mod check;
 pub mod erase;
@@ -54,6 +55,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Erase(args) => erase::run(app, args).await,
         Command::Verify(args) => verify::run(app, args).await,
         Command::Locate { subject } => locate::run(app, subject).await,
+        Command::Audit(args) => Box::pin(audit::run(app, *args)).await,
         Command::Serve(args) => serve::run(app, args).await,
         Command::Receipt(command) => receipt::run(app, command),
         Command::Policy(command) => policy::run(app, command).await,

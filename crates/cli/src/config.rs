@@ -4,6 +4,7 @@
 //! a store is opened. So `receipt verify` and `policy check` work without any.
 
 mod address;
+mod audit;
 mod edge;
 mod fault;
 mod files;
@@ -15,6 +16,7 @@ mod service;
 mod typed;
 
 pub use address::Address;
+pub use audit::{Audit, IdentifierColumn};
 pub use edge::Edge;
 pub use files::policy_files;
 pub use genuine::Genuine;
@@ -63,6 +65,8 @@ pub struct Config {
     pub directory: Option<DirectoryDoors>,
     /// Where a serving process shows how it is.
     pub admin: Option<std::net::SocketAddr>,
+    /// What `audit` looks for, and where hosts stand.
+    pub audit: Audit,
 }
 
 /// `[metrics]`.

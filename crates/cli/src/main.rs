@@ -3,6 +3,7 @@
 mod absent;
 mod app;
 mod args;
+mod audit;
 mod claims;
 mod commands;
 mod config;

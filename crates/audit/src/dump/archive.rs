@@ -13,7 +13,6 @@ const BLOCK_LARGE_OBJECTS: u8 = 3;
 
 /// Searches an archive in one file. What is wrong with it is noted as unseen.
 pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>) -> io::Result<()> {
-    examiner.target();
     let mut reader = Reader::new(BufReader::with_capacity(256 << 10, source));
     let read = contents(place, &mut reader, examiner).and_then(|contents| match contents.in_files {
         true => {
@@ -168,8 +167,10 @@ impl<'r, R: Read> Chunks<'r, R> {
 impl<R: Read> Read for Chunks<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.at == self.chunk.len() && !self.ended {
+            // After an error there is nothing more: the next block could not be found.
+            (self.at, self.ended) = (0, true);
             self.reader.chunk(&mut self.chunk)?;
-            (self.at, self.ended) = (0, self.chunk.is_empty());
+            self.ended = self.chunk.is_empty();
         }
         let taken = (&self.chunk[self.at..]).read(into)?;
         self.at += taken;

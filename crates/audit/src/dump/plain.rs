@@ -13,7 +13,6 @@ const RUN_BYTES: usize = 2 << 20;
 
 /// Searches SQL to its end.
 pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>) -> io::Result<()> {
-    examiner.target();
     let mut sql = Sql { place, naming: RandomState::new(), text: Text::default(), rows: None, at: 0 };
     let mut lines = Lines::new(source);
     while let Some(line) = lines.next()? {
@@ -39,7 +38,6 @@ pub(super) fn read_rows(
     source: impl Read,
     examiner: &mut Examiner<'_>,
 ) -> io::Result<()> {
-    examiner.target();
     let mut sql = Sql { place, naming: RandomState::new(), text: Text::default(), rows: None, at: 0 };
     copy(place, target, &mut Lines::new(source), &mut sql, examiner)?;
     sql.settle(examiner)
@@ -174,7 +172,7 @@ impl Sql<'_> {
 
 /// The table and the rows; columns that the statement does not name are numbered.
 fn parse_insert(statement: &[u8]) -> Option<(Target, Vec<Fields>)> {
-    const VALUES: &[u8] = b"VALUES ";
+    const VALUES: &[u8] = b" VALUES";
     let at = statement.windows(VALUES.len()).position(|some| some == VALUES)?;
     let head = std::str::from_utf8(statement.get(b"INSERT INTO ".len()..at)?).ok()?;
     let (mut target, _) = names::target(head)?;

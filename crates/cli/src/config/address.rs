@@ -44,6 +44,21 @@ impl Address {
         Ok(Self { text: text.to_owned(), password_file })
     }
 
+    /// One that was typed on the command line.
+    ///
+    /// # Errors
+    /// A password stands in it.
+    pub fn typed(text: &str) -> Result<Self> {
+        Self::new(text, None, &[""]).map_err(|_| {
+            Failure::usage(
+                "config-password",
+                "a password is written into an address on the command line",
+                "command lines are kept by shells and shown to everybody on the machine",
+                "write postgres://USER:${DB_PASSWORD}@HOST/DATABASE in single quotes, and export that variable",
+            )
+        })
+    }
+
     /// The address for one service.
     pub fn of(&self, service: &str) -> Self {
         Self { text: self.text.replace("{service}", service), password_file: self.password_file.clone() }

@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Metrics, Region, edge, genuine, limits, served, service};
+use super::{Config, Metrics, Region, audit, edge, genuine, limits, served, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,7 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let gateway = typed.gateway.as_ref().map(|g| served::gateway(g, &regions, &base)).transpose()?;
     let directory = typed.directory.as_ref().map(|d| served::directory(d, &base)).transpose()?;
     let admin = served::admin(&typed.admin)?;
+    let audit = audit::of(&typed.audit, &base)?;
     Ok(Config {
         file: path.to_owned(),
         base,
@@ -58,6 +59,7 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         gateway,
         directory,
         admin,
+        audit,
     })
 }
 

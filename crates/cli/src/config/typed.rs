@@ -39,6 +39,8 @@ pub(super) struct File {
     pub directory: Option<super::served::TypedDirectory>,
     #[serde(default)]
     pub admin: super::served::TypedAdmin,
+    #[serde(default)]
+    pub audit: super::audit::TypedAudit,
 }
 
 #[derive(Deserialize)]

@@ -57,8 +57,9 @@ pub(super) struct Key {
 
 impl Table {
     /// ctid, the key's parts, then value and length of each column; the value is null where it is longer than
-    /// `bytes_max`.
+    /// `bytes_max` and a piece of it can be asked for.
     pub(super) fn select(&self, bytes_max: usize) -> String {
+        let bytes_max = if self.has_ctid { bytes_max } else { i32::MAX as usize };
         let mut parts = vec![if self.has_ctid { "ctid::text".to_owned() } else { "null::text".to_owned() }];
         parts.extend(self.key.iter().map(|key| format!("{}::text", quoted(&key.name))));
         for column in &self.columns {
@@ -147,6 +148,8 @@ impl Table {
             (row.get(1), row.get(2), row.get(3), row.get(4));
         if !readable {
             self.unseen.push(format!("the role may not read its column {name} (GRANT SELECT)"));
+            // Nor the row's identifier then: the server counts it as a column.
+            self.has_ctid = false;
             return;
         }
         if let Some(place) = row.get::<_, Option<i64>>(5) {

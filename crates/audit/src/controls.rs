@@ -1,0 +1,4 @@
+//! Positive controls: canaries that are looked for beside the identifiers.
+
+pub(crate) mod craft;
+pub(crate) mod traffic;

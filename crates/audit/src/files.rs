@@ -1,0 +1,194 @@
+//! Files and directories as targets. Links inside of a directory are not followed, so a walk ends; what is no file is not
+//! opened, since a pipe would wait and a device never end.
+
+use crate::database::raw;
+use crate::{Examiner, Place, Step, dump};
+use rustix::fs::{Mode, OFlags, SeekFrom};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// A file with fewer blocks than this less than its length has holes: only what is stored of it is read.
+const HOLES_BYTES_MIN: u64 = 64 << 20;
+/// A file that says it is empty (as those of the kernel do) is read so far.
+const EMPTY_BYTES_MAX: u64 = 1 << 30;
+
+impl Examiner<'_> {
+    /// Searches a file, or every file in a directory and below, in the order of their names. The path itself may be a
+    /// link; links below it are noted and not followed.
+    pub fn files(&mut self, path: &Path) {
+        match fs::metadata(path) {
+            Ok(metadata) => self.walk(path.to_owned(), &metadata),
+            Err(error) => self.unseen(&place(path), format!("can't be opened: {}", words(&error))),
+        }
+    }
+
+    fn walk(&mut self, root: PathBuf, metadata: &Metadata) {
+        if !metadata.is_dir() {
+            return self.one(&root, metadata, OFlags::empty());
+        }
+        let mut waiting = vec![root];
+        while let Some(directory) = waiting.pop() {
+            let mut below = Vec::new();
+            raw::note_folder(&place(&directory), &directory, self);
+            let dumped = self.dump_in(&directory);
+            for path in self.list(&directory) {
+                if path.file_name().is_some_and(|name| dumped.iter().any(|read| name == read.as_str())) {
+                    continue;
+                }
+                match fs::symlink_metadata(&path) {
+                    Ok(metadata) if metadata.is_dir() => below.push(path),
+                    Ok(metadata) => self.one(&path, &metadata, OFlags::NOFOLLOW),
+                    Err(error) => {
+                        self.unseen(&place(&path), format!("can't be looked at: {}", words(&error)))
+                    }
+                }
+            }
+            waiting.extend(below.into_iter().rev());
+        }
+    }
+
+    /// The names of those files of a directory that were read as one dump.
+    fn dump_in(&mut self, directory: &Path) -> Vec<String> {
+        if !dump::is_folder(directory) {
+            return Vec::new();
+        }
+        match dump::read_folder(&place(directory), directory, self) {
+            Ok(read) => read,
+            Err(error) => {
+                let why = format!("the dump in it can't be read on: {}", words(&error));
+                self.unseen(&place(directory), why);
+                Vec::new()
+            }
+        }
+    }
+
+    /// What is in a directory, sorted.
+    fn list(&mut self, directory: &Path) -> Vec<PathBuf> {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.unseen(&place(directory), format!("the directory can't be read: {}", words(&error)));
+                return Vec::new();
+            }
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            match entry {
+                Ok(entry) => paths.push(entry.path()),
+                Err(error) => {
+                    self.unseen(
+                        &place(directory),
+                        format!("the directory can't be read on: {}", words(&error)),
+                    );
+                }
+            }
+        }
+        paths.sort();
+        paths
+    }
+
+    /// Anything that is no directory.
+    fn one(&mut self, path: &Path, metadata: &Metadata, flags: OFlags) {
+        let kind = metadata.file_type();
+        let why = if kind.is_symlink() {
+            "a symbolic link: it is not followed"
+        } else if kind.is_fifo() {
+            "a pipe: it is not opened"
+        } else if kind.is_socket() {
+            "a socket: it is not opened"
+        } else if kind.is_block_device() || kind.is_char_device() {
+            "a device: it is not opened"
+        } else {
+            return self.file(path, flags);
+        };
+        self.unseen(&place(path), why);
+    }
+
+    fn file(&mut self, path: &Path, flags: OFlags) {
+        let at = place(path);
+        // Between looking and opening it may have become a link, or a pipe, which NONBLOCK does not wait for.
+        let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
+        let opened = opened.and_then(|file| Ok((file.metadata()?, file)));
+        let (before, file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.unseen(&at, format!("can't be opened: {}", words(&error))),
+        };
+        if !before.is_file() {
+            return self.unseen(&at, "it is no file any more: it is not read");
+        }
+        self.target();
+        let read = if before.blocks() * 512 + HOLES_BYTES_MIN < before.len() {
+            self.pieces(&at, &file, before.len())
+        } else {
+            let bytes_max = if before.len() == 0 { EMPTY_BYTES_MAX } else { before.len() };
+            self.by_its_head(&at, &file, bytes_max)
+        };
+        if let Err(error) = read {
+            self.unseen(&at, format!("can't be read on: {}", words(&error)));
+        }
+        match file.metadata() {
+            Ok(after) if changed(&before, &after) => {
+                let (before, after) = (before.len(), after.len());
+                self.unseen(
+                    &at,
+                    format!("it changed while it was read ({before} bytes before, {after} after)"),
+                );
+            }
+            Ok(_) => {}
+            Err(error) => self.unseen(&at, format!("can't be looked at again: {}", words(&error))),
+        }
+    }
+
+    /// A dump is taken apart; anything else is searched as what it begins as.
+    fn by_its_head(&mut self, at: &Place, file: &File, bytes_max: u64) -> io::Result<()> {
+        let mut head = [0; dump::HEAD_BYTES];
+        let read = file.read_at(&mut head, 0).unwrap_or(0);
+        raw::note_file(at, &head[..read], self);
+        match dump::begins(&head[..read]) {
+            Some(dump) => dump::read(dump, at, file.take(bytes_max), self),
+            None => self.read(at, file.take(bytes_max)),
+        }
+    }
+
+    /// What is stored of a file with holes.
+    fn pieces(&mut self, at: &Place, file: &File, length: u64) -> io::Result<()> {
+        self.unseen(
+            at,
+            "a file with holes: what is stored of it is searched in pieces, and not opened across holes",
+        );
+        let mut from = 0;
+        while from < length {
+            let data = match rustix::fs::seek(file, SeekFrom::Data(from)) {
+                Err(rustix::io::Errno::NXIO) => return Ok(()),
+                other => other?,
+            };
+            let hole = rustix::fs::seek(file, SeekFrom::Hole(data))?.min(length);
+            rustix::fs::seek(file, SeekFrom::Start(data))?;
+            let piece = if data == 0 { at.clone() } else { at.then(Step::At(data)) };
+            self.read(&piece, file.take(hole.saturating_sub(data)))?;
+            from = hole.max(data + 1);
+        }
+        Ok(())
+    }
+}
+
+fn changed(before: &Metadata, after: &Metadata) -> bool {
+    let stamp = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    stamp(before) != stamp(after)
+}
+
+fn place(path: &Path) -> Place {
+    Step::File(path.to_string_lossy().into_owned()).into()
+}
+
+/// Without the path, which the place has.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::NotFound => "it is not there".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,293 @@
+//! What is handed on of a container: the sequence of places and bytes, without any search in it.
+
+use super::{Inner, Opener, Search, Spot, open};
+use crate::controls::craft::{self, Zipped};
+use crate::{Captured, Limits, Place, Step};
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// Keeps what it is handed.
+#[derive(Debug, Default)]
+pub(crate) struct Handed {
+    pub(crate) runs: BTreeMap<String, Vec<u8>>,
+    pub(crate) unseen: Vec<(String, String)>,
+    pub(crate) captured: Vec<Captured>,
+    pub(crate) counted: (u64, u64),
+    /// Only count bytes: for bombs.
+    pub(crate) forgetful: bool,
+}
+
+impl Search for Handed {
+    type Run = u64;
+
+    fn begin(&mut self, base: u64) -> u64 {
+        base
+    }
+
+    fn feed(&mut self, at: &mut u64, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
+        if !self.forgetful {
+            // A run put together from packets is kept under the place of each byte's packet.
+            for byte in bytes {
+                self.runs.entry(spot.at(*at).to_string()).or_default().push(*byte);
+                *at += 1;
+            }
+        }
+        Vec::new()
+    }
+
+    fn end(&mut self, _: u64, _: &Spot) -> Vec<Inner> {
+        Vec::new()
+    }
+
+    fn unseen(&mut self, place: Place, why: String) {
+        self.unseen.push((place.to_string(), why));
+    }
+
+    fn flows(&mut self, captured: Captured) {
+        self.captured.push(captured);
+    }
+}
+
+impl Handed {
+    #[track_caller]
+    pub(crate) fn run(&self, place: &str) -> &str {
+        let run = self.runs.get(place);
+        let run = run.unwrap_or_else(|| panic!("no {place:?} in {:?}", self.runs.keys().collect::<Vec<_>>()));
+        std::str::from_utf8(run).unwrap_or("(no UTF-8)")
+    }
+
+    #[track_caller]
+    pub(crate) fn said(&self, word: &str) {
+        assert!(self.unseen.iter().any(|(_, why)| why.contains(word)), "no {word:?} in {:?}", self.unseen);
+    }
+}
+
+pub(crate) fn handed(bytes: &[u8]) -> Handed {
+    handed_within(bytes, Limits::default(), Handed::default())
+}
+
+pub(crate) fn handed_within(source: impl Read, limits: Limits, mut handed: Handed) -> Handed {
+    let mut source = source;
+    let opener = Opener::new(&mut handed, limits);
+    open(&opener, 0, &Place::from(Step::File("f".into())).into(), &mut source).expect("read from memory");
+    let counted = opener.counted();
+    handed.counted = counted;
+    handed
+}
+
+/// Gives one byte at a time: every border that a chunk can have.
+struct Trickle<'b>(&'b [u8]);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let bytes = buffer.len().min(1);
+        self.0.read(&mut buffer[..bytes])
+    }
+}
+
+const TEXT: &str = "call +86 138 0013 8000 or mail wang@example.com";
+
+#[test]
+fn packed_streams_are_searched_as_they_stand_and_unpacked() {
+    let packings = [
+        ("gzip", craft::gzip(TEXT.as_bytes())),
+        ("zlib", craft::zlib(TEXT.as_bytes())),
+        ("zstd", craft::zstd(TEXT.as_bytes())),
+    ];
+    for (name, packed) in packings {
+        for handed in [handed(&packed), handed_within(Trickle(&packed), Limits::default(), Handed::default())]
+        {
+            assert_eq!(handed.run(&format!("f > [{name}]")), TEXT);
+            assert_eq!(handed.runs["f"], packed);
+            assert_eq!(handed.unseen, []);
+            assert_eq!(handed.counted, (packed.len() as u64, TEXT.len() as u64));
+        }
+    }
+}
+
+#[test]
+fn what_stands_across_members_or_frames_is_one_run() {
+    let (one, two) = TEXT.as_bytes().split_at(9);
+    let gzip = [craft::gzip(one), craft::gzip(b""), craft::gzip(two)].concat();
+    assert_eq!(handed(&gzip).run("f > [gzip]"), TEXT);
+    let skippable = b"\x5a\x2a\x4d\x18\x03\0\0\0abc";
+    let zstd = [&skippable[..], &craft::zstd(one), skippable, &craft::zstd(two), skippable].concat();
+    let handed = handed(&zstd);
+    assert_eq!(handed.run("f > byte 11 > [zstd]"), TEXT);
+    assert_eq!(handed.runs["f"], zstd);
+}
+
+#[test]
+fn packed_values_are_found_in_the_middle_of_other_data() {
+    for (name, packed) in [("gzip", craft::gzip(TEXT.as_bytes())), ("zstd", craft::zstd(TEXT.as_bytes()))] {
+        let page = [
+            &[0x1f, 0x8b, 0x08, 0xff, 1, 2, 3][..],
+            &[7; 9_000],
+            &packed,
+            b"between",
+            &packed,
+            &[0x28, 0xb5, 0x2f],
+        ]
+        .concat();
+        for handed in [handed(&page), handed_within(Trickle(&page), Limits::default(), Handed::default())] {
+            assert_eq!(handed.run(&format!("f > byte 9007 > [{name}]")), TEXT);
+            assert_eq!(handed.run(&format!("f > byte {} > [{name}]", 9014 + packed.len())), TEXT);
+            assert_eq!(handed.runs["f"], page);
+            assert_eq!(handed.unseen, []);
+        }
+    }
+}
+
+#[test]
+fn a_stream_behind_a_false_beginning_is_found() {
+    // A sound header of gzip in front of a real stream, which it swallows the beginning of.
+    let bytes = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &craft::gzip(TEXT.as_bytes())[..]].concat();
+    let handed = handed(&bytes);
+    assert_eq!(handed.run("f > byte 10 > [gzip]"), TEXT);
+    assert_eq!(handed.runs["f"], bytes);
+}
+
+#[test]
+fn truncated_and_corrupt_streams_are_searched_as_far_as_they_go_and_said() {
+    let long: String = (0..20_000).map(|n| format!("{n} {TEXT}\n")).collect();
+    for (name, packed) in [
+        ("gzip", craft::gzip(long.as_bytes())),
+        ("zlib", craft::zlib(long.as_bytes())),
+        ("zstd", craft::zstd(long.as_bytes())),
+    ] {
+        let cut = &packed[..packed.len() / 2];
+        let handed_cut = handed(cut);
+        let run = handed_cut.run(&format!("f > [{name}]"));
+        assert!(run.len() > 100_000 && long.starts_with(run), "{name}: {}", run.len());
+        handed_cut.said(&format!("{name} stream"));
+        assert_eq!(handed_cut.runs["f"], cut);
+        let mut corrupt = packed.clone();
+        let end = corrupt.len() - 3;
+        corrupt[end] ^= 0xff;
+        handed(&corrupt).said("corrupt");
+    }
+}
+
+#[test]
+fn members_of_a_tar_have_their_names() {
+    let long = "d/".repeat(60) + "long";
+    let record = format!(" path={long}\n");
+    let pax = format!("{}{record}", record.len() + 3);
+    let archive = [
+        craft::tar_member("a", b'0', TEXT.as_bytes()),
+        craft::tar_member("././@LongLink", b'L', format!("{long}1\0").as_bytes()),
+        craft::tar_member("short", b'0', b"by GNU"),
+        craft::tar_member("x", b'x', pax.as_bytes()),
+        craft::tar_member("short", b'0', b"by pax"),
+        craft::tar_member("dir", b'5', b""),
+        craft::tar_member("sparse", b'S', b"with holes"),
+        craft::tar("b.gz", &craft::gzip(TEXT.as_bytes())),
+    ];
+    let handed = handed(&archive.concat());
+    assert_eq!(handed.run("f > a"), TEXT);
+    assert_eq!(handed.run(&format!("f > {long}1")), "by GNU");
+    assert_eq!(handed.run(&format!("f > {long}")), "by pax");
+    assert_eq!(handed.run("f > b.gz > [gzip]"), TEXT);
+    assert!(handed.run("f").contains("with holes") && !handed.run("f").contains("wang"), "each byte once");
+    assert_eq!(handed.unseen.len(), 1);
+    handed.said("sparse");
+}
+
+#[test]
+fn a_damaged_or_truncated_tar_is_said_and_searched() {
+    let archive = craft::tar("a", TEXT.as_bytes());
+    let handed_cut = handed(&archive[..530]);
+    assert_eq!(handed_cut.run("f > a"), &TEXT[..18]);
+    handed_cut.said("ends inside a member");
+    let damaged = [&archive[..1024], &[b'x'; 512], TEXT.as_bytes()].concat();
+    let handed = handed(&damaged);
+    handed.said("damaged");
+    assert!(handed.run("f").ends_with(TEXT));
+}
+
+#[test]
+fn members_of_a_zip_have_their_names() {
+    for how in [Zipped::Stored, Zipped::Deflated, Zipped::Streamed, Zipped::Large] {
+        let second = craft::zip("b\n\u{202e}/../../c", b"second", how);
+        let handed = handed(&[craft::zip_member("a.txt", TEXT.as_bytes(), how), second].concat());
+        assert_eq!(handed.run("f > a.txt"), TEXT, "{how:?}");
+        assert_eq!(handed.run("f > b\\n\\u{202e}/../../c"), "second", "{how:?}");
+        assert_eq!(handed.unseen, []);
+    }
+}
+
+#[test]
+fn what_a_zip_hides_is_said() {
+    let mut encrypted = craft::zip("a", TEXT.as_bytes(), Zipped::Deflated);
+    encrypted[6] |= 1;
+    handed(&encrypted).said("encrypted");
+    let mut bzip2 = craft::zip("a", TEXT.as_bytes(), Zipped::Deflated);
+    bzip2[8] = 12;
+    handed(&bzip2).said("bzip2");
+}
+
+#[test]
+fn containers_in_containers_are_opened_to_the_limit() {
+    let nested =
+        craft::zip("t", &craft::tar("z", &craft::zstd(&craft::gzip(TEXT.as_bytes()))), Zipped::Deflated);
+    assert_eq!(handed(&nested).run("f > t > z > [zstd] > [gzip]"), TEXT);
+    let mut deep = TEXT.as_bytes().to_vec();
+    for _ in 0..9 {
+        deep = craft::gzip(&deep);
+    }
+    let handed = handed(&deep);
+    assert_eq!(handed.unseen.len(), 1);
+    handed.said("more than 8 deep");
+}
+
+#[test]
+fn what_is_not_opened_is_said() {
+    let foreign: [(&[u8], &str); 5] = [
+        (b"BZh91AY&SY\0\0", "bzip2"),
+        (b"\xfd7zXZ\0\0", "xz"),
+        (b"7z\xbc\xaf\x27\x1c\0", "7z"),
+        (b"Rar!\x1a\x07\x01\0", "rar"),
+        (b"%PDF-1.7", "PDF"),
+    ];
+    for (bytes, what) in foreign {
+        handed(bytes).said(what);
+    }
+    assert_eq!(handed(b"BZh9 is how a bzip2 begins").unseen, [], "prose is no stream");
+    assert_eq!(handed(b"x\x9c is how a zlib begins").unseen, []);
+}
+
+#[test]
+fn bombs_are_stopped_by_ratio_and_by_total() {
+    let forgetful = || Handed { forgetful: true, ..Handed::default() };
+    let zeros = craft::gzip(&vec![0; 64 << 20]);
+    let nested = craft::gzip(&zeros.repeat(64));
+    let handed = handed_within(&nested[..], Limits::default(), forgetful());
+    handed.said("more than 2000 times");
+    assert!(handed.counted.1 <= (17 << 20).max(nested.len() as u64 * 2_001), "{:?}", handed.counted);
+    let limits = Limits { unpacked_bytes_max: 1 << 20, ..Limits::default() };
+    for bomb in
+        [zeros.clone(), craft::zip("z", &vec![0; 8 << 20], Zipped::Deflated), craft::zstd(&vec![0; 8 << 20])]
+    {
+        let handed = handed_within(&bomb[..], limits.clone(), forgetful());
+        handed.said("the limit of 1048576 bytes");
+        assert!(handed.counted.1 < 2 << 20, "{:?}", handed.counted);
+    }
+}
+
+#[test]
+fn a_source_that_fails_is_an_error_and_what_came_is_searched() {
+    struct Fails<'b>(&'b [u8]);
+    impl Read for Fails<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(std::io::Error::from_raw_os_error(5)),
+                read => Ok(read),
+            }
+        }
+    }
+    let mut handed = Handed::default();
+    let opener = Opener::new(&mut handed, Limits::default());
+    let error = open(&opener, 0, &Place::from(Step::File("f".into())).into(), &mut Fails(TEXT.as_bytes()));
+    assert_eq!(error.expect_err("the source's").raw_os_error(), Some(5));
+    assert_eq!(handed.run("f"), TEXT);
+}

@@ -1,0 +1,8 @@
+//! The audit on real databases, dumps and object stores.
+
+mod databases;
+mod dumps;
+mod files;
+mod reports;
+mod stores;
+mod wanted;

@@ -1,0 +1,99 @@
+//! The report in the form that was asked for, and where it goes.
+
+use super::Ran;
+use crate::app::App;
+use crate::args::{Format, OutputArgs};
+use crate::failure::{self, Failure, Result};
+use crate::screen::{self, Answer, Exit};
+use domicile_audit::hosts::Hosts;
+use domicile_audit::report::{self, Verdict};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// What is known of hosts: the table that was named, else the configured one, and the regions' own endpoints.
+pub fn hosts(app: &App, output: &OutputArgs) -> Result<Hosts> {
+    let config = if app.global.config.exists() { Some(app.config()?) } else { None };
+    let configured = config.as_ref().and_then(|c| c.audit.hosts.clone());
+    let mut hosts = match output.hosts.clone().or(configured) {
+        None => Hosts::default(),
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(&path).map_err(|e| failure::of_file("read the hosts", &path, &e))?;
+            Hosts::parse(&text).map_err(|error| {
+                Failure::usage(
+                    "audit-hosts",
+                    format!("{}: {error}", path.display()),
+                    "a country that is not known for certain is not told",
+                    "write for example\n[[host]]\nis = \"203.0.113.0/24\"\ncountry = \"CN\"\nowner = \"Example Cloud\"",
+                )
+            })?
+        }
+    };
+    for region in config.iter().flat_map(|c| &c.regions) {
+        let host = region.endpoint.as_deref().and_then(host_of);
+        // An endpoint that is no host tells nothing of one.
+        let _ = host.map(|host| {
+            hosts.add(host, region.place.country.to_string(), Some(format!("region {}", region.id())))
+        });
+    }
+    Ok(hosts)
+}
+
+/// The host of a URL.
+fn host_of(url: &str) -> Option<&str> {
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => host.split(':').next(),
+    }
+}
+
+/// Prints or writes the report; exit code 3 where something was found, 1 where a control was missed.
+pub fn answer(ran: &Ran, output: &OutputArgs) -> Result<Answer> {
+    let Ran { report, asked } = ran;
+    let text = report::text(report, asked);
+    let mut answer = Answer::new(text, report::json(report, asked));
+    answer.exit = match report.verdict() {
+        Verdict::Nothing => Exit::Done,
+        Verdict::Found => Exit::No,
+        Verdict::ProvesNothing => Exit::Failed,
+    };
+    let form = form(output);
+    let whole = match form {
+        Format::Text => report::text(report, asked),
+        Format::Json => format!("{:#}\n", report::json(report, asked)),
+        Format::Sarif => format!("{:#}\n", report::sarif(report, asked)),
+        Format::Html => report::html(report, asked),
+    };
+    match &output.output {
+        Some(path) => {
+            write(path, &whole)?;
+            answer.text.push_str(&format!("\nthe report is in {}\n", path.display()));
+        }
+        None if form != Format::Text => {
+            screen::raw(whole.as_bytes());
+            return Ok(Answer { exit: answer.exit, ..Answer::default() });
+        }
+        None => {}
+    }
+    Ok(answer)
+}
+
+fn form(output: &OutputArgs) -> Format {
+    let ending = output.output.as_ref().and_then(|path| path.extension()).and_then(|e| e.to_str());
+    output.format.unwrap_or(match ending {
+        Some("html" | "htm") => Format::Html,
+        Some("sarif") => Format::Sarif,
+        Some("json") => Format::Json,
+        _ => Format::Text,
+    })
+}
+
+/// Readable by its owner alone: it names places where personal data stands.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|e| failure::of_file("write the report", path, &e))
+}

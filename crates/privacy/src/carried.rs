@@ -2,7 +2,7 @@
 //! country, and how it was written.
 
 use crate::phone::{IDENTIFIERS, Role, identifier};
-use domicile_audit::{Encoding, Finding, Fingerprint, Forms, Place, Step, Wanted};
+use domicile_audit::{Encoding, Finding, Fingerprint, Forms, Step, Wanted};
 use std::collections::BTreeMap;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -48,20 +48,9 @@ impl Sought {
             }
         }
         let (address, host, country) = to.unwrap_or_default();
-        let how = how(&finding.place, &finding.how);
+        let how = finding.how.clone();
         Some(Carried { role, packet, address, host, country, part, how })
     }
-}
-
-/// All writings, outermost first: containers are steps of the place, the rest the finding's own.
-fn how(place: &Place, how: &[Encoding]) -> Vec<Encoding> {
-    let unpacked = place.0.iter().filter_map(|step| match step {
-        Step::Unpacked("gzip") => Some(Encoding::Gzip),
-        Step::Unpacked("zlib") => Some(Encoding::Zlib),
-        Step::Unpacked("zstd") => Some(Encoding::Zstd),
-        _ => None,
-    });
-    unpacked.chain(how.iter().copied()).collect()
 }
 
 /// One identifier that was seen on the wire.

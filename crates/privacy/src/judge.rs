@@ -42,6 +42,16 @@ fn proofs(played: &Played) -> Vec<Fault> {
     for unseen in &report.unseen {
         faults.push(Fault::Unproven(format!("{}: {}", unseen.place, unseen.why)));
     }
+    // Both readers must have seen the same packets.
+    let (ours, theirs) = (
+        (played.traffic.packets.len() + played.traffic.marks.len()) as u64,
+        report.captures.iter().map(|captured| captured.packets).sum::<u64>(),
+    );
+    if ours != theirs {
+        faults.push(Fault::Unproven(format!(
+            "the capture has {ours} packets, of which the audit read {theirs}"
+        )));
+    }
     if report.more_unseen > 0 || report.more_findings > 0 {
         faults.push(Fault::Unproven("the audit saw more than its report holds".into()));
     }

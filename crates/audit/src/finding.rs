@@ -15,6 +15,8 @@ pub enum Encoding {
     Separators,
     /// Without its country code, or in the national writing.
     National,
+    /// Within a longer row of digits: a byte beside it may only look like a digit, or the row is another number.
+    Within,
     /// UTF-16, little endian.
     Utf16Le,
     /// UTF-16, big endian.

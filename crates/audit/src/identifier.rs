@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Identifiers of one list: their numbers have 24 bits where they are held.
-pub const IDENTIFIERS_MAX: usize = 1 << 24;
+/// Identifiers of one list: their numbers share a word with more where they are held.
+pub const IDENTIFIERS_MAX: usize = 1 << 22;
 /// The shortest identifier, in bytes: what is shorter stands in any text by chance.
 pub const LENGTH_BYTES_MIN: usize = 4;
 /// The longest, in bytes: RFC 5321 gives a mail address 254. What is carried from chunk to chunk follows from it.

@@ -1,26 +1,70 @@
-//! The identifiers as keyed fingerprints: nothing here can be read back into an identifier.
+//! The identifiers as keyed fingerprints: nothing here can be read back into an identifier without the run's key.
 
-use crate::{Fingerprint, Identifier, Kind};
+mod free;
+mod mails;
+mod numbers;
+
+pub(crate) use free::Free;
+pub(crate) use mails::Mails;
+pub(crate) use numbers::Numbers;
+
+use crate::digests::{self, Digests};
+use crate::keys::Keys;
+use crate::{Fingerprint, Forms, Identifier, Kind, forms};
 use zeroize::Zeroizing;
 
-/// In what forms and with which salts identifiers are looked for.
-#[derive(Debug, Clone, Default)]
-pub struct Forms {
-    /// Salts tried before and after each normal form under each digest; the empty one is always tried.
-    pub salts: Vec<Zeroizing<Vec<u8>>>,
-}
+/// Threads that make digests, at most.
+const THREADS_MAX: usize = 4;
 
 /// What is looked for, ready to look up.
 #[derive(Debug)]
 pub struct Wanted {
-    kinds: Vec<(Kind, Fingerprint)>,
+    kinds: Vec<Kind>,
+    prints: Vec<Fingerprint>,
+    pub(crate) keys: Keys,
+    pub(crate) numbers: Numbers,
+    pub(crate) mails: Mails,
+    pub(crate) free: Free,
+    pub(crate) digests: Digests,
+    pub(crate) bounds: Bounds,
+}
+
+/// What lengths the forms have, for those who decode.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes of the shortest form.
+    pub(crate) shortest: usize,
+    /// Bytes of the longest form, separators of digits with it.
+    pub(crate) longest: usize,
+    /// Has a form bytes of 128 and more?
+    pub(crate) wide: bool,
 }
 
 impl Wanted {
     /// Prepares `identifiers`; their texts are wiped. A random key is drawn for this run unless one is given
     /// (the same key gives the same fingerprints in two reports).
-    pub fn new(identifiers: Vec<Identifier>, _forms: &Forms, _key: Option<Zeroizing<[u8; 32]>>) -> Self {
-        Self { kinds: identifiers.iter().map(|i| (i.kind, Fingerprint(0))).collect() }
+    ///
+    /// # Panics
+    /// With more than [`crate::IDENTIFIERS_MAX`] identifiers, or where the system gives no random bytes.
+    pub fn new(identifiers: Vec<Identifier>, forms: &Forms, key: Option<Zeroizing<[u8; 32]>>) -> Self {
+        assert!(identifiers.len() <= crate::IDENTIFIERS_MAX, "more identifiers than a list may have");
+        let keys = Keys::new(key);
+        let numbers = Numbers::new(&identifiers, &keys);
+        let mails = Mails::new(&identifiers, &keys);
+        let free = Free::new(&identifiers, &keys);
+        let digests = digests(&identifiers, forms, &keys);
+        let bounds = Bounds::of(&numbers, &mails, &free);
+        let print = |i: &Identifier| keys.printed(i.kind, forms::normal(i).as_bytes());
+        Self {
+            kinds: identifiers.iter().map(|i| i.kind).collect(),
+            prints: identifiers.iter().map(print).collect(),
+            keys,
+            numbers,
+            mails,
+            free,
+            digests,
+            bounds,
+        }
     }
 
     /// How many identifiers.
@@ -35,6 +79,47 @@ impl Wanted {
 
     /// The sort and the fingerprint of an identifier by its number.
     pub fn named(&self, identifier: u32) -> (Kind, Fingerprint) {
-        self.kinds[identifier as usize]
+        (self.kinds[identifier as usize], self.prints[identifier as usize])
+    }
+
+    /// Bytes of memory held.
+    pub fn held_bytes(&self) -> usize {
+        self.kinds.capacity() * size_of::<Kind>()
+            + self.prints.capacity() * size_of::<Fingerprint>()
+            + self.numbers.held_bytes()
+            + self.mails.held_bytes()
+            + self.free.held_bytes()
+            + self.digests.held_bytes()
+    }
+}
+
+fn digests(identifiers: &[Identifier], forms: &Forms, keys: &Keys) -> Digests {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let each = identifiers.len().div_ceil(threads).max(1);
+    let counts: Vec<usize> = identifiers.chunks(each).map(|some| digests::count(some, forms)).collect();
+    let all = counts.iter().sum();
+    let parts = std::thread::scope(|scope| {
+        let begun: Vec<_> = identifiers
+            .chunks(each)
+            .zip(&counts)
+            .enumerate()
+            .map(|(at, (some, mine))| {
+                let first = (at * each) as u32;
+                scope.spawn(move || digests::Part::new(first, some, forms, keys, (all, *mine)))
+            })
+            .collect();
+        begun.into_iter().map(|part| part.join().expect("making digests does not panic")).collect()
+    });
+    Digests::new(parts)
+}
+
+impl Bounds {
+    fn of(numbers: &Numbers, mails: &Mails, free: &Free) -> Self {
+        let shortest = [numbers.shortest(), mails.shortest(), free.shortest()].into_iter().flatten().min();
+        Self {
+            shortest: shortest.unwrap_or(usize::MAX),
+            longest: numbers.longest().max(mails.longest()).max(free.longest()),
+            wide: free.wide() || mails.wide(),
+        }
     }
 }

@@ -58,6 +58,7 @@ pub(super) type Key = (&'static str, SocketAddr, SocketAddr);
 pub(super) struct Flows {
     flows: BTreeMap<(String, String, String), Flow>,
     called: BTreeMap<(SocketAddr, SocketAddr), String>,
+    encrypted: BTreeMap<Key, &'static str>,
     pub(super) captured: Captured,
     names: usize,
 }
@@ -85,18 +86,16 @@ impl Flows {
         flow.bytes += bytes as u64;
     }
 
-    /// What the flow is known to be encrypted by; noted for both directions.
+    /// What the flow is known to be encrypted by, in both directions.
     pub(super) fn encrypted(&mut self, key: Key, how: &'static str) {
-        for (from, to) in [(key.1, key.2), (key.2, key.1)] {
-            if let Some(flow) = self.flows.get_mut(&name(key.0, from, to)) {
-                flow.encrypted = Some(how);
-            }
+        if self.encrypted.len() < FLOWS_MAX {
+            self.encrypted.insert(both(key), how);
         }
     }
 
     /// Whether it is.
     pub(super) fn encryption(&self, key: Key) -> Option<&'static str> {
-        self.flows.get(&name(key.0, key.1, key.2))?.encrypted
+        self.encrypted.get(&both(key)).copied()
     }
 
     /// A client called the server of its flow by this name.
@@ -146,6 +145,8 @@ impl Flows {
         for (_, mut flow) in flows {
             if let (Ok(from), Ok(to)) = (flow.from.parse::<SocketAddr>(), flow.to.parse::<SocketAddr>()) {
                 flow.host = self.host(from, to);
+                let transport = if flow.transport == "udp" { "udp" } else { "tcp" };
+                flow.encrypted = self.encryption((transport, from, to));
                 if let Some(how) = flow.encrypted.filter(|_| flow.bytes > 0) {
                     // Who serves has the lower port.
                     let server = if from.port() < to.port() { from } else { to };
@@ -161,6 +162,11 @@ impl Flows {
         self.captured.packets = packets;
         (self.captured, sealed)
     }
+}
+
+/// A conversation, whichever direction it is named by.
+fn both((transport, from, to): Key) -> Key {
+    (transport, from.min(to), from.max(to))
 }
 
 /// The name of a flow between two ports.

@@ -10,6 +10,8 @@ use std::io::Read;
 #[derive(Debug, Default)]
 pub(crate) struct Handed {
     pub(crate) runs: BTreeMap<String, Vec<u8>>,
+    /// The same by places without the packet.
+    pub(crate) whole: BTreeMap<String, Vec<u8>>,
     pub(crate) unseen: Vec<(String, String)>,
     pub(crate) captured: Vec<Captured>,
     pub(crate) counted: (u64, u64),
@@ -26,9 +28,11 @@ impl Search for Handed {
 
     fn feed(&mut self, at: &mut u64, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
         if !self.forgetful {
-            // A run put together from packets is kept under the place of each byte's packet.
             for byte in bytes {
-                self.runs.entry(spot.at(*at).to_string()).or_default().push(*byte);
+                let mut place = spot.at(*at);
+                self.runs.entry(place.to_string()).or_default().push(*byte);
+                place.0.retain(|step| !matches!(step, Step::Packet(_)));
+                self.whole.entry(place.to_string()).or_default().push(*byte);
                 *at += 1;
             }
         }

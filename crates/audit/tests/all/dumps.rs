@@ -83,6 +83,27 @@ fn a_packed_dump_and_a_tar_of_it() {
     assert!(report.findings.len() >= 5, "{:?}", report.findings);
 }
 
+/// What PostgreSQL 16 (version 1.15 of the format) and 18 (1.16, as 17) wrote of the same small database.
+#[test]
+fn archives_of_newer_servers() {
+    for name in ["pg_dump-16-gzip", "pg_dump-16-none", "pg_dump-18-gzip", "pg_dump-18-none"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{name}.dump"));
+        let report = search(&path);
+        assert_eq!(report.unseen, [], "{name}");
+        for column in ["E mail", "phone", "raw"] {
+            let found = in_column(&report, "customer", column);
+            assert!(
+                found.len() == 1 && keys(&found)[0].starts_with("row 41, "),
+                "{name}: {:?}",
+                report.findings
+            );
+        }
+        assert_eq!(keys(&in_table(&report, "pg_largeobject")), ["4711"], "{name}");
+        // The comment stands in the list of contents.
+        assert_eq!(report.findings.len(), 5, "{name}: {:?}", report.findings);
+    }
+}
+
 /// Cut and changed at many bytes: it says what it could not read and never panics.
 #[test]
 fn a_damaged_archive_is_said() {

@@ -1,0 +1,236 @@
+//! What each byte could be a part of, 64 bytes a word: most of a text is skipped by looking at these words only.
+
+use wide::u8x16;
+
+/// One bit a byte, for each thing that a byte may be.
+#[derive(Debug, Default)]
+pub(crate) struct Classes {
+    /// 0-9.
+    pub(crate) digit: Vec<u64>,
+    /// May stand between the digits of a number.
+    pub(crate) joint: Vec<u64>,
+    /// `@`.
+    pub(crate) at: Vec<u64>,
+    /// A zero byte.
+    pub(crate) zero: Vec<u64>,
+    /// `%`.
+    pub(crate) percent: Vec<u64>,
+    /// `\`.
+    pub(crate) backslash: Vec<u64>,
+    /// The end of a line.
+    pub(crate) newline: Vec<u64>,
+    /// A hexadecimal digit.
+    pub(crate) hex: Vec<u64>,
+    /// A character of base64 or base64url.
+    pub(crate) word: Vec<u64>,
+    /// Here and at the next three bytes stand characters of base64 that decode to three bytes under 128.
+    pub(crate) quantum: Vec<u64>,
+    /// Not of ASCII text: a control character, or 128 and more.
+    pub(crate) odd: Vec<u64>,
+}
+
+/// One block's words.
+#[derive(Debug, Default, Clone, Copy)]
+struct Block {
+    digit: u64,
+    joint: u64,
+    at: u64,
+    zero: u64,
+    percent: u64,
+    backslash: u64,
+    newline: u64,
+    hex: u64,
+    word: u64,
+    /// Bits 5, 3 and 1 of the sextet are zero.
+    first: u64,
+    second: u64,
+    third: u64,
+    odd: u64,
+}
+
+impl Classes {
+    /// Classifies `bytes`; every word vector gets one word more than there are blocks, zero, to look ahead.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
+        let words = bytes.len().div_ceil(64) + 1;
+        for vector in self.vectors() {
+            vector.clear();
+            vector.reserve(words);
+        }
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        let mut held = None;
+        for block in blocks {
+            self.push(&mut held, classify(block));
+        }
+        if !rest.is_empty() {
+            // A byte that is in no class.
+            let mut last = [b'~'; 64];
+            last[..rest.len()].copy_from_slice(rest);
+            self.push(&mut held, classify(&last));
+        }
+        self.push(&mut held, Block::default());
+        self.push(&mut held, Block::default());
+    }
+
+    fn vectors(&mut self) -> [&mut Vec<u64>; 11] {
+        [
+            &mut self.digit,
+            &mut self.joint,
+            &mut self.at,
+            &mut self.zero,
+            &mut self.percent,
+            &mut self.backslash,
+            &mut self.newline,
+            &mut self.hex,
+            &mut self.word,
+            &mut self.quantum,
+            &mut self.odd,
+        ]
+    }
+
+    /// Adds the block before `next`, which its last bytes are looked at together with.
+    #[inline(always)]
+    fn push(&mut self, held: &mut Option<Block>, next: Block) {
+        let Some(block) = held.replace(next) else { return };
+        let ahead = |this: u64, next: u64, by: u32| this >> by | next << (64 - by);
+        self.digit.push(block.digit);
+        self.joint.push(block.joint);
+        self.at.push(block.at);
+        self.zero.push(block.zero);
+        self.percent.push(block.percent);
+        self.backslash.push(block.backslash);
+        self.newline.push(block.newline);
+        self.hex.push(block.hex);
+        self.word.push(block.word);
+        self.quantum.push(
+            block.first
+                & ahead(block.second, next.second, 1)
+                & ahead(block.third, next.third, 2)
+                & ahead(block.word, next.word, 3),
+        );
+        self.odd.push(block.odd);
+    }
+}
+
+fn classify(bytes: &[u8; 64]) -> Block {
+    let mut all = Block::default();
+    let (quarters, _) = bytes.as_chunks::<16>();
+    for (n, quarter) in quarters.iter().enumerate() {
+        sixteen(u8x16::new(*quarter), &mut all, 16 * n);
+    }
+    all
+}
+
+#[inline(always)]
+fn all(byte: u8) -> u8x16 {
+    u8x16::splat(byte)
+}
+
+/// Which bytes are `first` or one of the `count - 1` after it.
+#[inline(always)]
+fn range(x: u8x16, first: u8, count: u8) -> u8x16 {
+    let from = x - all(first);
+    from.min(all(count - 1)).simd_eq(from)
+}
+
+#[inline(always)]
+fn is(x: u8x16, byte: u8) -> u8x16 {
+    x.simd_eq(all(byte))
+}
+
+/// Sixteen bytes at once.
+#[inline(always)]
+fn sixteen(x: u8x16, into: &mut Block, at: usize) {
+    let put = |word: &mut u64, mask: u8x16| *word |= u64::from(mask.to_bitmask()) << at;
+    let lower = x | all(0x20);
+    let digit = range(x, b'0', 10);
+    let alphanumeric = digit | range(lower, b'a', 26);
+    put(&mut into.digit, digit);
+    // ( ) + - . / and with them * and the comma.
+    let marks = range(x, b'(', 8) & !(is(x, b',') | is(x, b'*'));
+    put(&mut into.joint, marks | is(x, b' ') | is(x, 0xA0) | is(x, 0xC2));
+    put(&mut into.at, is(x, b'@'));
+    put(&mut into.zero, is(x, 0));
+    put(&mut into.percent, is(x, b'%'));
+    put(&mut into.backslash, is(x, b'\\'));
+    put(&mut into.newline, is(x, b'\n'));
+    put(&mut into.hex, digit | range(lower, b'a', 6));
+    put(&mut into.word, alphanumeric | is(x, b'+') | is(x, b'/') | is(x, b'-') | is(x, b'_'));
+    // RFC 4648: A-Z are 0-25, a-z 26-51, 0-9 52-61. The other two have all three bits set.
+    let small = range(x, b'a', 26) & all(6);
+    let sextet = x - all(65) - small + (digit & all(69));
+    let clear = |bit: u8| (sextet & all(bit)).simd_eq(all(0)) & alphanumeric;
+    put(&mut into.first, clear(32));
+    put(&mut into.second, clear(8));
+    put(&mut into.third, clear(2));
+    put(&mut into.odd, !(range(x, b' ', 95) | range(x, b'\t', 5)));
+}
+
+/// Byte by byte, to test the fast one.
+#[cfg(test)]
+fn plainly(bytes: &[u8; 64]) -> Block {
+    let of = |class: fn(u8) -> bool| bytes.iter().rev().fold(0, |bits, b| bits << 1 | u64::from(class(*b)));
+    let clear = |bit: u8| {
+        bytes.iter().rev().fold(0, |bits, b| {
+            let sextet = crate::decode::sextet(*b).filter(|_| b.is_ascii_alphanumeric());
+            bits << 1 | u64::from(sextet.is_some_and(|s| s >> bit & 1 == 0))
+        })
+    };
+    Block {
+        digit: of(|b| b.is_ascii_digit()),
+        joint: of(|b| matches!(b, b' ' | b'(' | b')' | b'+' | b'-' | b'.' | b'/' | 0xA0 | 0xC2)),
+        at: of(|b| b == b'@'),
+        zero: of(|b| b == 0),
+        percent: of(|b| b == b'%'),
+        backslash: of(|b| b == b'\\'),
+        newline: of(|b| b == b'\n'),
+        hex: of(|b| b.is_ascii_hexdigit()),
+        word: of(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')),
+        first: clear(5),
+        second: clear(3),
+        third: clear(1),
+        odd: of(|b| !matches!(b, b'\t'..=b'\r' | b' '..=b'~')),
+    }
+}
+
+/// Positions at which `length` bits in a row begin, for at most 64; the last word looks at nothing after it.
+pub(crate) fn runs(words: &[u64], block: usize, length: usize) -> u64 {
+    if words[block] == 0 {
+        return 0;
+    }
+    let next = words.get(block + 1).copied().unwrap_or(0);
+    let mut bits = u128::from(words[block]) | u128::from(next) << 64;
+    let mut have = 1;
+    while have < length.min(64) {
+        let by = have.min(length.min(64) - have);
+        bits &= bits >> by;
+        have += by;
+    }
+    bits as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Classes, classify, plainly, runs};
+
+    #[test]
+    fn the_fast_classes_are_the_plain_ones() {
+        for shift in 0..64u8 {
+            for part in 0..4u8 {
+                let bytes: [u8; 64] = std::array::from_fn(|at| (at as u8 ^ shift).wrapping_add(part * 64));
+                assert_eq!(format!("{:?}", classify(&bytes)), format!("{:?}", plainly(&bytes)));
+            }
+        }
+    }
+
+    #[test]
+    fn runs_go_over_the_border_of_a_word() {
+        let mut text = vec![b' '; 200];
+        text[60..70].fill(b'7');
+        let mut classes = Classes::default();
+        classes.fill(&text);
+        assert_eq!(runs(&classes.digit, 0, 10), 1 << 60);
+        assert_eq!(runs(&classes.digit, 0, 11), 0);
+        assert_eq!(runs(&classes.digit, 1, 6), 1);
+        assert_eq!(classes.digit.len(), 200usize.div_ceil(64) + 1);
+    }
+}

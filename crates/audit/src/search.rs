@@ -1,0 +1,90 @@
+//! The search through bytes that are all there: tokens first, then what they may be decoded to.
+
+mod numbers;
+mod tokens;
+
+pub(crate) use tokens::each_run;
+
+use crate::classes::Classes;
+use crate::level::Level;
+use crate::{Encoding, Wanted, decode};
+use std::ops::Range;
+
+/// Decodings within one another: base64 of base64 of percent-encoded text is found, one more is not.
+pub(crate) const DEPTH_MAX: usize = 3;
+
+/// A hit in the bytes at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raw {
+    pub(crate) at: Range<usize>,
+    pub(crate) identifier: u32,
+    pub(crate) how: Vec<Encoding>,
+}
+
+/// Finds identifiers in bytes.
+#[derive(Debug)]
+pub(crate) struct Search<'w> {
+    pub(crate) wanted: &'w Wanted,
+    pub(crate) hits: Vec<Raw>,
+    /// Does the first byte stand at an odd offset?
+    pub(crate) odd: bool,
+    classes: Vec<Classes>,
+    bytes: Vec<Vec<u8>>,
+    places: Vec<Vec<u32>>,
+    row: numbers::Row,
+}
+
+impl<'w> Search<'w> {
+    pub(crate) fn new(wanted: &'w Wanted) -> Self {
+        Self {
+            wanted,
+            hits: Vec::new(),
+            odd: false,
+            classes: Vec::new(),
+            bytes: Vec::new(),
+            places: Vec::new(),
+            row: numbers::Row::default(),
+        }
+    }
+
+    /// Searches bytes in every way, and all that they decode to.
+    pub(crate) fn level(&mut self, level: &Level) {
+        let mut classes = self.classes.pop().unwrap_or_default();
+        classes.fill(level.bytes);
+        self.numbers(level, &classes);
+        self.mails(level, &classes);
+        self.free(level);
+        self.digests(level, &classes);
+        if level.depth < DEPTH_MAX {
+            decode::utf16::run(self, level, &classes);
+            decode::hex::run(self, level, &classes);
+            decode::base64::run(self, level, &classes);
+            decode::escapes::run(self, level, &classes);
+        }
+        self.classes.push(classes);
+    }
+
+    /// Notes a hit in the bytes of a level; `form` says how it differs from a normal form there.
+    pub(crate) fn found(&mut self, level: &Level, at: Range<usize>, identifier: u32, form: &[Encoding]) {
+        let (at, mut how) = level.outward(at, self.odd);
+        how.extend_from_slice(form);
+        if how.is_empty() {
+            how.push(Encoding::Plain);
+        }
+        self.hits.push(Raw { at, identifier, how });
+    }
+
+    /// Room to decode into, given back by [`Self::leave`].
+    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<u32>) {
+        let mut bytes = self.bytes.pop().unwrap_or_default();
+        let mut places = self.places.pop().unwrap_or_default();
+        bytes.clear();
+        places.clear();
+        (bytes, places)
+    }
+
+    pub(crate) fn leave(&mut self, bytes: Vec<u8>, places: Vec<u32>) {
+        self.bytes.push(bytes);
+        self.places.push(places);
+    }
+}

@@ -1,0 +1,212 @@
+//! Rows of digits: every window of one that has the length of a form is looked up.
+//!
+//! A byte beside a number may look like a digit (a length before a string is such a byte in many files), so windows within a row
+//! are looked up as well, and said to be within one. Across separators a window begins at most three digits after the start of
+//! a group and ends at most one before the end of one.
+
+use super::Search;
+use crate::Encoding;
+use crate::classes::{Classes, runs};
+use crate::forms::{DIGITS_MAX, Writing};
+use crate::level::Level;
+use std::ops::Range;
+
+/// From so many digits on, a window within a longer row of digits counts; a shorter one stands there by chance.
+pub(crate) const WITHIN_DIGITS_MIN: usize = 10;
+/// Bytes between two groups of digits.
+const GAP_BYTES_MAX: usize = 3;
+/// Digits of a group's start that a number across separators may begin after: `00`, a trunk 0, a length byte.
+const SKIPPED_MAX: usize = 3;
+
+/// Powers of ten, for values of windows.
+const TENS: [u64; DIGITS_MAX + 1] = {
+    let mut tens = [1; DIGITS_MAX + 1];
+    let mut at = 1;
+    while at <= DIGITS_MAX {
+        tens[at] = tens[at - 1] * 10;
+        at += 1;
+    }
+    tens
+};
+
+/// Digits with separators between them.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    /// Where each digit stands.
+    places: Vec<u32>,
+    /// The value of all digits before each, modulo 2^64.
+    values: Vec<u64>,
+    /// Groups, by the numbers of their digits.
+    groups: Vec<Range<usize>>,
+}
+
+impl Row {
+    /// Reads the row that begins at `at`, where a digit stands; gives where it ends.
+    fn read(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        self.places.clear();
+        self.values.clear();
+        self.groups.clear();
+        let mut value = 0u64;
+        self.values.push(0);
+        loop {
+            let first = self.places.len();
+            while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+                value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+                self.places.push(at as u32);
+                self.values.push(value);
+                at += 1;
+            }
+            self.groups.push(first..self.places.len());
+            match gap(bytes, at) {
+                Some(next) => at = next,
+                None => return at,
+            }
+        }
+    }
+
+    /// The value of a window.
+    #[inline]
+    fn value(&self, start: usize, length: usize) -> u64 {
+        self.values[start + length].wrapping_sub(self.values[start].wrapping_mul(TENS[length]))
+    }
+}
+
+/// Where the next digit stands, if there is one behind a few separators. `(0)` is one of them: a trunk 0 that is
+/// not dialled from abroad.
+fn gap(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut spent = 0;
+    loop {
+        let next = *bytes.get(at)?;
+        if next.is_ascii_digit() {
+            return Some(at);
+        }
+        let width = match next {
+            b'(' if bytes[at..].starts_with(b"(0)") => 3,
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' | b'+' | 0xA0 => 1,
+            0xC2 if bytes.get(at + 1) == Some(&0xA0) => 2,
+            _ => return None,
+        };
+        spent += if next == b'(' { 1 } else { width };
+        if spent > GAP_BYTES_MAX {
+            return None;
+        }
+        at += width;
+    }
+}
+
+impl Search<'_> {
+    /// Looks up all rows of digits.
+    pub(super) fn numbers(&mut self, level: &Level, classes: &Classes) {
+        let Some(shortest) = self.wanted.numbers.shortest() else { return };
+        let mut row = std::mem::take(&mut self.row);
+        let mut done = 0;
+        let mut before = [0u64; 2];
+        let mut cover = covered(classes, 0, &mut before);
+        for block in 0..classes.digit.len() - 1 {
+            let next = covered(classes, block + 1, &mut before);
+            let mut begins = runs(&[cover, next], 0, shortest);
+            cover = next;
+            while begins != 0 {
+                let at = block * 64 + begins.trailing_zeros() as usize;
+                if at >= done {
+                    // A row's first byte is a digit; where it is not, the row began before and was read.
+                    done = if level.bytes[at].is_ascii_digit() { row.read(level.bytes, at) } else { at + 1 };
+                    if row.places.len() >= shortest && level.bytes[at].is_ascii_digit() {
+                        self.row(level, &row);
+                    }
+                }
+                if done >= (block + 1) * 64 {
+                    break;
+                }
+                begins &= u64::MAX << (done - block * 64).min(63);
+                if done - block * 64 > 63 {
+                    break;
+                }
+            }
+        }
+        self.row = row;
+    }
+
+    fn row(&mut self, level: &Level, row: &Row) {
+        let lengths = self.wanted.numbers.lengths();
+        for (number, group) in row.groups.iter().enumerate() {
+            for start in group.clone() {
+                let mut fitting = lengths & ((2u64 << (group.end - start).min(DIGITS_MAX)) - 1) as u32;
+                while fitting != 0 {
+                    self.window(level, row, start, fitting.trailing_zeros() as usize);
+                    fitting &= fitting - 1;
+                }
+            }
+            for start in group.clone().take(SKIPPED_MAX + 1) {
+                for other in &row.groups[number + 1..] {
+                    if other.start - start >= DIGITS_MAX {
+                        break;
+                    }
+                    // The last digit may be a byte that only looks like one.
+                    let nearly = (other.len() > 1).then(|| other.end - 1);
+                    for end in nearly.into_iter().chain([other.end]) {
+                        if end - start <= DIGITS_MAX && lengths >> (end - start) & 1 == 1 {
+                            self.window(level, row, start, end - start);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn window(&mut self, level: &Level, row: &Row, start: usize, length: usize) {
+        let value = row.value(start, length);
+        let wanted = self.wanted;
+        if wanted.numbers.may_hold(&wanted.keys, value, length) {
+            let at = row.places[start] as usize..row.places[start + length - 1] as usize + 1;
+            for (identifier, writing) in wanted.numbers.of(&wanted.keys, value, length) {
+                self.number(level, at.clone(), length, identifier, writing);
+            }
+        }
+    }
+
+    fn number(&mut self, level: &Level, at: Range<usize>, length: usize, identifier: u32, writing: Writing) {
+        let separated = at.len() != length;
+        let start = prefixed(level.bytes, at.start, writing);
+        let digit = |at: Option<usize>| at.and_then(|at| level.bytes.get(at)).is_some_and(u8::is_ascii_digit);
+        let (before, after) = (digit(start.checked_sub(1)), digit(Some(at.end)));
+        if length < WITHIN_DIGITS_MIN && (after || before && digit(start.checked_sub(2))) {
+            return;
+        }
+        let form = [
+            (writing == Writing::National, Encoding::National),
+            (separated, Encoding::Separators),
+            (before || after, Encoding::Within),
+        ];
+        let form: Vec<Encoding> = form.into_iter().filter(|(is, _)| *is).map(|(_, how)| how).collect();
+        self.found(level, start..at.end, identifier, &form);
+    }
+}
+
+/// Where a number begins together with the `+`, `00` or trunk 0 before it.
+fn prefixed(bytes: &[u8], start: usize, writing: Writing) -> usize {
+    let before = &bytes[..start];
+    let after_digit = |at: usize| at > 0 && before[at - 1].is_ascii_digit();
+    match writing {
+        Writing::Whole if before.ends_with(b"+") => start - 1,
+        Writing::Whole if before.ends_with(b"00") && !after_digit(start - 2) => start - 2,
+        Writing::National if before.ends_with(b"0") && !after_digit(start - 1) => start - 1,
+        _ => start,
+    }
+}
+
+/// Digits and up to three separators after each.
+#[inline]
+fn covered(classes: &Classes, block: usize, before: &mut [u64; 2]) -> u64 {
+    let Some((&digit, &joint)) = classes.digit.get(block).zip(classes.joint.get(block)) else { return 0 };
+    let shift = |this: u64, carried: u64, by: u32| this << by | carried >> (64 - by);
+    let one = joint & shift(digit, before[0], 1);
+    let (joint_before, digit_before) = (before[1], before[0]);
+    let one_before = joint_before & digit_before << 1;
+    let two = joint & shift(one, one_before, 1);
+    let two_before = joint_before & one_before << 1;
+    let three = joint & shift(two, two_before, 1);
+    *before = [digit, joint];
+    digit | one | two | three
+}

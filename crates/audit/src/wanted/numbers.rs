@@ -1,0 +1,69 @@
+//! Rows of digits: phone numbers with and without their country codes, IMEIs, IMSIs.
+
+use crate::Identifier;
+use crate::filter::Filter;
+use crate::forms::{self, DIGITS_MAX, Writing};
+use crate::keys::Keys;
+use crate::table::{Entries, Table};
+
+/// Bits of the filter for each form: 0.3 % of other windows pass.
+const FILTER_BITS: usize = 16;
+
+/// Rows of digits that stand for identifiers.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    filter: Filter,
+    table: Table,
+    /// Bit n: there are forms of n digits.
+    lengths: u32,
+}
+
+impl Numbers {
+    pub(crate) fn new(identifiers: &[Identifier], keys: &Keys) -> Self {
+        let count = identifiers.iter().map(|i| forms::digits(i).len()).sum();
+        let mut filter = Filter::new(count, FILTER_BITS);
+        let mut entries = Entries::with_capacity(count);
+        let mut lengths = 0;
+        for (number, identifier) in (0..).zip(identifiers) {
+            for (digits, writing) in forms::digits(identifier) {
+                let value = digits.bytes().fold(0u64, |v, d| v * 10 + u64::from(d - b'0'));
+                filter.insert(keys.mixed(value, digits.len() as u64));
+                entries.push(keys.of_digits(value, digits.len()), number | (writing as u32) << 24);
+                lengths |= 1 << digits.len();
+            }
+        }
+        Self { filter, table: Table::new(vec![entries]), lengths }
+    }
+
+    /// Lengths of forms, as bits.
+    pub(crate) fn lengths(&self) -> u32 {
+        self.lengths
+    }
+
+    /// May so many digits of this value be a form?
+    #[inline]
+    pub(crate) fn may_hold(&self, keys: &Keys, value: u64, length: usize) -> bool {
+        self.filter.may_hold(keys.mixed(value, length as u64))
+    }
+
+    /// Whose form so many digits of this value are, and which.
+    pub(crate) fn of(&self, keys: &Keys, value: u64, length: usize) -> impl Iterator<Item = (u32, Writing)> {
+        self.table.meanings(keys.of_digits(value, length)).iter().map(|meaning| {
+            let writing = if meaning >> 24 == 1 { Writing::National } else { Writing::Whole };
+            (meaning & 0xFF_FFFF, writing)
+        })
+    }
+
+    pub(crate) fn shortest(&self) -> Option<usize> {
+        (self.lengths != 0).then(|| self.lengths.trailing_zeros() as usize)
+    }
+
+    /// Of the longest with its separators.
+    pub(crate) fn longest(&self) -> usize {
+        if self.lengths == 0 { 0 } else { 4 * DIGITS_MAX }
+    }
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.filter.held_bytes() + self.table.held_bytes()
+    }
+}

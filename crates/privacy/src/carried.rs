@@ -2,7 +2,7 @@
 //! country, and how it was written.
 
 use crate::phone::{IDENTIFIERS, Role, identifier};
-use domicile_audit::{Encoding, Finding, Fingerprint, Forms, Step, Wanted};
+use domicile_audit::{Canaries, Encoding, Finding, Fingerprint, Forms, Step, Wanted};
 use std::collections::BTreeMap;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -10,8 +10,10 @@ use zeroize::Zeroizing;
 /// The identifiers of the test, ready to look up, and whose each one's fingerprint is.
 #[derive(Debug)]
 pub struct Sought {
-    /// For the audit.
+    /// For the audit: the identifiers, and the canaries behind them.
     pub wanted: Wanted,
+    /// What the audit plants in every writing and must find in each run.
+    pub canaries: Canaries,
     roles: BTreeMap<Fingerprint, Role>,
 }
 
@@ -24,13 +26,15 @@ impl Sought {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(key.as_mut()).map_err(|e| format!("random bytes: {e}"))?;
         let forms = Forms::default();
-        let wanted = Wanted::new(IDENTIFIERS.map(identifier).to_vec(), &forms, Some(key.clone()));
+        let mut all = IDENTIFIERS.map(identifier).to_vec();
+        let canaries = Canaries::plant(&mut all, &forms);
+        let wanted = Wanted::new(all, &forms, Some(key.clone()));
         let one = |entry| Wanted::new(vec![identifier(entry)], &forms, Some(key.clone())).named(0).1;
         let roles: BTreeMap<_, _> = IDENTIFIERS.iter().map(|entry| (one(*entry), entry.0)).collect();
         if roles.len() < IDENTIFIERS.len() {
             return Err("two identifiers have one fingerprint: a finding could not be told".into());
         }
-        Ok(Self { wanted, roles })
+        Ok(Self { wanted, canaries, roles })
     }
 
     /// A finding in the words of the test.

@@ -36,6 +36,10 @@ pub enum Event {
     Withdrew(String),
     /// The owner opens a contact's card.
     CardOpened(String),
+    /// The owner writes a message over IP to a number; where the receiver is away, an SMS goes instead.
+    Sent(String),
+    /// The owner looks whether messages have come.
+    Looked,
 }
 
 /// What the director asks of the handset.

@@ -3,6 +3,7 @@
 use crate::asked::{self, Asked};
 use crate::carried::Sought;
 use crate::fault::Fault;
+use crate::phone::IDENTIFIERS;
 use crate::lines::{Line, leaks};
 use crate::scene::Stage;
 use crate::table::{Outcome, Page, Row};
@@ -76,7 +77,8 @@ fn head(world: &World, sought: &Sought) -> Vec<(&'static str, String)> {
                 leaks::TIMES_AS_FAST
             ),
         ),
-        ("audit", format!("{} identifiers, in every writing that the audit knows", sought.wanted.len())),
+        ("audit", format!("{} identifiers in every writing that the audit knows; canaries of {} sorts are planted for each capture \
+             and must be found", IDENTIFIERS.len(), sought.canaries.len())),
     ]
 }
 

@@ -6,6 +6,7 @@ mod http;
 pub mod leaky;
 mod modem;
 pub mod process;
+pub mod quiet;
 pub mod remote;
 
 use crate::event::Event;

@@ -3,8 +3,10 @@
 use super::clock::{Clock, TICK_S};
 use super::leaky::{Leaky, Writing};
 use super::modem::Modem;
+use super::quiet::Quiet;
 use super::{Client, account};
 use crate::event::{Act, Event};
+use crate::phone;
 use crate::world::{bridge, capture, zone};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,7 +15,8 @@ use std::path::Path;
 /// What the handset answers when an act is done.
 pub const DONE: &str = "done";
 
-/// Runs until standard input ends. `client` is `leaky:WRITING`; the clock runs `times_as_fast` as the wall's.
+/// Runs until standard input ends. `client` is `leaky:WRITING` or `quiet:NAME`, whose state goes to a file
+/// of that name beside the table of hosts; the clock runs `times_as_fast` as the wall's.
 ///
 /// # Errors
 /// In words: there is no such client, or standard input or output broke.
@@ -25,6 +28,10 @@ pub fn run(client: &str, times_as_fast: u64, hosts: &Path) -> Result<(), String>
     let client: Box<dyn Client> = match client.split_once(':') {
         Some(("leaky", name)) => {
             Box::new(Leaky::new(Writing::by_name(name).ok_or_else(|| format!("no writing {name}"))?))
+        }
+        Some(("quiet", name)) => {
+            let dir = hosts.parent().ok_or("the table of hosts is in no folder")?;
+            Box::new(Quiet::new(dir, dir.join(format!("{name}.device")), phone::OWNER)?)
         }
         _ => return Err(format!("no client {client}")),
     };

@@ -4,6 +4,28 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Connections of this process's bridges that are not wholly closed.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// How long a connection may take to close once both ends have let go of it.
+const CLOSED: Duration = Duration::from_secs(10);
+
+/// Waits until no connection of a bridge is open: what closes one is on the wire by then.
+///
+/// # Errors
+/// In words: somebody holds one open.
+pub fn quiet() -> Result<(), String> {
+    let began = Instant::now();
+    while OPEN.load(Ordering::SeqCst) > 0 {
+        if began.elapsed() > CLOSED {
+            return Err("a connection to a relay is still open".into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
 
 /// Bytes handed on at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -21,8 +43,12 @@ pub fn open(
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
             let to = Arc::clone(&to);
-            // Where the far end can't be reached the near one is hung up on.
-            std::thread::spawn(move || to().and_then(|far| join(&near, &far, |_, _| {})));
+            OPEN.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                // Where the far end can't be reached the near one is hung up on.
+                let _ = to().and_then(|far| join(&near, &far, |_, _| {}));
+                OPEN.fetch_sub(1, Ordering::SeqCst);
+            });
         }
     });
     Ok(())

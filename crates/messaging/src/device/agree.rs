@@ -1,0 +1,141 @@
+//! The owner agrees, or does so no longer.
+
+use super::state::Kept;
+use super::{Agreed, Device, DeviceFault, Relay, Silent};
+use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Record};
+use crate::session::Keyring;
+use crate::wire::{ConsentTaken, GiveConsent, Key};
+use jiff::Timestamp;
+
+/// That the owner of a device has agreed: the only key to a transport. Nobody but [`Device::connect`] makes one.
+#[derive(Debug)]
+pub struct Agreement(());
+
+impl<S> Device<S> {
+    /// What the owner is asked to agree to, as the home region has signed it: to be shown before [`Device::agree`].
+    pub fn offered(&self, purpose: Purpose) -> Processing {
+        Processing::offered(purpose, &self.state.home.region, &self.region().terms)
+    }
+
+    /// The latest record of a purpose, and whether the service has countersigned it.
+    pub fn consent(&self, purpose: Purpose) -> Option<(&DeviceSigned, Option<&Countersigned>)> {
+        self.state.consents.get(&purpose).map(|kept| (&kept.signed, kept.countersigned.as_ref()))
+    }
+
+    /// Whether the owner agrees to it.
+    pub fn agrees(&self, purpose: Purpose) -> bool {
+        self.state.agrees(purpose)
+    }
+
+    /// The owner agrees: a record is signed and kept. Sends nothing.
+    ///
+    /// # Errors
+    /// Its file.
+    pub fn agree(&mut self, purpose: Purpose, now: Timestamp) -> Result<(), DeviceFault> {
+        if !self.state.agrees(purpose) {
+            self.record(purpose, EventState::Given, now);
+        }
+        self.save()
+    }
+
+    /// The owner agrees no longer: signed and kept, and from here on nothing more is sent for it but the withdrawal
+    /// itself. Without messaging there is nothing else, so all goes with it.
+    ///
+    /// # Errors
+    /// Its file.
+    pub fn withdraw(&mut self, purpose: Purpose, now: Timestamp) -> Result<(), DeviceFault> {
+        let all =
+            Purpose::ALL.into_iter().filter(|each| purpose == Purpose::CloudMessaging || *each == purpose);
+        for each in all.filter(|each| self.state.consents.contains_key(each)).collect::<Vec<_>>() {
+            if self.state.agrees(each) {
+                self.record(each, EventState::Withdrawn, now);
+            }
+        }
+        if purpose == Purpose::ContactDiscovery || purpose == Purpose::CloudMessaging {
+            self.state.tags.clear();
+            self.state.contacts.values_mut().for_each(|contact| contact.found = None);
+            self.state.tagged = None;
+        }
+        if purpose == Purpose::CloudMessaging {
+            self.forget_mailbox();
+        }
+        self.state.token = None;
+        self.save()
+    }
+
+    fn forget_mailbox(&mut self) {
+        let state = &mut self.state;
+        (state.mailbox, state.number, state.number_proof, state.attempt) = (None, None, None, None);
+        state.keyring = Keyring::new();
+        state.keys_published_at = None;
+        state.outbox.clear();
+    }
+
+    fn record(&mut self, purpose: Purpose, event: EventState, now: Timestamp) {
+        let last = self.state.consents.get(&purpose).map_or(0, |kept| kept.signed.record.event.sequence);
+        let now = self.relays_time(now);
+        let record = Record::new(self.id(), self.offered(purpose), event, last + 1, now);
+        let signed = DeviceSigned::sign(record, &self.key());
+        self.state.consents.insert(purpose, Kept { signed, countersigned: None });
+    }
+
+    fn relays_time(&self, own: Timestamp) -> Timestamp {
+        let corrected = Timestamp::from_second(self.state.clock().relays(own.as_second()));
+        corrected.unwrap_or(own)
+    }
+
+    pub(super) fn needs(&self, purpose: Purpose) -> Result<(), DeviceFault> {
+        if self.state.agrees(purpose) { Ok(()) } else { Err(DeviceFault::NoConsent(purpose)) }
+    }
+}
+
+impl Device<Silent> {
+    /// The one way to a transport: with a consent to messaging, or a withdrawal that the relay has not heard of.
+    /// `transport` is called only then.
+    ///
+    /// # Errors
+    /// The device itself, still silent, with the reason.
+    pub fn connect<R: Relay>(
+        self,
+        transport: impl FnOnce(&Agreement) -> R,
+    ) -> Result<Device<Agreed<R>>, (Box<Self>, DeviceFault)> {
+        let withdrawal = |kept: &Kept| {
+            kept.countersigned.is_none() && kept.signed.record.event.event_state == EventState::Withdrawn
+        };
+        if !self.state.agrees(Purpose::CloudMessaging) && !self.state.consents.values().any(withdrawal) {
+            return Err((Box::new(self), DeviceFault::NoConsent(Purpose::CloudMessaging)));
+        }
+        let link = Agreed { relay: transport(&Agreement(())) };
+        Ok(Device { file: self.file, state: self.state, link })
+    }
+}
+
+impl<R: Relay> Device<Agreed<R>> {
+    /// Closes the transport.
+    pub fn fall_silent(self) -> Device<Silent> {
+        Device { file: self.file, state: self.state, link: Silent }
+    }
+
+    /// Brings the relay every record that it does not have yet, and keeps them with its signature.
+    ///
+    /// # Errors
+    /// A relay that refuses one, or whose signature does not hold.
+    pub async fn deliver_consents(&mut self) -> Result<(), DeviceFault> {
+        while let Some(purpose) = self.state.undelivered() {
+            let signed = self.state.consents[&purpose].signed.clone();
+            let given = GiveConsent { record: signed.clone() };
+            let taken: ConsentTaken = self.post_plain("/v1/messaging/consents", &given).await?;
+            let service_key: Key = self.region().service_key;
+            let holds = taken.record.signed == signed && taken.record.check(&service_key).is_ok();
+            if !holds {
+                return Err(DeviceFault::Countersignature);
+            }
+            self.take_token(taken.token);
+            if let Some(kept) = self.state.consents.get_mut(&purpose) {
+                kept.countersigned = Some(taken.record);
+            }
+            self.save()?;
+        }
+        Ok(())
+    }
+}

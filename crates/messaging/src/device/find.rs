@@ -1,0 +1,192 @@
+//! Contacts: kept here, found without being named.
+
+use super::state::{CONTACTS_MAX, Contact, Reached};
+use super::{Agreed, Device, DeviceFault, Relay};
+use crate::consent::Purpose;
+use crate::discovery::{Blinding, Filter, ask};
+use crate::number::Number;
+use crate::wire::limits::{EVALUATE_MAX, FILTER_BYTES_MAX};
+use crate::wire::{
+    Evaluate, Evaluated, Filters, Found, List, Presence, PresenceOf, RegionName, ShowPresence, Text,
+};
+use http::Method;
+
+/// What a sync found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Contacts that are users.
+    pub found: usize,
+    /// Contacts that were blinded and asked for now: those without a tag yet.
+    pub blinded: usize,
+    /// Regions that were asked for.
+    pub regions: usize,
+    /// Bytes of filters downloaded.
+    pub filter_bytes: usize,
+}
+
+impl<S> Device<S> {
+    /// Adds a contact, or renames it. Sends nothing.
+    ///
+    /// # Errors
+    /// Too many.
+    pub fn add_contact(&mut self, number: Number, name: Text) -> Result<(), DeviceFault> {
+        if self.state.contacts.len() >= CONTACTS_MAX && !self.state.contacts.contains_key(&number) {
+            return Err(DeviceFault::Limit("a device has at most 5000 contacts"));
+        }
+        let contact =
+            self.state.contacts.entry(number).or_insert(Contact { name: name.clone(), found: None });
+        contact.name = name;
+        self.save()
+    }
+
+    /// Removes a contact and its tags.
+    ///
+    /// # Errors
+    /// None of this number.
+    pub fn remove_contact(&mut self, number: &Number) -> Result<(), DeviceFault> {
+        self.state.contacts.remove(number).ok_or(DeviceFault::NoContact)?;
+        self.state.tags.forget(number);
+        self.save()
+    }
+
+    /// All contacts.
+    pub fn contacts(&self) -> impl Iterator<Item = (&Number, &Contact)> {
+        self.state.contacts.iter()
+    }
+
+    /// Opens a contact's card: by name or number, out of the device's own file. Sends nothing, whether user or not.
+    ///
+    /// # Errors
+    /// [`DeviceFault::NoContact`].
+    pub fn contact(&self, who: &str) -> Result<(&Number, &Contact), DeviceFault> {
+        let is =
+            |(number, contact): &(&Number, &Contact)| contact.name.as_str() == who || number.as_str() == who;
+        self.state.contacts.iter().find(is).ok_or(DeviceFault::NoContact)
+    }
+}
+
+impl<R: Relay> Device<Agreed<R>> {
+    /// Looks which contacts are users.
+    ///
+    /// # Errors
+    /// No consent to discovery: nothing is sent. An answer that does not hold: what was kept before stays.
+    pub async fn sync_contacts(&mut self) -> Result<Synced, DeviceFault> {
+        self.needs(Purpose::ContactDiscovery)?;
+        self.refresh_region().await?;
+        self.settle().await?;
+        let current: Vec<_> = self
+            .region()
+            .regions
+            .iter()
+            .filter_map(|each| Some((each.region.clone(), each.current()?.generation)))
+            .collect();
+        let (missing, regions) = self.state.tags.missing(self.state.contacts.keys(), &current);
+        let mut synced = Synced { blinded: missing.len(), regions: regions.len(), ..Synced::default() };
+        for batch in missing.chunks(EVALUATE_MAX) {
+            self.evaluate(batch.to_vec(), &regions).await?;
+        }
+        self.look_up(&current, &mut synced).await?;
+        Ok(synced)
+    }
+
+    async fn evaluate(&mut self, numbers: Vec<Number>, regions: &[RegionName]) -> Result<(), DeviceFault> {
+        let blinding = Blinding::of(numbers)?;
+        let asked = Evaluate {
+            blinded: List::new(blinding.blinded().to_vec()).ok_or(DeviceFault::Answer)?,
+            regions: List::new(regions.to_vec()),
+        };
+        let evaluated: Evaluated = self.post("/v1/messaging/discovery/evaluate", &asked).await?;
+        for result in evaluated.results {
+            let listed = self.region().listed(&result.region).ok_or(DeviceFault::Answer)?;
+            let key = listed.generations.iter().find(|each| each.generation == result.generation);
+            let key = key.ok_or(DeviceFault::Answer)?.public_key;
+            let tags = blinding.tags(&result.evaluated, &result.proof, &key)?;
+            for (number, tag) in blinding.numbers().iter().zip(tags) {
+                self.state.tags.keep(number, &result.region, result.generation, tag);
+            }
+        }
+        // CRASH: without this the same contacts are blinded again, and charged again.
+        self.save()
+    }
+
+    async fn look_up(
+        &mut self,
+        current: &[(RegionName, u32)],
+        synced: &mut Synced,
+    ) -> Result<(), DeviceFault> {
+        let filters: Filters = self.get("/v1/messaging/filters").await?;
+        let mut found = Vec::new();
+        for listed in filters {
+            if !current.contains(&(listed.region.clone(), listed.generation)) {
+                continue;
+            }
+            let path = format!("/v1/messaging/filters/{}/{}", listed.region, listed.generation);
+            let bytes = self.get_bytes(&path, FILTER_BYTES_MAX).await?;
+            synced.filter_bytes += bytes.len();
+            let filter = Filter::from_bytes(&bytes).map_err(|_| DeviceFault::Answer)?;
+            if (filter.region(), filter.generation()) != (&listed.region, listed.generation) {
+                return Err(DeviceFault::Answer);
+            }
+            found.extend(self.residents(&filter).await?);
+        }
+        self.state.contacts.values_mut().for_each(|contact| contact.found = None);
+        for (number, reached) in found {
+            if let Some(contact) = self.state.contacts.get_mut(&number) {
+                contact.found = Some(reached);
+            }
+        }
+        synced.found = self.state.contacts.values().filter(|contact| contact.found.is_some()).count();
+        self.save()
+    }
+
+    async fn residents(&mut self, filter: &Filter) -> Result<Vec<(Number, Reached)>, DeviceFault> {
+        let tags = std::mem::take(&mut self.state.tags);
+        let of = |number: &Number| tags.get(number, filter.region(), filter.generation());
+        let known: Vec<_> = self.state.contacts.keys().cloned().collect();
+        let asked = ask(filter, known.iter().filter_map(|number| Some((number.clone(), of(number)?))));
+        let mut found = Vec::new();
+        let mut refused = None;
+        for each in asked {
+            match self.post::<_, Found>("/v1/messaging/discovery/lookup", each.lookup()).await {
+                Ok(answer) => found.extend(each.residents(&answer.entries)),
+                Err(fault) => {
+                    refused = Some(fault);
+                    break;
+                }
+            }
+        }
+        // The tags were lent to the questions; whatever came of them, they stay.
+        self.state.tags = tags;
+        let reached = |(number, resident): (Number, crate::discovery::Resident)| {
+            (number, Reached { mailbox: resident.mailbox, identity: resident.identity })
+        };
+        refused.map_or(Ok(found.into_iter().map(reached).collect()), Err)
+    }
+
+    /// Lets the contacts that are users and whose names are given see whether this device is connected, and nobody else.
+    ///
+    /// # Errors
+    /// No consent to presence: nothing is sent.
+    pub async fn show_presence_to(&mut self, names: &[String]) -> Result<(), DeviceFault> {
+        self.needs(Purpose::Presence)?;
+        let mailbox = |name: &String| {
+            let (_, contact) = self.contact(name)?;
+            contact.found.map(|at| at.mailbox).ok_or(DeviceFault::NotAUser)
+        };
+        let visible_to: Vec<_> = names.iter().map(mailbox).collect::<Result<_, _>>()?;
+        let visible_to = List::new(visible_to).ok_or(DeviceFault::Limit("at most 1000 may see it"))?;
+        self.settle().await?;
+        self.tell(&Method::PUT, "/v1/messaging/presence", &ShowPresence { visible_to }).await
+    }
+
+    /// Whether a contact is connected, as far as it lets this device see. A contact who is not a user: nothing is sent.
+    ///
+    /// # Errors
+    /// No consent, no such contact, not a user.
+    pub async fn presence(&mut self, who: &str) -> Result<Presence, DeviceFault> {
+        self.needs(Purpose::CloudMessaging)?;
+        let mailbox = self.contact(who)?.1.found.ok_or(DeviceFault::NotAUser)?.mailbox;
+        let shown: PresenceOf = self.get(&format!("/v1/messaging/presence/{mailbox}")).await?;
+        Ok(shown.presence)
+    }
+}

@@ -1,0 +1,118 @@
+//! HTTP/1.1 over TLS to the relay; without TLS on loopback only.
+
+use super::agree::Agreement;
+use super::relay::{Relay, Unreachable};
+use crate::wire::limits::WAIT_S_MAX;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a request may take: the longest wait for a message, and half a minute for the way.
+const REQUEST_MAX: Duration = Duration::from_secs(WAIT_S_MAX as u64 + 30);
+
+/// A connection to relays.
+pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Http {
+    /// Trusts the machine's roots, or those given as DER. Opens no connection yet.
+    ///
+    /// # Errors
+    /// Roots that are none.
+    pub fn new(
+        _: &Agreement,
+        roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    ) -> Result<Self, Unreachable> {
+        let given = !roots.is_empty();
+        let roots = if given { roots } else { rustls_native_certs::load_native_certs().certs };
+        let mut store = rustls::RootCertStore::empty();
+        let (_, bad) = store.add_parsable_certificates(roots);
+        if given && bad > 0 {
+            return Err(Unreachable("a certificate of the given roots is none".to_owned()));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Unreachable(error.to_string()))?
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+fn may_be_asked(uri: &Uri) -> bool {
+    let loopback = |host: &str| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    };
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => uri.host().is_some_and(loopback),
+        _ => false,
+    }
+}
+
+/// Without the request: its path may name a mailbox.
+fn unreachable(error: &dyn std::error::Error) -> Unreachable {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    Unreachable(words)
+}
+
+impl Relay for Http {
+    async fn ask(&self, request: Request<Bytes>, bytes_max: usize) -> Result<Response<Bytes>, Unreachable> {
+        if !may_be_asked(request.uri()) {
+            return Err(Unreachable("an endpoint without TLS is asked on loopback only".to_owned()));
+        }
+        let asked = async {
+            let answer = self.0.request(request.map(Full::new)).await.map_err(|error| unreachable(&error))?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, bytes_max).collect().await;
+            let body = body.map_err(|error| unreachable(&*error))?.to_bytes();
+            Ok(Response::from_parts(parts, body))
+        };
+        let in_time = tokio::time::timeout(REQUEST_MAX, asked).await;
+        in_time.unwrap_or_else(|_| Err(Unreachable(format!("no answer in {} s", REQUEST_MAX.as_secs()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_tls_only_at_home() {
+        for (uri, wanted) in [
+            ("https://relay.example/v1", true),
+            ("http://127.0.0.1:8080/v1", true),
+            ("http://[::1]:8080/v1", true),
+            ("http://relay.example/v1", false),
+            ("http://127.0.0.1.example/v1", false),
+            ("/v1", false),
+        ] {
+            assert_eq!(may_be_asked(&uri.parse().unwrap()), wanted, "{uri}");
+        }
+    }
+}

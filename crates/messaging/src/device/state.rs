@@ -1,0 +1,228 @@
+//! What a device keeps.
+
+use crate::consent::{Countersigned, DeviceSigned, EventState, Purpose};
+use crate::discovery::Tags;
+use crate::number::Number;
+use crate::proof::Clock;
+use crate::region::{RegionFault, SignedRegion, fingerprint};
+use crate::registration::NumberProof;
+use crate::session::Keyring;
+use crate::wire::{
+    Attempt, IdentityKeys, IfOffline, Key, MailboxId, MessageBody, MessageId, RegionName, Text,
+};
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Contacts of one device.
+pub(super) const CONTACTS_MAX: usize = 5_000;
+/// Messages that wait to be sent.
+pub(super) const OUTBOX_MAX: usize = 1_000;
+/// Messages kept to be read again; the oldest shown ones go.
+pub(super) const INBOX_MAX: usize = 10_000;
+
+/// The secret of the device's key. Wiped from memory when dropped.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Seed(Key);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.0.zeroize();
+    }
+}
+
+/// Everything that is in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    v: u8,
+    seed: Seed,
+    pub(super) statement: SignedRegion,
+    pub(super) home: HomeOf,
+    clock_offset_s: i64,
+    pub(super) consents: BTreeMap<Purpose, Kept>,
+    pub(super) token: Option<Token>,
+    pub(super) attempt: Option<Started>,
+    pub(super) number: Option<Number>,
+    pub(super) mailbox: Option<MailboxId>,
+    pub(super) number_proof: Option<NumberProof>,
+    pub(super) tagged: Option<(RegionName, u32)>,
+    pub(super) keyring: Keyring,
+    pub(super) keys_published_at: Option<RegionName>,
+    pub(super) contacts: BTreeMap<Number, Contact>,
+    pub(super) tags: Tags,
+    pub(super) outbox: Vec<Outgoing>,
+    pub(super) inbox: Vec<Received>,
+    /// Ids of messages that were kept or refused: a message comes again until its acknowledgement has come through.
+    pub(super) seen: BTreeMap<String, Timestamp>,
+}
+
+/// The home relay, as a signed statement had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HomeOf {
+    /// The region.
+    pub region: RegionName,
+    /// Where it answers.
+    pub endpoint: Text,
+    /// SHA-256 of its service key.
+    pub service_key: Key,
+    /// Counts the moves that this device has followed.
+    pub epoch: u64,
+}
+
+/// A consent: signed here, and there.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    pub(super) signed: DeviceSigned,
+    pub(super) countersigned: Option<Countersigned>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    pub(super) text: String,
+    /// When to ask for the next one, by the relay's clock, seconds since 1970.
+    pub(super) renew_at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Started {
+    pub(super) attempt: Attempt,
+    pub(super) number: Number,
+}
+
+/// A contact: on the device only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// What the owner calls it.
+    pub name: Text,
+    /// Where it was found, if it is a user.
+    pub found: Option<Reached>,
+}
+
+/// How a contact is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// To which one encrypts.
+    pub identity: IdentityKeys,
+}
+
+/// A message on its way out: kept until the relay has it, so that it is sent again under the same id.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Outgoing {
+    pub(super) to: MailboxId,
+    pub(super) id: MessageId,
+    pub(super) body: MessageBody,
+    pub(super) expires_in_s: u32,
+    pub(super) if_offline: IfOffline,
+}
+
+/// A message that came.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Received {
+    /// Its id.
+    pub id: MessageId,
+    /// The sender's mailbox, as it says.
+    pub from: MailboxId,
+    /// The contact whose mailbox and key these are. `None`: a stranger, or somebody who claims another's mailbox.
+    pub contact: Option<Text>,
+    /// The text.
+    pub text: String,
+    /// When the home had it.
+    pub received_at: Timestamp,
+    pub(super) shown: bool,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Received(..)")
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("State(..)")
+    }
+}
+
+impl State {
+    /// A new device of the service that has signed `statement`: its key is what this device believes from now on.
+    pub(super) fn new(statement: SignedRegion) -> Result<Self, RegionFault> {
+        let service_key = fingerprint(&statement.statement.service_key);
+        statement.clone().believe(&service_key)?;
+        let own =
+            statement.statement.listed(&statement.statement.region).ok_or(RegionFault::Contradiction)?;
+        let home =
+            HomeOf { region: own.region.clone(), endpoint: own.endpoint.clone(), service_key, epoch: 0 };
+        Ok(Self {
+            v: 1,
+            seed: Seed(Key::random()),
+            statement,
+            home,
+            clock_offset_s: 0,
+            consents: BTreeMap::new(),
+            token: None,
+            attempt: None,
+            number: None,
+            mailbox: None,
+            number_proof: None,
+            tagged: None,
+            keyring: Keyring::new(),
+            keys_published_at: None,
+            contacts: BTreeMap::new(),
+            tags: Tags::default(),
+            outbox: Vec::new(),
+            inbox: Vec::new(),
+            seen: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn key(&self) -> SigningKey {
+        let seed = Zeroizing::new(self.seed.0.0);
+        SigningKey::from_bytes(&seed)
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        Clock::off_by(self.clock_offset_s)
+    }
+
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.clock_offset_s = clock.offset_s();
+    }
+
+    /// Whether the owner agrees to `purpose` at the present home. With a mailbox a consent goes where the mailbox goes;
+    /// without one it holds for the region whose terms were shown.
+    pub(super) fn agrees(&self, purpose: Purpose) -> bool {
+        self.consents.get(&purpose).is_some_and(|kept| {
+            let here = self.mailbox.is_some() || kept.signed.record.processing.region == self.home.region;
+            here && kept.signed.record.event.event_state == EventState::Given
+        })
+    }
+
+    /// A record that the relay does not have yet: of what was agreed to, or a withdrawal that must still reach it.
+    pub(super) fn undelivered(&self) -> Option<Purpose> {
+        // Messaging first: the others mean nothing to a relay without it.
+        let undelivered = |(_, kept): &(&Purpose, &Kept)| kept.countersigned.is_none();
+        self.consents.iter().find(undelivered).map(|(purpose, _)| *purpose)
+    }
+
+    /// The contact whose mailbox and key these are.
+    pub(super) fn who(&self, mailbox: &MailboxId, identity: &Key) -> Option<&Contact> {
+        self.contacts.values().find(|contact| {
+            contact.found.is_some_and(|at| at.mailbox == *mailbox && at.identity.curve25519 == *identity)
+        })
+    }
+}

@@ -1,7 +1,7 @@
 //! The examiner: every target hands its bytes here, with their place.
 
 use crate::unpack::{self, Inner, Opener, Search, Spot};
-use crate::{Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
+use crate::{Canaries, Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,18 +49,26 @@ pub struct Examiner<'w> {
     limits: Limits,
     report: Report,
     progress: Arc<Progress>,
+    canaries: Option<Canaries>,
 }
 
 impl<'w> Examiner<'w> {
     /// An examiner with an empty report.
     pub fn new(wanted: &'w Wanted, limits: Limits) -> Self {
-        Self { wanted, limits, report: Report::default(), progress: Arc::default() }
+        Self { wanted, limits, report: Report::default(), progress: Arc::default(), canaries: None }
     }
 
     /// The same; `progress` is kept up to date.
     #[must_use]
     pub fn telling(self, progress: Arc<Progress>) -> Self {
         Self { progress, ..self }
+    }
+
+    /// Searches these canaries at the end, for the report's controls. Where they stand in a target they are no finding.
+    #[must_use]
+    pub fn with_controls(mut self, canaries: Canaries) -> Self {
+        self.canaries = Some(canaries);
+        self
     }
 
     /// Searches a run of bytes to its end: as it stands, and what is in it where it is a container, a capture of traffic or
@@ -127,8 +135,11 @@ impl<'w> Examiner<'w> {
         self.report.scanned = mark.scanned;
     }
 
-    /// The report of everything so far.
-    pub fn finish(self) -> Report {
+    /// The report of everything so far, with the controls.
+    pub fn finish(mut self) -> Report {
+        if let Some(canaries) = self.canaries.take() {
+            self.report.controls = canaries.search(self.wanted);
+        }
         self.report
     }
 }
@@ -197,7 +208,10 @@ struct Heard<'a, 'w> {
 
 impl Found for Heard<'_, '_> {
     fn hit(&mut self, hit: Hit) {
-        let Examiner { wanted, limits, report, .. } = self.examiner;
+        let Examiner { wanted, limits, report, canaries, .. } = self.examiner;
+        if canaries.as_ref().is_some_and(|canaries| hit.identifier >= canaries.first()) {
+            return;
+        }
         if report.findings.len() >= limits.findings_max {
             report.more_findings += 1;
             return;

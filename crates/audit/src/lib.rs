@@ -32,6 +32,7 @@ mod wanted;
 
 pub use calling::Country;
 pub use capture::{Captured, FLOWS_MAX, Flow};
+pub use controls::Canaries;
 pub use examine::{Examiner, Limits, Progress};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use forms::Forms;

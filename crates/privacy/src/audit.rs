@@ -15,7 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// In words: it can't be read.
 pub fn capture(pcap: &Path, sought: &Sought, zone: &Zone) -> Result<Report, String> {
     let said = |e: std::io::Error| format!("{}: {e}", pcap.display());
-    let mut examiner = Examiner::new(&sought.wanted, Limits::default()).with_controls(sought.canaries.clone());
+    let mut examiner =
+        Examiner::new(&sought.wanted, Limits::default()).with_controls(sought.canaries.clone());
     let place = Place::from(Step::File(pcap.display().to_string()));
     examiner.read(&place, fs::File::open(pcap).map_err(said)?).map_err(said)?;
     examiner.target();

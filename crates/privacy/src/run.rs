@@ -3,8 +3,8 @@
 use crate::asked::{self, Asked};
 use crate::carried::Sought;
 use crate::fault::Fault;
-use crate::phone::IDENTIFIERS;
 use crate::lines::{Line, leaks};
+use crate::phone::IDENTIFIERS;
 use crate::scene::Stage;
 use crate::table::{Outcome, Page, Row};
 use crate::world::World;
@@ -77,8 +77,15 @@ fn head(world: &World, sought: &Sought) -> Vec<(&'static str, String)> {
                 leaks::TIMES_AS_FAST
             ),
         ),
-        ("audit", format!("{} identifiers in every writing that the audit knows; canaries of {} sorts are planted for each capture \
-             and must be found", IDENTIFIERS.len(), sought.canaries.len())),
+        (
+            "audit",
+            format!(
+                "{} identifiers in every writing that the audit knows; canaries of {} sorts are planted for each capture \
+             and must be found",
+                IDENTIFIERS.len(),
+                sought.canaries.len()
+            ),
+        ),
     ]
 }
 

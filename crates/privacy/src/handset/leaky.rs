@@ -139,6 +139,8 @@ impl Client for Leaky {
             Event::CardOpened(number) => self.tell("/v2/online", phone, &[("contact", number)]),
             Event::SignedIn => self.tell("/v2/session", phone, &[("user", "asha.k")]),
             Event::Agreed(_) | Event::Withdrew(_) => self.tell("/v2/settings", phone, &[]),
+            Event::Sent(to) => self.tell("/v2/message", phone, &[("to", to)]),
+            Event::Looked => self.tell("/v2/poll", phone, &[]),
             Event::Idle(_) => Ok(()),
         }
     }

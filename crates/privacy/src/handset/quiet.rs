@@ -8,8 +8,8 @@ use super::clock::Clock;
 use super::modem::Modem;
 use crate::event::Event;
 use crate::world::bridge;
-use domicile_messaging::consent::Purpose;
 use bytes::Bytes;
+use domicile_messaging::consent::Purpose;
 use domicile_messaging::device::{Agreed, Device, Http, Relay, Silent, Unreachable};
 use domicile_messaging::number::Number;
 use domicile_messaging::wire::{Code, IfOffline, SentState};
@@ -68,7 +68,14 @@ impl Quiet {
         // Threads of its own: connections are closed while the handset waits for its next act.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
-        Ok(Self { dir: dir.to_owned(), state, number: number.to_owned(), runtime, device: None, has_new: false })
+        Ok(Self {
+            dir: dir.to_owned(),
+            state,
+            number: number.to_owned(),
+            runtime,
+            device: None,
+            has_new: false,
+        })
     }
 
     fn silent(&mut self) -> Done<&mut Device<Silent>> {

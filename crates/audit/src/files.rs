@@ -111,20 +111,26 @@ impl Examiner<'_> {
         // Between looking and opening it may have become a link, or a pipe, which NONBLOCK does not wait for.
         let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
-        let opened = opened.and_then(|file| Ok((file.metadata()?, file)));
-        let (before, file) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return self.unseen(&at, format!("can't be opened: {}", words(&error))),
-        };
-        if !before.is_file() {
-            return self.unseen(&at, "it is no file any more: it is not read");
+        match opened {
+            Ok(file) => self.opened(path, &file, Read::take),
+            Err(error) => self.unseen(&at, format!("can't be opened: {}", words(&error))),
         }
+    }
+
+    /// Reads an open file, no further than it is long at first: `take` cuts it there.
+    fn opened<'f, R: Read>(&mut self, path: &Path, file: &'f File, take: impl FnOnce(&'f File, u64) -> R) {
+        let at = place(path);
+        let before = match file.metadata() {
+            Ok(before) if before.is_file() => before,
+            Ok(_) => return self.unseen(&at, "it is no file any more: it is not read"),
+            Err(error) => return self.unseen(&at, format!("can't be looked at: {}", words(&error))),
+        };
         self.target();
         let read = if before.blocks() * 512 + HOLES_BYTES_MIN < before.len() {
-            self.pieces(&at, &file, before.len())
+            self.pieces(&at, file, before.len())
         } else {
             let bytes_max = if before.len() == 0 { EMPTY_BYTES_MAX } else { before.len() };
-            self.by_its_head(&at, &file, bytes_max)
+            self.by_its_head(&at, file, take(file, bytes_max))
         };
         if let Err(error) = read {
             self.unseen(&at, format!("can't be read on: {}", words(&error)));
@@ -143,13 +149,13 @@ impl Examiner<'_> {
     }
 
     /// A dump is taken apart; anything else is searched as what it begins as.
-    fn by_its_head(&mut self, at: &Place, file: &File, bytes_max: u64) -> io::Result<()> {
+    fn by_its_head(&mut self, at: &Place, file: &File, source: impl Read) -> io::Result<()> {
         let mut head = [0; dump::HEAD_BYTES];
         let read = file.read_at(&mut head, 0).unwrap_or(0);
         raw::note_file(at, &head[..read], self);
         match dump::begins(&head[..read]) {
-            Some(dump) => dump::read(dump, at, file.take(bytes_max), self),
-            None => self.read(at, file.take(bytes_max)),
+            Some(dump) => dump::read(dump, at, source, self),
+            None => self.read(at, source),
         }
     }
 
@@ -192,3 +198,6 @@ fn words(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,3 +189,6 @@ fn host_of(url: &str) -> String {
     let port = host.rfind(':').filter(|at| host[at + 1..].bytes().all(|byte| byte.is_ascii_digit()));
     host[..port.unwrap_or(host.len())].chars().take(255).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ mod files;
 mod filter;
 mod finding;
 mod forms;
+#[doc(hidden)]
+pub mod fuzzed;
 mod har;
 pub mod hosts;
 mod identifier;

@@ -12,6 +12,7 @@ mod stretch;
 mod tar;
 #[cfg(test)]
 pub(crate) mod tests;
+mod text;
 mod zip;
 
 pub(crate) use bound::Opener;
@@ -95,6 +96,8 @@ fn embedded<S: Search>(stretch: &mut Stretch<'_, '_, S>, inside: Inside) {
         Inside::Gzip => packed(stretch, "gzip", packed::gzip),
         Inside::Zstd => packed(stretch, "zstd", packed::zstd),
         Inside::Zip => zip::member(stretch),
+        Inside::Base64 => written(stretch, "base64"),
+        Inside::Hex => written(stretch, "hex"),
     };
     if unpacked_bytes.is_none_or(|bytes| bytes >= NOT_BY_CHANCE_BYTES) && stretch.pos() > at {
         stretch.unmark();
@@ -102,6 +105,11 @@ fn embedded<S: Search>(stretch: &mut Stretch<'_, '_, S>, inside: Inside) {
         stretch.rewind();
         stretch.advance(1);
     }
+}
+
+fn written<S: Search>(stretch: &mut Stretch<'_, '_, S>, how: &'static str) -> Option<u64> {
+    text::written(stretch, how);
+    None
 }
 
 /// A broken stream that gave so much before it broke was no accident of other data.

@@ -36,8 +36,9 @@ fn proofs(played: &Played) -> Vec<Fault> {
     if report.controls.planted == 0 {
         faults.push(Fault::Unproven("the audit planted no controls".into()));
     }
-    for missed in &report.controls.missed {
-        faults.push(Fault::Unproven(format!("the audit missed its control {missed}")));
+    if let Some(missed) = report.controls.missed.first() {
+        let (of, planted) = (report.controls.missed.len(), report.controls.planted);
+        faults.push(Fault::Unproven(format!("the audit missed {of} of {planted} controls, as {missed}")));
     }
     for unseen in &report.unseen {
         faults.push(Fault::Unproven(format!("{}: {}", unseen.place, unseen.why)));

@@ -1,14 +1,15 @@
 //! How containers are recognised: by their first bytes.
 
 use crate::Encoding;
-use memchr::memmem::Finder;
+use aho_corasick::{AhoCorasick, MatchKind};
+use std::sync::LazyLock;
 
 /// Enough of a run to know what it begins as: a tar's first header, or the first keys of a HAR.
 pub(super) const BEGINNING_BYTES: usize = 1 << 10;
-/// Enough of gzip, zstd and zip to tell them from other data.
-pub(super) const HEADER_BYTES: usize = 30;
-/// A magic of four bytes may stand across the end of what is in memory by so much.
-pub(super) const OVERLAP_BYTES: usize = 3;
+/// Enough of gzip, zstd and zip to tell them from other data, also in hexadecimal.
+pub(super) const HEADER_BYTES: usize = 60;
+/// A magic of eight bytes may stand across the end of what is in memory by so much.
+pub(super) const OVERLAP_BYTES: usize = 7;
 
 /// What a run begins as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub(super) enum Inside {
     Zstd,
     /// A member of a zip archive (PKWARE APPNOTE 4.3.7).
     Zip,
+    /// One of them in base64 (RFC 4648).
+    Base64,
+    /// One of them in hexadecimal, as PostgreSQL writes `bytea`.
+    Hex,
 }
 
 /// Magics of what is said to be unseen.
@@ -136,7 +141,14 @@ pub(super) fn plausible(inside: Inside, head: &[u8]) -> bool {
             _ => false,
         },
         Inside::Zip => super::zip::plausible(head),
+        Inside::Base64 => super::text::inside(head, "base64").is_some(),
+        Inside::Hex => super::text::inside(head, "hex").is_some(),
     }
+}
+
+/// What bytes begin as, of those that may begin anywhere.
+pub(super) fn binary(head: &[u8]) -> Option<Inside> {
+    MAGICS[..3].iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, inside)| *inside)
 }
 
 /// The words that decodings have in a place.
@@ -162,52 +174,29 @@ pub(crate) fn encoding(name: &str) -> Option<Encoding> {
     NAMES.iter().find(|(_, word)| *word == name).map(|(encoding, _)| *encoding)
 }
 
-/// Finds the next container of any sort; each sort is looked for once in each byte.
-#[derive(Debug)]
-pub(super) struct Finders([Next; 3]);
+/// What a container begins with: bytes, the first characters of these in base64 and base64url, or in hexadecimal.
+const MAGICS: [(&[u8], Inside); 11] = [
+    (b"\x1f\x8b\x08", Inside::Gzip),
+    (b"\x28\xb5\x2f\xfd", Inside::Zstd),
+    (b"PK\x03\x04", Inside::Zip),
+    (b"H4sI", Inside::Base64),
+    (b"KLUv/", Inside::Base64),
+    (b"KLUv_", Inside::Base64),
+    (b"KLUv\\/", Inside::Base64),
+    (b"UEsDB", Inside::Base64),
+    (b"1f8b08", Inside::Hex),
+    (b"28b52ffd", Inside::Hex),
+    (b"504b0304", Inside::Hex),
+];
 
-#[derive(Debug)]
-struct Next {
-    inside: Inside,
-    finder: Finder<'static>,
-    found: Option<u64>,
-    /// Nothing begins before this.
-    clear_to: u64,
-}
+/// All magics in one pass.
+static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let magics = MAGICS.iter().map(|(magic, _)| magic);
+    let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(magics);
+    finder.expect("eleven short magics make a small automaton")
+});
 
-impl Finders {
-    pub(super) fn new() -> Self {
-        let next = |inside, magic: &'static [u8]| Next {
-            inside,
-            finder: Finder::new(magic),
-            found: None,
-            clear_to: 0,
-        };
-        Self([
-            next(Inside::Gzip, b"\x1f\x8b\x08"),
-            next(Inside::Zstd, b"\x28\xb5\x2f\xfd"),
-            next(Inside::Zip, b"PK\x03\x04"),
-        ])
-    }
-
-    /// The nearest in `ahead`, which begins `pos` bytes into the run: how far, and what. `pos` never falls.
-    pub(super) fn find(&mut self, pos: u64, ahead: &[u8]) -> Option<(usize, Inside)> {
-        let found = self.0.iter_mut().filter_map(|next| Some((next.find(pos, ahead)?, next.inside)));
-        found.min_by_key(|(at, _)| *at).map(|(at, inside)| ((at - pos) as usize, inside))
-    }
-}
-
-impl Next {
-    fn find(&mut self, pos: u64, ahead: &[u8]) -> Option<u64> {
-        if self.found.is_some_and(|found| found >= pos) {
-            return self.found;
-        }
-        let from = self.clear_to.max(pos);
-        let unknown = ahead.get((from - pos) as usize..).unwrap_or_default();
-        self.found = self.finder.find(unknown).map(|at| from + at as u64);
-        if self.found.is_none() {
-            self.clear_to = from.max((pos + ahead.len() as u64).saturating_sub(OVERLAP_BYTES as u64));
-        }
-        self.found
-    }
+/// The nearest container in `bytes`: how far, and what.
+pub(super) fn find(bytes: &[u8]) -> Option<(usize, Inside)> {
+    FINDER.find(bytes).map(|found| (found.start(), MAGICS[found.pattern().as_usize()].1))
 }

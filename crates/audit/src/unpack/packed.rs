@@ -3,7 +3,7 @@
 use super::bound::Bounded;
 use super::{Opener, Search, Spot, Stretch, open};
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder, StreamingDecoder};
 use std::io::{self, Read};
 
 /// The largest window that a zstd stream may ask for, in memory: what `zstd --ultra -22 --long` makes is refused only
@@ -46,7 +46,7 @@ pub(super) fn zstd<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot) -> 
     decoder.set_max_window_size(
         (WINDOW_BYTES_MAX >> (2 * depth.min(16).saturating_sub(1))).max(WINDOW_BYTES_MIN),
     );
-    hand_on(opener, depth, spot, Frames { between: Some((stretch, decoder)), frame: None })
+    hand_on(opener, depth, spot, Frames { between: Some((stretch, decoder)), frame: None, broken: None })
 }
 
 /// Searches what comes out.
@@ -93,7 +93,13 @@ impl<S: Search> Read for Members<&mut Stretch<'_, '_, S>> {
 struct Frames<R: Read> {
     between: Option<(R, FrameDecoder)>,
     frame: Option<StreamingDecoder<R, FrameDecoder>>,
+    /// Why the frame can't be read on: told once all of it that was unpacked has come out.
+    broken: Option<io::Error>,
 }
+
+/// An empty last block, and a checksum where one follows: it ends a broken frame, so that the decoder gives out the window
+/// that it would need for more (RFC 8878, 3.1.1.2).
+const LAST_BLOCK: &[u8] = &[1, 0, 0, 0, 0, 0, 0];
 
 impl<S: Search> Read for Frames<&mut Stretch<'_, '_, S>> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -106,9 +112,20 @@ impl<S: Search> Read for Frames<&mut Stretch<'_, '_, S>> {
                     Some(StreamingDecoder::new_with_decoder(stretch, decoder).map_err(io::Error::other)?);
             }
             let Some(frame) = &mut self.frame else { return Ok(0) };
-            let read = frame.read(buffer)?;
+            let read = match frame.read(buffer) {
+                Err(error) if self.broken.is_none() => {
+                    self.broken = Some(error);
+                    let ended = frame.decoder.decode_blocks(LAST_BLOCK, BlockDecodingStrategy::All);
+                    ended.map_err(io::Error::other)?;
+                    continue;
+                }
+                other => other?,
+            };
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
+            }
+            if let Some(error) = self.broken.take() {
+                return Err(error);
             }
             self.between = self.frame.take().map(StreamingDecoder::into_parts);
             if let Some((_, decoder)) = &self.between {

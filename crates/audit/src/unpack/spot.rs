@@ -33,6 +33,12 @@ impl Spot {
         place
     }
 
+    /// Whether all of it has one place.
+    #[cfg(test)]
+    pub(crate) fn of_one_piece(&self) -> bool {
+        self.packets.is_empty()
+    }
+
     /// The spot of what is unpacked from `offset`; the offset is named unless it is the beginning.
     pub(crate) fn inside(&self, offset: u64, step: Step) -> Self {
         let mut place = self.at(offset);

@@ -27,7 +27,6 @@ pub(crate) struct Stretch<'a, 's, S: Search> {
     ended: bool,
     failed: Option<io::Error>,
     run: Option<S::Run>,
-    finders: magic::Finders,
     deep_said: bool,
     /// Where the zip that the last member was of begins, and where its next member would stand.
     pub(super) zip: Option<(u64, u64)>,
@@ -53,7 +52,6 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
             ended: false,
             failed: None,
             run: None,
-            finders: magic::Finders::new(),
             deep_said: false,
             zip: None,
         }
@@ -175,7 +173,7 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
     /// Goes on to the next container that may begin anywhere; None at the end of the run.
     pub(super) fn find(&mut self) -> Option<magic::Inside> {
         loop {
-            match self.finders.find(self.pos, &self.held[(self.pos - self.start) as usize..]) {
+            match magic::find(self.ahead()) {
                 Some((at, inside)) => {
                     self.advance(at);
                     if magic::plausible(inside, self.peek(magic::HEADER_BYTES)) {

@@ -1,0 +1,131 @@
+//! Files as an unkind hand leaves them.
+
+use crate::{Examiner, Forms, Identifier, Kind, Limits, Report, Wanted};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+const MAIL: &str = "wang@example.com";
+
+fn wanted() -> Wanted {
+    let identifier = Identifier { kind: Kind::Email, text: Zeroizing::new(MAIL.into()) };
+    Wanted::new(vec![identifier], &Forms::default(), None)
+}
+
+fn report(path: &Path) -> Report {
+    let wanted = wanted();
+    let mut examiner = Examiner::new(&wanted, Limits::default());
+    examiner.files(path);
+    examiner.finish()
+}
+
+#[track_caller]
+fn said(report: &Report, file: &str, word: &str) {
+    let said = |unseen: &crate::Unseen| unseen.place.to_string().contains(file) && unseen.why.contains(word);
+    assert!(report.unseen.iter().any(said), "no {word:?} of {file:?} in {:?}", report.unseen);
+}
+
+#[test]
+fn a_directory_is_walked_in_order_and_hostile_names_survive() {
+    let root = tempfile::tempdir().expect("a directory");
+    let long = "n".repeat(255);
+    for name in [&b"b"[..], b"a\nb\x1b[2J", b"\xff\xfe", long.as_bytes(), b"-rf"] {
+        fs::write(root.path().join(OsStr::from_bytes(name)), MAIL).expect("written");
+    }
+    fs::create_dir(root.path().join("z")).expect("a directory");
+    fs::write(root.path().join("z/deep"), MAIL).expect("written");
+    let report = report(root.path());
+    assert_eq!((report.findings.len(), report.scanned.targets, report.unseen.len()), (6, 6, 0));
+    let places: Vec<String> = report.findings.iter().map(|finding| finding.place.to_string()).collect();
+    assert!(places[1].ends_with("a\\nb\\u{1b}[2J"), "{places:?}");
+    assert!(places[3].ends_with(&long) && places[4].ends_with('\u{fffd}') && places[5].ends_with("z/deep"));
+}
+
+#[test]
+fn links_are_said_and_not_followed_but_for_the_target_itself() {
+    let root = tempfile::tempdir().expect("a directory");
+    fs::create_dir(root.path().join("d")).expect("a directory");
+    fs::write(root.path().join("d/file"), MAIL).expect("written");
+    symlink(root.path(), root.path().join("d/loop")).expect("a link");
+    symlink("file", root.path().join("d/again")).expect("a link");
+    symlink("d", root.path().join("target")).expect("a link");
+    let report = report(&root.path().join("target"));
+    assert_eq!(report.findings.len(), 1);
+    said(&report, "loop", "not followed");
+    said(&report, "again", "not followed");
+    let ring = root.path().join("ring");
+    symlink(&ring, &ring).expect("a link");
+    said(&self::report(&ring), "ring", "can't be opened");
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let root = tempfile::tempdir().expect("a directory");
+    let pipe = root.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .expect("a pipe");
+    let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).expect("a socket");
+    let report = report(root.path());
+    said(&report, "pipe", "a pipe");
+    said(&report, "socket", "a socket");
+    said(&self::report(&pipe), "pipe", "a pipe");
+    said(&self::report(Path::new("/dev/zero")), "zero", "a device");
+    said(&self::report(&root.path().join("absent")), "absent", "not there");
+    assert_eq!(report.scanned.targets, 0);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().expect("a directory");
+    let secret = root.path().join("secret");
+    fs::write(&secret, MAIL).expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("closed");
+    // Root may read everything.
+    if File::open(&secret).is_ok() {
+        assert_eq!(report(root.path()).findings.len(), 1);
+    } else {
+        said(&report(root.path()), "secret", "permission denied");
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_said() {
+    let root = tempfile::tempdir().expect("a directory");
+    let path = root.path().join("log");
+    fs::write(&path, format!("{MAIL}\n")).expect("written");
+    let wanted = wanted();
+    let mut examiner = Examiner::new(&wanted, Limits::default());
+    let mut grows = fs::OpenOptions::new().append(true).open(&path).expect("opened");
+    examiner.opened(&path, &File::open(&path).expect("opened"), |file, bytes_max| {
+        grows.write_all(MAIL.repeat(10).as_bytes()).expect("written");
+        file.take(bytes_max)
+    });
+    let report = examiner.finish();
+    assert_eq!(report.findings.len(), 1, "no further than it was long");
+    said(&report, "log", "it changed while it was read (17 bytes before, 177 after)");
+}
+
+#[test]
+fn of_a_file_with_holes_only_what_is_stored_is_read() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut file = File::create(root.path().join("disk")).expect("created");
+    for at in [0, 1 << 35] {
+        file.seek(std::io::SeekFrom::Start(at)).expect("moved");
+        file.write_all(MAIL.as_bytes()).expect("written");
+    }
+    file.set_len(1 << 42).expect("long");
+    let report = report(root.path());
+    assert_eq!(report.findings.len(), 2);
+    assert!(
+        report.findings[1].place.to_string().ends_with("disk > byte 34359738368"),
+        "{:?}",
+        report.findings
+    );
+    assert!(report.scanned.bytes < 1 << 20, "{}", report.scanned.bytes);
+    said(&report, "disk", "holes");
+}

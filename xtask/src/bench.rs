@@ -47,6 +47,7 @@ fn wants(args: &[String], row: &str) -> bool {
         Some(list) => list.split(',').any(|name| name.trim() == row),
         None if args.first().is_some_and(|a| a == "move") => MOVE.contains(&row),
         None if args.first().is_some_and(|a| a == "gateway") => row == "gateway",
+        None if args.first().is_some_and(|a| a == "relay") => false,
         // It runs only when it is named.
         None => row != "gateway",
     }

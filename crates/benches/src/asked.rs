@@ -18,7 +18,7 @@ const fn row(name: &'static str, seconds: u64, seconds_quick: u64) -> Row {
 }
 
 /// All rows, in the order they run.
-pub const ROWS: [Row; 12] = [
+pub const ROWS: [Row; 13] = [
     row("whole", 80, 10),
     row("pgcopydb", 80, 15),
     row("pause", 200, 25),
@@ -30,11 +30,12 @@ pub const ROWS: [Row; 12] = [
     row("classes", 60, 10),
     row("wan", 320, 240),
     row("gateway", 260, 60),
+    row("relay", 180, 30),
     row("build", 600, 600),
 ];
 
 /// These run only when they are named.
-const NAMED: [&str; 2] = ["gateway", "build"];
+const NAMED: [&str; 3] = ["gateway", "relay", "build"];
 /// The rows of `bench move`: those without a tool of others.
 const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 
@@ -42,14 +43,15 @@ const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 const FLAGS: [&str; 3] = ["--quick", "--profile", "--large"];
 
 pub const HELP: &str = "\
-cargo xtask bench [move|gateway] [options]   Markdown on stdout, what it is doing on stderr
+cargo xtask bench [move|gateway|relay] [options]   Markdown on stdout, what it is doing on stderr
 
   move                only the rows whole, pause, guard and memory
   gateway             only the row gateway
+  relay               only the row relay
   latency             the case's latency, replayed; options of its own: bench latency --help
   --quick             smaller and fewer runs: shows that it works, not what it costs
   --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, gateway,
-                      build (comma between); all but the last two where it is absent
+                      relay, build (comma between); all but the last three where it is absent
   --runs N            runs of everything but memory, linear and classes (5; of wan at most 3)
   --subjects N        subjects of the whole move, 60 rows each (5000)
   --big-rows N        rows of a large subject in the pause rows (100000)
@@ -67,7 +69,7 @@ cargo xtask bench [move|gateway] [options]   Markdown on stdout, what it is doin
 /// What to measure and how much of it.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Names of rows; empty: all but `gateway` and `build`.
+    /// Names of rows; empty: all but those that must be named.
     pub only: Vec<String>,
     /// Small and few: the figures say nothing.
     pub quick: bool,
@@ -109,8 +111,8 @@ impl Asked {
         if rest.next_if(|a| *a == "move").is_some() {
             asked.only = MOVE.map(str::to_owned).to_vec();
         }
-        if rest.next_if(|a| *a == "gateway").is_some() {
-            asked.only = vec!["gateway".to_owned()];
+        if let Some(only) = rest.next_if(|a| ["gateway", "relay"].contains(&a.as_str())) {
+            asked.only = vec![only.clone()];
         }
         while let Some(name) = rest.next() {
             let value = rest.next().ok_or_else(|| format!("{name} needs a value\n\n{HELP}"))?;

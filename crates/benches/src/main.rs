@@ -23,6 +23,7 @@ mod pgcopydb;
 mod plot;
 mod profile;
 mod rebuild;
+mod relay;
 mod site;
 mod stages;
 mod verdicts;
@@ -57,6 +58,7 @@ async fn main() -> ExitCode {
         ["class-places", classes, subjects] => classes::places_process(classes, subjects),
         ["gateway-process", folder, port] => gateway::process::run(folder, port).await,
         ["gateway-homes", folder] => gateway::homes_process(folder).await,
+        ["relay-process", folder, port, records] => relay::process::run(folder, port, records).await,
         // Started in a network namespace by the wide-area row and by the replay of latency.
         ["line", rest @ ..] => line::run(rest),
         ["browser", errand] => latency::browser(errand).await,
@@ -109,6 +111,7 @@ async fn measure(row: &str, ground: &Ground, asked: &Asked, verdicts: &mut Verdi
         "classes" => classes::run(asked, verdicts),
         "wan" => wan::run(asked, verdicts).await,
         "gateway" => gateway::run(asked, verdicts).await,
+        "relay" => relay::run(ground, asked, verdicts).await,
         "build" => rebuild::run(verdicts).await,
         other => Err(format!("no row {other}").into()),
     }

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-const SERVICE: &str = "main";
+/// The service.
+pub const SERVICE: &str = "main";
 /// The regions' ids.
 pub const REGIONS: [&str; 2] = ["old", "new"];
 

@@ -6,12 +6,14 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod audit;
+mod messaging;
 mod public;
 mod regions;
 mod watching;
 mod waves;
 
 pub use audit::{AuditArgs, AuditCommand, Format, OutputArgs, ResidualArgs, ScanArgs};
+pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
     BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,
@@ -127,7 +129,7 @@ pub enum Command {
     /// Look for traces of known identifiers where they must not be
     #[command(after_help = audit::AUDIT)]
     Audit(Box<AuditArgs>),
-    /// Answer requests: as a gateway in front of applications, as the directory service beside them
+    /// Answer requests: as a gateway in front of applications, as the directory service, as a messaging relay
     #[command(after_help = SERVE)]
     Serve(ServeArgs),
     /// Verify receipts offline, take one subject's out of a wave's
@@ -142,6 +144,12 @@ pub enum Command {
     /// The signed manifest of genuine endpoints, shops and sellers
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Prepare opt-in messages: keys, tables, data map, policies, configuration
+    #[command(subcommand)]
+    Messaging(MessagingCommand),
+    /// Records of consent: of a mailbox, or one that somebody shows
+    #[command(subcommand)]
+    Consent(ConsentCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"
@@ -226,13 +234,14 @@ pub struct RegisterArgs {
 const SERVE: &str = "\
 The gateway brings each request to its subject's home, and holds writes while that one moves. The directory
 service tells applications without our gateway where a subject lives. [gateway], [directory] and [admin] of
-domicile.toml say where they listen. SIGTERM ends them once the requests under way are answered; SIGHUP has
+domicile.toml say where they listen. A relay serves opt-in messages of one region's users ([messaging]). SIGTERM ends them once the requests under way are answered; SIGHUP has
 certificates and keys of tokens read again.
 
 Examples:
   domicile serve --gateway
   domicile serve --directory
-  domicile serve --gateway --service shop";
+  domicile serve --gateway --service shop
+  domicile serve --messaging beijing";
 
 /// `domicile serve`.
 #[derive(Debug, Args)]
@@ -243,6 +252,9 @@ pub struct ServeArgs {
     /// The directory service, of all services
     #[arg(long)]
     pub directory: bool,
+    /// The messaging relay of this region; may be repeated, `all` for all of them
+    #[arg(long, value_name = "REGION")]
+    pub messaging: Vec<String>,
     /// Listen here instead of where the configuration says, for one of several gateways
     #[arg(long, value_name = "ADDRESS", conflicts_with = "directory")]
     pub listen: Vec<std::net::SocketAddr>,

@@ -5,12 +5,14 @@ pub mod answer;
 pub mod audit;
 pub mod cdn;
 pub mod check;
+pub mod consent;
 pub mod erase;
 pub mod explain;
 pub mod guard;
 pub mod init;
 pub mod locate;
 pub mod manifest;
+pub mod messaging;
 #[path = "commands/move.rs"]
 pub mod moving;
 pub mod pause;
@@ -61,6 +63,8 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Policy(command) => policy::run(app, command).await,
         Command::Cdn(command) => cdn::run(app, command).await,
         Command::Manifest(command) => manifest::run(app, command).await,
+        Command::Messaging(command) => messaging::run(app, command),
+        Command::Consent(command) => consent::run(app, command).await,
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man { dir } => shell::man(dir),
     }

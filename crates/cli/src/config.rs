@@ -11,6 +11,7 @@ mod files;
 mod genuine;
 mod limits;
 mod meaning;
+mod messaging;
 mod served;
 mod service;
 mod typed;
@@ -20,6 +21,7 @@ pub use audit::{Audit, IdentifierColumn};
 pub use edge::Edge;
 pub use files::policy_files;
 pub use genuine::Genuine;
+pub use messaging::{Generation, Messaging, RelayDoors, SmsTo};
 pub use served::{DirectoryDoors, Doors, Gateway, Jwt, Login, SubjectIn};
 
 use crate::failure::{self, Failure, Result};
@@ -63,6 +65,8 @@ pub struct Config {
     pub gateway: Option<Gateway>,
     /// What `serve --directory` is told.
     pub directory: Option<DirectoryDoors>,
+    /// What `serve --messaging` is told.
+    pub messaging: Option<Messaging>,
     /// Where a serving process shows how it is.
     pub admin: Option<std::net::SocketAddr>,
     /// What `audit` looks for, and where hosts stand.

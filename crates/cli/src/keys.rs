@@ -55,7 +55,7 @@ pub fn make(folder: &Path, regions: &[&str]) -> Result<Vec<PathBuf>> {
 }
 
 /// Writes a file that must not exist yet.
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
     let mut options = fs::OpenOptions::new();
     options.write(true).mode(mode).create_new(true);
     let mut file = options.open(path).map_err(|e| failure::of_file("write the key", path, &e))?;
@@ -176,7 +176,7 @@ fn public_files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn secret_text(path: &Path) -> Result<String> {
+pub fn secret_text(path: &Path) -> Result<String> {
     let text = fs::read_to_string(path).map_err(|e| missing(path, &e))?;
     check_mode(path)?;
     Ok(text)

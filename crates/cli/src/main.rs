@@ -22,6 +22,7 @@ mod numbers;
 mod open;
 mod paper;
 mod progress;
+mod relay_keys;
 mod screen;
 mod signals;
 mod speed;

@@ -17,6 +17,7 @@ mod lines;
 mod phone;
 mod run;
 mod scene;
+mod service;
 mod synthetic;
 mod table;
 mod traffic;

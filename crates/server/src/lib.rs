@@ -11,6 +11,7 @@ pub mod fuzzed;
 pub mod gateway;
 pub mod genuine;
 pub mod listen;
+pub mod messaging;
 mod names;
 pub mod problem;
 pub mod token;
@@ -18,4 +19,4 @@ pub mod trace;
 
 pub use body::Body;
 pub use names::metric_names;
-pub use problem::Problem;
+pub use problem::{Elsewhere, Problem};

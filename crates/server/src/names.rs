@@ -4,13 +4,14 @@ use crate::directory::DIRECTORY_MEASURED;
 use crate::edge::{EdgeCache, EdgeSettings};
 use crate::gateway::{Counts, GAUGES, MEASURED};
 use crate::listen::CONNECTIONS;
+use crate::messaging::RELAY_MEASURED;
 use crate::trace::SpanCounts;
 use std::collections::BTreeSet;
 
 /// All of them; a histogram once, without what Prometheus adds.
 pub fn metric_names() -> BTreeSet<&'static str> {
     let counts = Counts::default().all().into_iter().chain(SpanCounts::default().all()).map(|c| c.0);
-    let measured = MEASURED.into_iter().chain(DIRECTORY_MEASURED).map(|m| m.0);
+    let measured = MEASURED.into_iter().chain(DIRECTORY_MEASURED).chain(RELAY_MEASURED).map(|m| m.0);
     let edge = EdgeCache::new(EdgeSettings::default()).map(|edge| edge.samples()).unwrap_or_default();
     counts
         .chain(edge.into_iter().map(|s| s.name))

@@ -19,9 +19,29 @@ pub struct Problem {
     /// More of it; names no subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'static str>,
+    /// Where to ask instead (421).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<Elsewhere>,
+    /// The answer has the member `type` of RFC 9457, made of the code.
+    #[serde(skip)]
+    pub is_typed: bool,
     /// When it is worth asking again.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+}
+
+/// Who answers instead: the home's region, its address, and the epoch of which that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The region's id.
+    pub region: String,
+    /// Where it is reached; `None`: the configuration does not say.
+    pub endpoint: Option<String>,
+    /// Of the home; 0: nobody has it yet, policy chose the region.
+    pub epoch: u64,
 }
 
 fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
@@ -31,12 +51,29 @@ fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::
 impl Problem {
     /// A problem without details.
     pub const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self { status, code, title, detail: None, retry_after: None }
+        Self { status, code, title, detail: None, fix: None, home: None, is_typed: false, retry_after: None }
     }
 
     /// The same with more words. They must name no subject.
     pub fn because(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// The same with what to do.
+    pub const fn fix(mut self, fix: &'static str) -> Self {
+        self.fix = Some(fix);
+        self
+    }
+
+    /// The same with a `type`, `urn:domicile:problem:CODE`.
+    pub const fn typed(mut self) -> Self {
+        self.is_typed = true;
+        self
+    }
+
+    /// The same with who answers instead.
+    pub fn at(self, home: Elsewhere) -> Self {
+        Self { home: Some(home), ..self }
     }
 
     /// The same, worth repeating after `wait`.
@@ -46,7 +83,15 @@ impl Problem {
 
     /// As an answer.
     pub fn answer(&self) -> Response<Body> {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        #[derive(Serialize)]
+        struct Typed<'a> {
+            r#type: String,
+            #[serde(flatten)]
+            problem: &'a Problem,
+        }
+        let typed = || Typed { r#type: format!("urn:domicile:problem:{}", self.code), problem: self };
+        let text = if self.is_typed { serde_json::to_vec(&typed()) } else { serde_json::to_vec(self) };
+        let text = text.unwrap_or_default();
         let mut answer = Response::new(body::full(text));
         *answer.status_mut() = self.status;
         let headers = answer.headers_mut();

@@ -11,6 +11,9 @@
 mod postgres;
 mod sqlite;
 
+pub(crate) use postgres::transaction;
+pub(crate) use sqlite::{all_read_only as is_read_only, execute};
+
 use crate::{Error, Result};
 use async_trait::async_trait;
 use secrecy::SecretString;

@@ -2,13 +2,14 @@
 //!
 //! [`records`] is the promise a region's record database makes to the mover, kept twice: in
 //! [`postgres`] and in [`sqlite`]. [`objects`] is the same for object stores. [`control`] is the plain
-//! SQL that the directory writes to its control store. The guard's SQL is generated here, too, since
+//! SQL that the directory writes to its control store; [`mailboxes`] is what a messaging relay keeps in its region. The guard's SQL is generated here, too, since
 //! it is the database that keeps it.
 
 pub mod control;
 pub mod error;
 pub mod failpoints;
 mod hazard;
+pub mod mailboxes;
 pub mod objects;
 pub mod planted;
 pub mod postgres;

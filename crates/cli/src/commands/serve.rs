@@ -4,6 +4,7 @@
 
 mod doors;
 mod gateway;
+mod relays;
 mod requests;
 mod story;
 
@@ -21,7 +22,9 @@ use domicile_server::admin::Admin;
 use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
 use domicile_server::gateway::{Gateway, Keys};
 use domicile_server::listen::{Certificate, Stop};
+use domicile_server::messaging::Relay;
 use doors::Doors;
+pub use relays::mailboxes;
 use requests::Watched;
 use serde_json::json;
 use std::sync::Arc;
@@ -34,7 +37,7 @@ const HEAR_EVERY: Duration = Duration::from_millis(50);
 /// Serves until a signal comes; requests under way are finished first.
 pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
     let config = app.config()?;
-    if !args.gateway && !args.directory {
+    if !args.gateway && !args.directory && args.messaging.is_empty() {
         return Err(nothing(&config));
     }
     let directory = open::directory(&config).await?;
@@ -52,6 +55,7 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
         gateway::serve(&config, service, elsewhere, directory.clone(), &story, &mut doors, &mut serving)
             .await?;
     }
+    relays::serve(&config, &args.messaging, &directory, &mut doors, &mut serving).await?;
     admin(&story, &config, &serving, &mut doors).await?;
     app.signals.be_careful_with_requests();
     let mut reload = reloads();
@@ -99,6 +103,7 @@ struct Serving {
     keys: Option<Arc<Keys>>,
     directory: Option<DirectoryService>,
     watched: Watched,
+    relays: Vec<Relay>,
 }
 
 impl Serving {
@@ -182,6 +187,7 @@ async fn rules(config: &Config, service: &Service, key: Option<&str>) -> Result<
 async fn admin(story: &Story, config: &Config, serving: &Serving, doors: &mut Doors<'_>) -> Result<()> {
     let Some(address) = config.admin else { return Ok(()) };
     let (gateway, directory) = (serving.gateway.clone(), serving.directory.clone());
+    let relays = serving.relays.clone();
     let (open, dropped) = (doors.connections.clone(), serving.watched.dropped.clone());
     let ready = gateway.clone();
     let (stop, tokens) = (doors.stop.clone(), keys::tokens(config, "admin")?);
@@ -189,7 +195,11 @@ async fn admin(story: &Story, config: &Config, serving: &Serving, doors: &mut Do
     let metrics = move || {
         let gateway = gateway.as_ref().map(|g| g.metrics()).unwrap_or_default();
         let directory = directory.as_ref().map(DirectoryService::metrics).unwrap_or_default();
-        gateway + &directory + &doors::connections(&open) + &requests::metrics(&dropped)
+        gateway
+            + &directory
+            + &Relay::metrics(&relays)
+            + &doors::connections(&open)
+            + &requests::metrics(&dropped)
     };
     let admin = Admin::new(tokens, is_ready, metrics);
     let at = crate::config::Doors { addresses: vec![address], tls: None };
@@ -213,14 +223,19 @@ fn nothing(config: &Config) -> Box<Failure> {
     Failure::usage(
         "usage",
         "serve what?",
-        "a gateway, which brings requests to their subject's home, or the directory service, which tells applications where it is",
+        "a gateway, which brings requests to their subject's home, the directory service, which tells applications where it is, or a messaging relay",
         format!(
-            "domicile serve --gateway      # {}\ndomicile serve --directory    # {}",
+            "domicile serve --gateway      # {}\ndomicile serve --directory    # {}\ndomicile serve --messaging all    # {}",
             if config.gateway.is_some() { "[gateway] is there" } else { "needs [gateway]; docs/gateway.md" },
             if config.directory.is_some() {
                 "[directory] is there"
             } else {
                 "needs [directory]; docs/directory-service.md"
+            },
+            if config.messaging.is_some() {
+                "[messaging] is there"
+            } else {
+                "needs [messaging]; docs/messaging.md"
             },
         ),
     )

@@ -3,7 +3,7 @@
 use super::address::{Address, Wrong};
 use super::fault::Fault;
 use super::typed::{self, Day, Text};
-use super::{Config, Metrics, Region, audit, edge, genuine, limits, served, service};
+use super::{Config, Metrics, Region, audit, edge, genuine, limits, messaging, served, service};
 use domicile_policy::Country;
 use jiff::civil::Date;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
     let metrics = Metrics { listen: typed.metrics.listen.clone(), off_loopback: typed.metrics.off_loopback };
     let gateway = typed.gateway.as_ref().map(|g| served::gateway(g, &regions, &base)).transpose()?;
     let directory = typed.directory.as_ref().map(|d| served::directory(d, &base)).transpose()?;
+    let messaging =
+        typed.messaging.as_ref().map(|m| messaging::of(m, &regions, &services, &base)).transpose()?;
     let admin = served::admin(&typed.admin)?;
     let audit = audit::of(&typed.audit, &base)?;
     Ok(Config {
@@ -58,6 +60,7 @@ pub(super) fn of(typed: typed::File, path: &Path) -> Result<Config, Fault> {
         genuine,
         gateway,
         directory,
+        messaging,
         admin,
         audit,
     })

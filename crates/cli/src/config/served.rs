@@ -392,7 +392,7 @@ fn upstream(typed: &Text) -> Result<(), Fault> {
     ))
 }
 
-fn doors(
+pub(super) fn doors(
     listen: &Spanned<Vec<Text>>,
     certificate: &Option<Text>,
     private_key: &Option<Text>,

@@ -145,3 +145,47 @@ fn a_service_names_regions_that_exist() {
     let failure = read(&format!("{head}{TWO}{service}")).unwrap_err();
     assert_eq!((failure.code, failure.fix.as_str()), ("config-region-unknown", "did you mean \"beijing\"?"));
 }
+
+const RELAYS: &str = "[messaging]\nservice = \"main\"\nnotice = { url = \"https://m.example/n\", file = \"n.txt\" }\n\
+    controller = { name = \"M\", contact = \"m@m.example\" }\n\
+    sms = { file = \"sms.jsonl\" }\nrelay_token_file = \"keys/relay.token\"\n";
+const RELAY: &str = "[[messaging.relay]]\nregion = \"beijing\"\nlisten = [\"127.0.0.1:0\"]\nendpoint = \"http://127.0.0.1:1\"\n\
+    discovery_keys = [{ generation = 2, key_file = \"b2\" }, { generation = 1, key_file = \"b1\", until = 2026-12-31 }]\n\
+    service_key_file = \"s\"\nsealing_public_key_file = \"p\"\n";
+
+#[test]
+fn a_relay_is_told_its_keys_and_its_role() {
+    let config = read(&format!("{HEAD}{TWO}{RELAYS}{RELAY}")).unwrap();
+    let messaging = config.messaging.unwrap();
+    let relay = messaging.relay("beijing").unwrap();
+    assert_eq!(relay.generations.iter().map(|g| g.number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(relay.records.text(), "sqlite:b.db");
+    assert_eq!(messaging.sms, SmsTo::File("etc/sms.jsonl".into()));
+    for (from, to, says) in [
+        ("\"main\"", "\"mian\"", "service `mian`, which is not there"),
+        ("region = \"beijing\"", "region = \"peking\"", "region `peking`, which service `main` has not"),
+        ("http://127.0.0.1:1", "http://relay.example", "not where a relay can be reached"),
+        (", until = 2026-12-31", "", "generation 1 is not the last one and has no `until`"),
+        ("\"b2\"", "\"b2\", until = 2027-01-01", "generation 2 is the last one and ends"),
+        ("generation = 2", "generation = 1", "each with a number of its own"),
+        ("{ file = \"sms.jsonl\" }", "{}", "either a file or a service"),
+    ] {
+        let (code, what) = wrong(&format!("{TWO}{RELAYS}{RELAY}").replacen(from, to, 1));
+        assert!(code == "config-messaging" && what.contains(says), "{what}");
+    }
+    assert_eq!(wrong(&format!("{TWO}{RELAYS}nubmer = 1\n{RELAY}")).0, "config-unknown-key");
+    assert!(wrong(&format!("{TWO}{RELAYS}")).1.contains("has no [[messaging.relay]]"));
+    assert!(wrong(&format!("{TWO}{RELAYS}{RELAY}{RELAY}")).1.contains("two relays"));
+}
+
+#[test]
+fn a_relay_is_not_the_role_that_moves() {
+    let two = TWO.replace("sqlite:b.db", "postgres://mover@db/m");
+    assert!(wrong(&format!("{two}{RELAYS}{RELAY}")).1.contains("has no `records`"));
+    let relay = |role: &str| {
+        RELAY.replacen("endpoint", &format!("records = \"postgres://{role}@db/m\"\nendpoint"), 1)
+    };
+    assert!(wrong(&format!("{two}{RELAYS}{}", relay("mover"))).1.contains("the role that moves"));
+    let config = read(&format!("{HEAD}{two}{RELAYS}{}", relay("domicile_relay"))).unwrap();
+    assert_eq!(config.messaging.unwrap().relays[0].records.role(), Some("domicile_relay"));
+}

@@ -37,6 +37,7 @@ pub(super) struct File {
     pub metrics: Metrics,
     pub gateway: Option<super::served::TypedGateway>,
     pub directory: Option<super::served::TypedDirectory>,
+    pub messaging: Option<super::messaging::TypedMessaging>,
     #[serde(default)]
     pub admin: super::served::TypedAdmin,
     #[serde(default)]

@@ -15,7 +15,7 @@ mod deliver;
 mod follow;
 mod forward;
 pub(crate) mod fuzzed;
-mod home;
+pub(crate) mod home;
 mod measure;
 mod named;
 mod park;

@@ -194,7 +194,10 @@ fn in_full(error: &dyn std::error::Error) -> String {
 /// every statement succeeded, COMMIT's own answer is.
 ///
 /// BEGIN isn't sent along with the rest: were it cancelled, each statement would commit by itself.
-async fn transaction(client: &Client, statements: &[Statement]) -> Result<Vec<Rows>, tokio_postgres::Error> {
+pub(crate) async fn transaction(
+    client: &Client,
+    statements: &[Statement],
+) -> Result<Vec<Rows>, tokio_postgres::Error> {
     if let [single] = statements {
         return Ok(vec![execute(client, single).await?]);
     }
@@ -252,6 +255,7 @@ fn values(row: &Row) -> Result<Vec<Value>, tokio_postgres::Error> {
         values.push(match *column.type_() {
             Type::INT8 => row.try_get::<_, Option<i64>>(i)?.map_or(Value::Null, Value::Int),
             Type::INT4 => row.try_get::<_, Option<i32>>(i)?.map_or(Value::Null, |n| Value::Int(n.into())),
+            Type::BOOL => row.try_get::<_, Option<bool>>(i)?.map_or(Value::Null, |b| Value::Int(b.into())),
             Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(i)?.map_or(Value::Null, Value::Bytes),
             _ => row.try_get::<_, Option<String>>(i)?.map_or(Value::Null, Value::Text),
         });

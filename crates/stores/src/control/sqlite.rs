@@ -114,7 +114,7 @@ fn transaction(path: &Path, connection: &mut Connection, statements: &[Statement
     Ok(answers)
 }
 
-fn all_read_only(connection: &Connection, statements: &[Statement]) -> rusqlite::Result<bool> {
+pub(crate) fn all_read_only(connection: &Connection, statements: &[Statement]) -> rusqlite::Result<bool> {
     for statement in statements {
         // Statements that create what later ones name can't all be prepared beforehand, but the first can.
         if !connection.prepare_cached(&statement.sql)?.readonly() {
@@ -124,7 +124,7 @@ fn all_read_only(connection: &Connection, statements: &[Statement]) -> rusqlite:
     Ok(true)
 }
 
-fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<Rows> {
+pub(crate) fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<Rows> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
     for (number, value) in statement.params.iter().enumerate() {
         let Some(index) = prepared.parameter_index(&format!("${}", number + 1))? else { continue };

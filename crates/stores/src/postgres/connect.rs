@@ -131,6 +131,12 @@ impl Target {
         self
     }
 
+    /// The same under a name by which the server's list of sessions shows it.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.config.application_name(name);
+        self
+    }
+
     /// The URL as it may be printed.
     pub(crate) fn name(&self) -> &str {
         &self.whose.store.0

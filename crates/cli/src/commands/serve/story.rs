@@ -43,6 +43,7 @@ impl Story {
     pub fn starts(&self, args: &ServeArgs) {
         let more = json!({
             "version": env!("CARGO_PKG_VERSION"), "gateway": args.gateway, "directory": args.directory,
+            "messaging": args.messaging,
         });
         self.tell(Level::Info, "start", more, "");
     }

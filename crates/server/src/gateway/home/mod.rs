@@ -6,8 +6,8 @@
 mod ask;
 mod memory;
 
-pub(super) use ask::Asker;
-pub(super) use memory::{Known, Memory};
+pub(crate) use ask::Asker;
+pub(crate) use memory::{Known, Memory};
 
 use super::count::{Counts, one};
 use super::forward::Tethers;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const TRIES: u32 = 2;
 
 /// Homes of one service.
-pub(super) struct Homes {
+pub(crate) struct Homes {
     memory: Memory,
     asker: Asker,
     tethers: Arc<Tethers>,

@@ -1,0 +1,468 @@
+//! Two regions' relays in one process.
+
+use super::Crash;
+use crate::consent::{Countersigned, EventState, Processing, Purpose, Purposes, device_of};
+use crate::device::{Relay, Unreachable};
+use crate::discovery::{DiscoveryKey, Filter, Resident};
+use crate::number::Number;
+use crate::proof::{Proof, Request, Seen};
+use crate::region::{Generation, RegionListed, SignedRegion};
+use crate::registration::NumberProof;
+use crate::token::{Claims, TokenFault};
+use crate::wire::{self, *};
+use bytes::Bytes;
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use http::{Method, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+const REGIONS: [(&str, &str); 2] =
+    [("beijing", "https://relay.beijing.example"), ("oregon", "https://relay.oregon.example")];
+
+/// What a capture would show.
+#[derive(Debug, Clone)]
+pub(super) struct Packet {
+    pub(super) region: String,
+    pub(super) path: String,
+    body: Vec<u8>,
+}
+
+impl Packet {
+    pub(super) fn holds(&self, text: &str) -> bool {
+        self.path.contains(text) || self.body.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+}
+
+struct Region {
+    service: SigningKey,
+    published: DiscoveryKey,
+    used: Option<DiscoveryKey>,
+    entries: BTreeMap<Locator, (MailboxId, Entry)>,
+}
+
+struct Mailbox {
+    device: DeviceId,
+    number: Number,
+    region: String,
+    epoch: u64,
+    identity: IdentityKeys,
+    keys: Option<PublishKeys>,
+    waiting: Vec<Message>,
+    ids: Vec<MessageId>,
+    lie: Option<String>,
+}
+
+#[derive(Default)]
+struct Inner {
+    regions: BTreeMap<String, Region>,
+    devices: BTreeMap<DeviceId, (Key, BTreeMap<Purpose, (u64, bool)>)>,
+    mailboxes: BTreeMap<MailboxId, Mailbox>,
+    attempts: BTreeMap<Attempt, Number>,
+    seen: Seen,
+    clock_off_s: i64,
+    packets: Vec<Packet>,
+    refusals: Vec<&'static str>,
+}
+
+#[derive(Clone)]
+pub(super) struct World(Arc<Mutex<Inner>>);
+
+/// A device's way to the relays.
+pub(super) struct Line {
+    world: World,
+    crash: Option<Arc<Crash>>,
+}
+
+type Answer = Result<(u16, Vec<u8>), Problem>;
+
+fn answer<T: Serialize>(status: u16, value: &T) -> Answer {
+    Ok((status, serde_json::to_vec(value).unwrap()))
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    wire::parse(body).map_err(|fault| Problem::from(ProblemCode::BadRequest).because(fault.to_string()))
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let region = |seed: u8| Region {
+            service: SigningKey::from_bytes(&[seed; 32]),
+            published: DiscoveryKey::generate(),
+            used: None,
+            entries: BTreeMap::new(),
+        };
+        let regions =
+            REGIONS.iter().zip(1..).map(|((name, _), seed)| ((*name).to_owned(), region(seed))).collect();
+        Self(Arc::new(Mutex::new(Inner { regions, ..Inner::default() })))
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    pub(super) fn line(&self, crash: Option<Arc<Crash>>) -> Line {
+        Line { world: self.clone(), crash }
+    }
+
+    pub(super) fn statement(&self, region: &str) -> SignedRegion {
+        self.inner().statement(region)
+    }
+
+    pub(super) fn code(&self) -> Code {
+        "123456".parse().unwrap()
+    }
+
+    pub(super) fn packets(&self) -> Vec<Packet> {
+        self.inner().packets.clone()
+    }
+
+    pub(super) fn refused(&self, code: &str) -> usize {
+        self.inner().refusals.iter().filter(|refusal| **refusal == code).count()
+    }
+
+    pub(super) fn set_clock(&self, off_s: i64) {
+        self.inner().clock_off_s = off_s;
+    }
+
+    pub(super) fn move_mailbox(&self, id: MailboxId, to: &str) {
+        let mut inner = self.inner();
+        let mailbox = inner.mailboxes.get_mut(&id).unwrap();
+        let from = std::mem::replace(&mut mailbox.region, to.to_owned());
+        mailbox.epoch += 1;
+        inner.regions.get_mut(&from).unwrap().entries.retain(|_, (of, _)| *of != id);
+    }
+
+    pub(super) fn lie_about_home(&self, id: MailboxId, endpoint: &str) {
+        self.inner().mailboxes.get_mut(&id).unwrap().lie = Some(endpoint.to_owned());
+    }
+
+    pub(super) fn use_other_discovery_key(&self, region: &str) {
+        self.inner().regions.get_mut(region).unwrap().used = Some(DiscoveryKey::generate());
+    }
+}
+
+impl Relay for Line {
+    async fn ask(&self, request: http::Request<Bytes>, _: usize) -> Result<Response<Bytes>, Unreachable> {
+        let die = || self.crash.as_ref().map_or(Ok(()), |crash| crash.step());
+        let died = |_| Unreachable("died".to_owned());
+        die().map_err(died)?;
+        let answer = self.world.inner().answer(&request);
+        die().map_err(died)?;
+        Ok(answer)
+    }
+}
+
+impl Inner {
+    fn now(&self) -> i64 {
+        Timestamp::now().as_second() + self.clock_off_s
+    }
+
+    fn statement(&self, region: &str) -> SignedRegion {
+        let key = &self.regions[region].service;
+        let listed = REGIONS.iter().map(|(name, endpoint)| RegionListed {
+            region: name.parse().unwrap(),
+            country: "CN".parse().unwrap(),
+            endpoint: endpoint.parse().unwrap(),
+            service_key: Key(self.regions[*name].service.verifying_key().to_bytes()),
+            generations: List::new(vec![Generation {
+                generation: 1,
+                public_key: self.regions[*name].published.public_key(),
+                current: true,
+            }])
+            .unwrap(),
+        });
+        let regions = List::new(listed.collect()).unwrap();
+        let statement =
+            crate::region::RegionStatement { regions, ..crate::region::tests::statement(key, region) };
+        statement.sign(key)
+    }
+
+    fn answer(&mut self, request: &http::Request<Bytes>) -> Response<Bytes> {
+        let host = request.uri().host().unwrap();
+        let region = host.split('.').nth(1).unwrap().to_owned();
+        let path = request.uri().path_and_query().unwrap().as_str().to_owned();
+        self.packets.push(Packet {
+            region: region.clone(),
+            path: path.clone(),
+            body: request.body().to_vec(),
+        });
+        let date =
+            Timestamp::from_second(self.now()).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let (status, body) = self.route(&region, &path, request).unwrap_or_else(|problem| {
+            self.refusals.push(problem.code.as_str());
+            (problem.status, serde_json::to_vec(&problem).unwrap())
+        });
+        Response::builder().status(status).header("date", date).body(body.into()).unwrap()
+    }
+
+    fn route(&mut self, region: &str, path: &str, request: &http::Request<Bytes>) -> Answer {
+        let body = &request.body()[..];
+        if path == "/v1/messaging/region" {
+            return answer(200, &self.statement(region));
+        }
+        if path == "/v1/messaging/consents" {
+            return self.consent(region, read::<GiveConsent>(body)?);
+        }
+        let device = self.prove(path, request)?;
+        if path == "/v1/messaging/token" {
+            return answer(200, &TokenIssued { token: self.token(region, device)? });
+        }
+        let claims = self.claims(region, request)?;
+        if claims.device != device {
+            return Err(ProblemCode::ConsentForged.into());
+        }
+        if let Some(mailbox) = self.mailbox_of(device) {
+            self.at_home(region, mailbox)?;
+        }
+        self.agreed(device, path)?;
+        match path.strip_prefix("/v1/messaging/").unwrap_or_default() {
+            "register/start" => self.start(read(body)?),
+            "register/finish" => self.finish(region, device, read(body)?),
+            "tag" => self.tag(region, device, read(body)?),
+            "filters" => self.filters(),
+            "discovery/evaluate" => self.evaluate(&read(body)?),
+            "discovery/lookup" => self.lookup(&read(body)?),
+            "keys" => self.publish(device, read(body)?),
+            "keys/claim" => self.claim(&read(body)?),
+            "messages" if request.method() == Method::POST => self.send(read(body)?),
+            "messages/ack" => self.acknowledge(device, &read(body)?),
+            path if path.starts_with("messages?") => self.fetch(device),
+            path => self.filter(path),
+        }
+    }
+
+    fn prove(&mut self, path: &str, request: &http::Request<Bytes>) -> Result<DeviceId, Problem> {
+        let proof =
+            request.headers().get(PROOF_HEADER).and_then(|proof| proof.to_str().ok()).unwrap_or_default();
+        let proof: Proof = proof.parse().map_err(|_| Problem::from(ProblemCode::ProofMissing))?;
+        let asked = Request { method: request.method().as_str(), path_and_query: path, body: request.body() };
+        let now = self.now();
+        let mut stale = false;
+        let by = self.devices.iter().find(|(_, (key, _))| {
+            let checked = proof.check(&VerifyingKey::from_bytes(&key.0).unwrap(), asked, now);
+            stale |= checked == Err(crate::proof::ProofFault::Stale);
+            checked.is_ok()
+        });
+        let refusal = if stale { ProblemCode::ProofStale } else { ProblemCode::ProofForged };
+        let device = *by.ok_or(Problem::from(refusal))?.0;
+        self.seen.first_time(device, &proof, now).map_err(|_| Problem::from(ProblemCode::ProofReplayed))?;
+        Ok(device)
+    }
+
+    fn claims(&self, region: &str, request: &http::Request<Bytes>) -> Result<Claims, Problem> {
+        let token = request.headers().get(CONSENT_HEADER).and_then(|token| token.to_str().ok());
+        let token = token.ok_or(Problem::from(ProblemCode::ConsentMissing))?;
+        let key = self.regions[region].service.verifying_key();
+        Claims::check(token, &key, &region.parse().unwrap(), self.now()).map_err(|fault| match fault {
+            TokenFault::Expired => ProblemCode::ConsentExpired.into(),
+            TokenFault::Forged => ProblemCode::ConsentForged.into(),
+        })
+    }
+
+    fn agreed(&self, device: DeviceId, path: &str) -> Result<(), Problem> {
+        let wanted = match path {
+            path if path.contains("discovery") || path.contains("filters") || path.ends_with("/tag") => {
+                Purpose::ContactDiscovery
+            }
+            _ => Purpose::CloudMessaging,
+        };
+        let given = self.devices[&device].1.get(&wanted).is_some_and(|(_, given)| *given);
+        if given { Ok(()) } else { Err(ProblemCode::ConsentWithdrawn.into()) }
+    }
+
+    fn consent(&mut self, region: &str, given: GiveConsent) -> Answer {
+        let signed = given.record;
+        let purpose = signed.record.processing.purpose;
+        let terms = self.statement(region).statement.terms;
+        let offered = Processing::offered(purpose, &region.parse().unwrap(), &terms);
+        signed.check_offered(&offered).map_err(|_| Problem::from(ProblemCode::RecordForged))?;
+        let device = device_of(&signed.device_key);
+        let (_, records) = self.devices.entry(device).or_insert((signed.device_key, BTreeMap::new()));
+        let kept = records.get(&purpose).map_or(0, |(sequence, _)| *sequence);
+        if !signed.record.supersedes(kept) {
+            return Err(ProblemCode::RecordSuperseded.into());
+        }
+        let state = signed.record.event.event_state == EventState::Given;
+        records.insert(purpose, (signed.record.event.sequence, state));
+        let at = Timestamp::from_second(self.now()).unwrap();
+        let record = Countersigned::sign(signed, region.parse().unwrap(), at, &self.regions[region].service);
+        let token = self.token(region, device).ok();
+        answer(201, &ConsentTaken { record, token })
+    }
+
+    fn token(&self, region: &str, device: DeviceId) -> Result<String, Problem> {
+        if let Some(mailbox) = self.mailbox_of(device) {
+            self.at_home(region, mailbox)?;
+        }
+        let given =
+            self.devices[&device].1.iter().filter(|(_, (_, given))| *given).map(|(purpose, _)| *purpose);
+        let purposes: Purposes = given.collect();
+        if purposes.is_empty() {
+            return Err(ProblemCode::ConsentWithdrawn.into());
+        }
+        let claims =
+            Claims::at(self.now(), region.parse().unwrap(), device, self.mailbox_of(device), purposes);
+        Ok(claims.sign(&self.regions[region].service))
+    }
+
+    fn mailbox_of(&self, device: DeviceId) -> Option<MailboxId> {
+        self.mailboxes.iter().find(|(_, mailbox)| mailbox.device == device).map(|(id, _)| *id)
+    }
+
+    fn home(&self, id: MailboxId) -> Home {
+        let mailbox = &self.mailboxes[&id];
+        let listed = REGIONS.iter().find(|(name, _)| *name == mailbox.region).unwrap();
+        Home {
+            region: mailbox.region.parse().unwrap(),
+            endpoint: listed.1.parse().unwrap(),
+            epoch: mailbox.epoch,
+        }
+    }
+
+    fn at_home(&self, region: &str, id: MailboxId) -> Result<(), Problem> {
+        let mut home = self.home(id);
+        if let Some(endpoint) = &self.mailboxes[&id].lie {
+            home = Home { region: "oregon".parse().unwrap(), endpoint: endpoint.parse().unwrap(), epoch: 9 };
+        }
+        if home.region.as_str() == region { Ok(()) } else { Err(Problem::moved(home)) }
+    }
+
+    fn start(&mut self, asked: StartRegistration) -> Answer {
+        let attempt = Attempt::random();
+        self.attempts.insert(attempt, asked.number);
+        answer(202, &RegistrationStarted { attempt })
+    }
+
+    fn finish(&mut self, region: &str, device: DeviceId, asked: FinishRegistration) -> Answer {
+        let right = asked.code.as_str() == "123456"
+            && self.attempts.remove(&asked.attempt).as_ref() == Some(&asked.number);
+        if !right {
+            return Err(ProblemCode::CodeWrong.into());
+        }
+        let id = MailboxId::random();
+        let number_proof = NumberProof::issue(
+            &self.regions[region].service,
+            region.parse().unwrap(),
+            (id, device),
+            &asked.number,
+            Timestamp::now(),
+        );
+        let mailbox = Mailbox {
+            device,
+            number: asked.number,
+            region: region.to_owned(),
+            epoch: 0,
+            identity: asked.identity_keys,
+            keys: None,
+            waiting: Vec::new(),
+            ids: Vec::new(),
+            lie: None,
+        };
+        self.mailboxes.insert(id, mailbox);
+        answer(201, &Registered { mailbox: id, number_proof, home: self.home(id) })
+    }
+
+    fn tag(&mut self, region: &str, device: DeviceId, asked: Retag) -> Answer {
+        let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
+        let signer = self.regions[asked.number_proof.region.as_str()].service.verifying_key();
+        let checked = asked.number_proof.check(&signer, (&id, &device), &asked.number);
+        checked.map_err(|_| Problem::from(ProblemCode::NumberProofForged))?;
+        assert!(self.mailboxes[&id].number == asked.number);
+        let identity = self.mailboxes[&id].identity;
+        let here = self.regions.get_mut(region).unwrap();
+        let tag = here.published.tag(&asked.number);
+        here.entries.insert(tag.locator(), (id, tag.seal(&Resident { mailbox: id, identity })));
+        answer(200, &Tagged { region: region.parse().unwrap(), generation: 1 })
+    }
+
+    fn built(&self, region: &str) -> Filter {
+        let locators = self.regions[region].entries.keys().copied();
+        Filter::build(region.parse().unwrap(), 1, locators).unwrap()
+    }
+
+    fn filters(&self) -> Answer {
+        let listed = self.regions.keys().map(|region| FilterListed {
+            region: region.parse().unwrap(),
+            generation: 1,
+            etag: "\"1\"".parse().unwrap(),
+            bytes: self.built(region).to_bytes().len() as u64,
+            entries: self.built(region).entries(),
+        });
+        answer(200, &listed.collect::<Vec<_>>())
+    }
+
+    fn filter(&self, path: &str) -> Answer {
+        let region = path.strip_prefix("filters/").and_then(|rest| rest.strip_suffix("/1"));
+        let region = region.ok_or(Problem::from(ProblemCode::NotFound))?;
+        Ok((200, self.built(region).to_bytes()))
+    }
+
+    fn evaluate(&self, asked: &Evaluate) -> Answer {
+        let wanted = |region: &String| {
+            asked.regions.as_ref().is_none_or(|all| all.iter().any(|each| each.as_str() == region))
+        };
+        let results = self.regions.iter().filter(|(region, _)| wanted(region)).map(|(region, here)| {
+            let key = here.used.as_ref().unwrap_or(&here.published);
+            let (evaluated, proof) = key.evaluate(&asked.blinded).unwrap();
+            let evaluated = List::new(evaluated).unwrap();
+            RegionEvaluated { region: region.parse().unwrap(), generation: 1, evaluated, proof }
+        });
+        answer(200, &Evaluated { results: List::new(results.collect()).unwrap() })
+    }
+
+    fn lookup(&self, asked: &Lookup) -> Answer {
+        if !asked.is_padded() {
+            return Err(ProblemCode::NotPadded.into());
+        }
+        let entries = &self.regions[asked.region.as_str()].entries;
+        let found = asked.locators.iter().map(|at| entries.get(at).map(|(_, entry)| *entry)).collect();
+        answer(200, &Found { entries: List::new(found).unwrap() })
+    }
+
+    fn publish(&mut self, device: DeviceId, keys: PublishKeys) -> Answer {
+        let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
+        let mailbox = self.mailboxes.get_mut(&id).unwrap();
+        if keys.identity != mailbox.identity || !crate::session::keys_are_signed(&keys) {
+            return Err(ProblemCode::KeysForged.into());
+        }
+        mailbox.keys = Some(keys);
+        Ok((204, Vec::new()))
+    }
+
+    fn claim(&mut self, asked: &ClaimKeys) -> Answer {
+        let mailbox =
+            self.mailboxes.get_mut(&asked.mailbox).ok_or(Problem::from(ProblemCode::MailboxUnknown))?;
+        let keys = mailbox.keys.as_mut().ok_or(Problem::from(ProblemCode::KeysMissing))?;
+        let mut all = keys.one_time.clone().into_vec();
+        let one_time = all.pop().unwrap_or(keys.fallback);
+        keys.one_time = List::new(all).unwrap();
+        answer(200, &ClaimedKeys { identity: keys.identity, one_time })
+    }
+
+    fn send(&mut self, message: wire::Send) -> Answer {
+        let mailbox =
+            self.mailboxes.get_mut(&message.to).ok_or(Problem::from(ProblemCode::MailboxUnknown))?;
+        if !mailbox.ids.contains(&message.id) {
+            mailbox.ids.push(message.id);
+            mailbox.waiting.push(Message {
+                id: message.id,
+                body: message.body,
+                received_at: Timestamp::now(),
+            });
+        }
+        answer(202, &Sent { state: SentState::Kept })
+    }
+
+    fn fetch(&self, device: DeviceId) -> Answer {
+        let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
+        answer(200, &Messages { messages: List::new(self.mailboxes[&id].waiting.clone()).unwrap() })
+    }
+
+    fn acknowledge(&mut self, device: DeviceId, asked: &Acknowledge) -> Answer {
+        let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
+        self.mailboxes.get_mut(&id).unwrap().waiting.retain(|message| !asked.ids.contains(&message.id));
+        Ok((204, Vec::new()))
+    }
+}

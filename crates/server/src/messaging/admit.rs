@@ -1,0 +1,201 @@
+//! Whose a request is: the token's signature, the proof of the device's key, and what the database says now.
+
+use super::refusals::{NO_JSON, TOO_SLOW, of_proof, of_store, of_token, refused, unreadable};
+use super::shared::{Shared, now_ms};
+use super::waiting;
+use crate::Problem;
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use domicile_messaging::VerifyingKey;
+use domicile_messaging::consent::{Countersigned, Purpose, Purposes, device_of};
+use domicile_messaging::proof::{self, Proof};
+use domicile_messaging::token::Claims;
+use domicile_messaging::wire::limits::REQUEST_BYTES_MAX;
+use domicile_messaging::wire::{CONSENT_HEADER, DeviceId, Key, MailboxId, PROOF_HEADER, ProblemCode, parse};
+use domicile_stores::mailboxes::{GIVEN, Holder};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use std::sync::PoisonError;
+
+/// Who asks, proven, with what was sent.
+pub(super) struct Caller {
+    pub device: DeviceId,
+    pub key: Key,
+    /// Its mailbox, which lives here. `None`: it has not registered yet.
+    pub mailbox: Option<MailboxId>,
+    /// Has the mailbox its number?
+    pub has_number: bool,
+    /// What its owner agrees to now.
+    pub purposes: Purposes,
+    /// The records of one that has no mailbox.
+    pub waiting: Vec<Countersigned>,
+    pub parts: Parts,
+    pub body: Bytes,
+}
+
+impl Caller {
+    /// The body's JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        is_json(&self.parts)?;
+        parse(&self.body).map_err(unreadable)
+    }
+
+    /// Its mailbox, whose number is proven.
+    pub fn mailbox(&self) -> Result<MailboxId, Problem> {
+        self.mailbox.filter(|_| self.has_number).ok_or_else(|| refused(ProblemCode::NotRegistered))
+    }
+}
+
+/// A device as it is known here.
+struct Known {
+    key: Key,
+    mailbox: Option<MailboxId>,
+    has_number: bool,
+    purposes: Purposes,
+    waiting: Vec<Countersigned>,
+}
+
+impl Shared {
+    /// Lets a request in whose device may do what is for this purpose.
+    pub async fn admit(&self, request: Request, purpose: Purpose) -> Result<Caller, Problem> {
+        let token = header(&request, CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
+        let service = self.settings.service_key.verifying_key();
+        let claims = Claims::check(token, &service, self.region(), now_s()).map_err(of_token)?;
+        let caller = self.prove(request, &claims).await?;
+        if !caller.purposes.has(purpose) {
+            return Err(refused(ProblemCode::ConsentWithdrawn).because(purpose.as_str()));
+        }
+        Ok(caller)
+    }
+
+    /// Lets a request in that asks for a new token: with an old one, also one of the region where the mailbox was before.
+    pub async fn admit_late(&self, request: Request) -> Result<Caller, Problem> {
+        let token = header(&request, CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
+        let (region, exp) = unverified(token).ok_or_else(|| refused(ProblemCode::ConsentForged))?;
+        let relay = self.relay(&region).map_err(|_| refused(ProblemCode::ConsentForged))?;
+        // Its last second: how long ago that was does not matter to who holds the device's key.
+        let last = exp.saturating_sub(1).min(now_s());
+        let claims = Claims::check(token, &relay.service_key, &region, last).map_err(of_token)?;
+        self.prove(request, &claims).await
+    }
+
+    async fn prove(&self, request: Request, claims: &Claims) -> Result<Caller, Problem> {
+        let proof = header(&request, PROOF_HEADER).ok_or_else(|| refused(ProblemCode::ProofMissing))?;
+        let proof: Proof = proof.parse().map_err(of_proof)?;
+        let (parts, body) = self.read(request).await?;
+        let known = self.known(claims).await?;
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let signed = proof::Request { method: parts.method.as_str(), path_and_query: path, body: &body };
+        let key = VerifyingKey::from_bytes(&known.key.0).map_err(|_| refused(ProblemCode::ProofForged))?;
+        let now = now_s();
+        proof.check(&key, signed, now).map_err(of_proof)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.first_time(claims.device, &proof, now).map_err(of_proof)?;
+        drop(seen);
+        let Known { key, mailbox, has_number, purposes, waiting } = known;
+        Ok(Caller { device: claims.device, key, mailbox, has_number, purposes, waiting, parts, body })
+    }
+
+    /// Head and whole body, within the limits.
+    pub async fn read(&self, request: Request) -> Result<(Parts, Bytes), Problem> {
+        let (parts, body) = request.into_parts();
+        let body = self.whole(body).await?;
+        Ok((parts, body))
+    }
+
+    async fn whole(&self, body: Body) -> Result<Bytes, Problem> {
+        let read = Limited::new(body, REQUEST_BYTES_MAX).collect();
+        match tokio::time::timeout(self.limits.body, read).await {
+            Err(_) => Err(TOO_SLOW),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refused(ProblemCode::TooBig)),
+            Ok(Err(_)) => Err(refused(ProblemCode::BadRequest).because("the body ended too early")),
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+        }
+    }
+
+    async fn known(&self, claims: &Claims) -> Result<Known, Problem> {
+        let device = claims.device.to_string();
+        let mailbox = match claims.mailbox {
+            Some(mailbox) => Some(mailbox.to_string()),
+            None => self.mailboxes.mailbox_of(&device).await.map_err(|e| of_store(&e))?,
+        };
+        if let Some(mailbox) = mailbox {
+            return match self.mailboxes.holder(&mailbox).await.map_err(|e| of_store(&e))? {
+                Some(holder) => self.holds(&holder, &claims.device).await,
+                None => Err(self.not_here(&mailbox).await),
+            };
+        }
+        let found = self.mailboxes.waiting(&device, now_ms()).await.map_err(|e| of_store(&e))?;
+        let waiting = found.ok_or_else(|| refused(ProblemCode::DeviceUnknown))?;
+        let records = waiting::read(&waiting)?;
+        let key = key_of(&waiting.device_key, &claims.device)?;
+        let purposes = waiting::given(&records);
+        Ok(Known { key, mailbox: None, has_number: false, purposes, waiting: records })
+    }
+
+    async fn holds(&self, holder: &Holder, device: &DeviceId) -> Result<Known, Problem> {
+        if !holder.is_home {
+            return Err(self.not_here(&holder.mailbox).await);
+        }
+        if holder.device.is_empty() {
+            return Err(refused(ProblemCode::ConsentWithdrawn));
+        }
+        if holder.device != device.to_string() {
+            return Err(refused(ProblemCode::DeviceReplaced));
+        }
+        let id: MailboxId = holder.mailbox.parse().map_err(|_| super::refusals::BROKEN)?;
+        let key = key_of(&holder.device_key, device)?;
+        let (has_number, purposes) = (holder.has_number, given(holder));
+        Ok(Known { key, mailbox: Some(id), has_number, purposes, waiting: Vec::new() })
+    }
+}
+
+/// What a mailbox's owner agrees to.
+pub(super) fn given(holder: &Holder) -> Purposes {
+    let is_given = |(purpose, state): &(String, String)| purpose.parse().ok().filter(|_| state == GIVEN);
+    holder.consents.iter().filter_map(is_given).collect()
+}
+
+/// A key as it is kept. INVARIANT: the one whose hash is the device's id.
+fn key_of(bytes: &[u8], device: &DeviceId) -> Result<Key, Problem> {
+    let key = Key(bytes.try_into().map_err(|_| super::refusals::BROKEN)?);
+    if device_of(&key) == *device { Ok(key) } else { Err(refused(ProblemCode::ProofForged)) }
+}
+
+/// A header's text; none where it is there twice.
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    let mut all = request.headers().get_all(name).iter();
+    match (all.next(), all.next()) {
+        (Some(one), None) => one.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// Region and end of a token whose signature is not looked at yet: which key has to have signed it.
+fn unverified(token: &str) -> Option<(domicile_messaging::wire::RegionName, i64)> {
+    use base64::Engine;
+    #[derive(serde::Deserialize)]
+    struct Begin {
+        region: domicile_messaging::wire::RegionName,
+        exp: i64,
+    }
+    let short = token.len() <= domicile_messaging::wire::limits::TOKEN_BYTES_MAX;
+    let (claims, _) = token.split_once('.').filter(|_| short)?;
+    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let begin: Begin = serde_json::from_slice(&json).ok()?;
+    Some((begin.region, begin.exp))
+}
+
+pub(super) fn is_json(parts: &Parts) -> Result<(), Problem> {
+    let is = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|v| {
+        v.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    });
+    if is { Ok(()) } else { Err(NO_JSON) }
+}
+
+fn now_s() -> i64 {
+    jiff::Timestamp::now().as_second()
+}

@@ -1,0 +1,270 @@
+//! Filters: who may be found, as a set that a device reads whole and asks nothing of.
+//!
+//! This region's are built of the database's tags, at most every [`MessagingLimits::filter_every`](super::MessagingLimits); others' are mirrored from their
+//! relays, so that a device reads them at home. One that can't be built or read anew stays as it was, until its generation's end.
+
+use super::others::Answered;
+use super::refusals::{NO_FILTER_YET, refused};
+use super::routes::json;
+use super::settings::RelayListed;
+use super::shared::Shared;
+use crate::Problem;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use domicile_messaging::consent::Purpose;
+use domicile_messaging::wire::limits::FILTER_BYTES_MAX;
+use domicile_messaging::wire::{FilterListed, Filters as Listed, List, Locator, ProblemCode, RegionName};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Locators of one look at the database.
+const PAGE: u32 = 10_000;
+/// Looks after which this region's filter is built although nothing here changed it: moves, and other processes.
+const ANYWAY: u32 = 10;
+/// How long another relay may take for its list, and for one filter.
+const LIST: Duration = Duration::from_secs(10);
+const FILTER: Duration = Duration::from_secs(300);
+
+/// A region's name and the generation of its key.
+type Which = (RegionName, u32);
+
+/// Filters of all regions as they are served here.
+#[derive(Default)]
+pub(super) struct Filters {
+    kept: Mutex<BTreeMap<Which, Arc<Kept>>>,
+    changed: AtomicBool,
+}
+
+/// A filter.
+struct Kept {
+    etag: String,
+    bytes: Bytes,
+    entries: u64,
+    /// Of the locators that it is built of; another region's: none.
+    of: Option<[u8; 32]>,
+}
+
+impl Filters {
+    /// A mailbox was made findable, or is no more.
+    pub fn has_changed(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<Which, Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, which: &Which) -> Option<Arc<Kept>> {
+        self.kept().get(which).cloned()
+    }
+
+    fn put(&self, which: Which, filter: Kept) {
+        self.kept().insert(which, Arc::new(filter));
+    }
+}
+
+/// `GET filters`.
+pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let _place = shared.place()?;
+    shared.admit(request, Purpose::ContactDiscovery).await?;
+    shared.listed(|_| true)
+}
+
+/// `GET /v1/relay/filters`: this region's.
+pub(super) async fn list_own(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    let _place = shared.place()?;
+    shared.listed(|region| region == shared.region())
+}
+
+/// `GET filters/{region}/{generation}`.
+pub(super) async fn one(
+    State(shared): State<Arc<Shared>>,
+    Path((region, generation)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let _place = shared.place()?;
+    let headers = request.headers().clone();
+    shared.admit(request, Purpose::ContactDiscovery).await?;
+    let region: RegionName = region.parse().map_err(|_| refused(ProblemCode::RegionUnknown))?;
+    shared.served(&region, &generation, &headers)
+}
+
+/// `GET /v1/relay/filters/{generation}`: this region's.
+pub(super) async fn one_own(
+    State(shared): State<Arc<Shared>>,
+    Path(generation): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let _place = shared.place()?;
+    shared.served(&shared.region().clone(), &generation, &headers)
+}
+
+impl Shared {
+    fn listed(&self, wanted: impl Fn(&RegionName) -> bool) -> Result<Response, Problem> {
+        let today = super::today();
+        let mut listed = Vec::new();
+        for relay in self.settings.relays.iter().filter(|relay| wanted(&relay.region)) {
+            for (generation, _, _) in relay.served(today) {
+                let Some(kept) = self.filters.get(&(relay.region.clone(), *generation)) else { continue };
+                listed.push(FilterListed {
+                    region: relay.region.clone(),
+                    generation: *generation,
+                    etag: kept.etag.parse().map_err(|_| super::refusals::BROKEN)?,
+                    bytes: kept.bytes.len() as u64,
+                    entries: kept.entries,
+                });
+            }
+        }
+        let listed: Listed = List::new(listed).ok_or(super::refusals::BROKEN)?;
+        Ok(json(StatusCode::OK, &listed))
+    }
+
+    fn served(
+        &self,
+        region: &RegionName,
+        generation: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let unknown = || refused(ProblemCode::GenerationUnknown);
+        let generation = generation.parse::<u32>().map_err(|_| unknown())?;
+        let mut served = self.relay(region)?.served(super::today());
+        if !served.any(|(known, _, _)| *known == generation) {
+            return Err(unknown());
+        }
+        let kept = self.filters.get(&(region.clone(), generation)).ok_or(NO_FILTER_YET)?;
+        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let is_known = known.flat_map(|v| v.split(',')).any(|tag| tag.trim() == kept.etag);
+        let mut answer = match is_known {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => kept.bytes.clone().into_response(),
+        };
+        let headers = answer.headers_mut();
+        headers.insert(ETAG, HeaderValue::try_from(&*kept.etag).map_err(|_| super::refusals::BROKEN)?);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Ok(answer)
+    }
+}
+
+/// Builds and mirrors filters beside the requests, until the relay stops.
+pub(super) fn follow(shared: Arc<Shared>) {
+    tokio::spawn(async move {
+        let stop = shared.stop.clone();
+        let mut looks = 0_u32;
+        loop {
+            let began = Instant::now();
+            let all = async {
+                let is_due = looks.is_multiple_of(ANYWAY);
+                if shared.filters.changed.swap(false, Ordering::Relaxed) || is_due {
+                    build(&shared).await;
+                }
+                mirror(&shared).await;
+            };
+            tokio::select! {
+                () = all => {}
+                () = stop.stopped() => return,
+            }
+            looks = looks.wrapping_add(1);
+            let rest = shared.limits.filter_every.saturating_sub(began.elapsed());
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = stop.stopped() => return,
+            }
+        }
+    });
+}
+
+/// This region's filters, of what is in the database now.
+async fn build(shared: &Arc<Shared>) {
+    let Ok(relay) = shared.relay(shared.region()) else { return };
+    let generations: Vec<u32> = relay.served(super::today()).map(|(generation, _, _)| *generation).collect();
+    shared
+        .filters
+        .kept()
+        .retain(|(region, generation), _| region != shared.region() || generations.contains(generation));
+    for generation in generations {
+        let Some(locators) = locators(shared, generation).await else {
+            // The database does not answer: what there is stays, and the next look builds it.
+            shared.filters.has_changed();
+            continue;
+        };
+        let which = (shared.region().clone(), generation);
+        let before = shared.filters.get(&which).and_then(|kept| kept.of);
+        let built = {
+            let which = which.clone();
+            tokio::task::spawn_blocking(move || filter(which, locators, before)).await
+        };
+        if let Ok(Some(built)) = built {
+            shared.filters.put(which, built);
+        }
+    }
+}
+
+async fn locators(shared: &Shared, generation: u32) -> Option<Vec<Locator>> {
+    let (mut all, mut after) = (Vec::new(), Vec::new());
+    loop {
+        let region = shared.region().as_str();
+        let page = shared.mailboxes.locators_after(region, generation, &after, PAGE).await.ok()?;
+        let is_last = page.len() < PAGE as usize;
+        all.extend(page.iter().filter_map(|bytes| <[u8; 16]>::try_from(&**bytes).ok()).map(Locator));
+        match page.into_iter().next_back() {
+            Some(last) if !is_last => after = last,
+            _ => return Some(all),
+        }
+    }
+}
+
+/// A filter of these, sorted and each once; `None`: it is the one that there is, or none can be built.
+fn filter((region, generation): Which, locators: Vec<Locator>, before: Option<[u8; 32]>) -> Option<Kept> {
+    let mut hash = Sha256::new();
+    locators.iter().for_each(|locator| hash.update(locator.0));
+    let of: [u8; 32] = hash.finalize().into();
+    if before == Some(of) {
+        return None;
+    }
+    let entries = locators.len() as u64;
+    let bytes = super::secrets::filter(region, generation, locators)?;
+    Some(Kept { etag: etag(&bytes), bytes: bytes.into(), entries, of: Some(of) })
+}
+
+fn etag(bytes: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16]))
+}
+
+/// Other regions' filters, where they are not the ones that there are.
+async fn mirror(shared: &Shared) {
+    let others = shared.settings.relays.iter().filter(|relay| relay.region != *shared.region());
+    futures::future::join_all(others.map(|relay| mirror_of(shared, relay))).await;
+}
+
+async fn mirror_of(shared: &Shared, relay: &RelayListed) {
+    let listed = shared.others.get::<Listed>(relay, "/v1/relay/filters", LIST).await;
+    // It does not answer: what was mirrored stays.
+    let Ok(Answered::Yes(listed)) = listed else { return };
+    let today = super::today();
+    shared.filters.kept().retain(|(region, generation), _| {
+        *region != relay.region || relay.served(today).any(|(served, _, _)| served == generation)
+    });
+    for one in listed.iter().filter(|one| one.region == relay.region) {
+        let is_served = relay.served(today).any(|(generation, _, _)| *generation == one.generation);
+        let which = (relay.region.clone(), one.generation);
+        let is_here = shared.filters.get(&which).is_some_and(|kept| kept.etag == one.etag.as_str());
+        if !is_served || is_here {
+            continue;
+        }
+        let path = format!("/v1/relay/filters/{}", one.generation);
+        let heard = shared.others.bytes(relay, &path, FILTER_BYTES_MAX, FILTER).await;
+        if let Ok(heard) = heard
+            && heard.status == 200
+        {
+            let kept = Kept { etag: etag(&heard.body), bytes: heard.body, entries: one.entries, of: None };
+            shared.filters.put(which, kept);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Keys to which others encrypt: put by a device, each one-time key given to one who begins to write.
+
+use super::mail::{Mail, Place};
+use super::refusals::{AGAIN, KEYS_MISSING, TOO_MANY};
+use super::relays::{self, json};
+use crate::{Body, Problem};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domicile_messaging::wire::{ClaimKeys, ClaimedKeys, IdentityKeys, MailboxId, OneTimeKey, PublishKeys};
+use domicile_stores::mailboxes::{Keys, OneTime, Refusal};
+use http::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+use std::time::Instant;
+
+impl Mail {
+    /// `PUT /v1/messaging/keys` of a device whose mailbox this is.
+    pub(super) async fn put_keys(&self, mailbox: MailboxId, body: &[u8]) -> Result<Response<Body>, Problem> {
+        let asked: PublishKeys = relays::read(body)?;
+        let keys: Vec<OneTime> = asked.one_time.iter().map(named).collect();
+        let (name, identity) = (mailbox.to_string(), asked.identity.to_bytes());
+        let put = || {
+            let most = self.limits.one_time_keys;
+            self.mailboxes.put_keys(&name, &identity, &asked.fallback.0, &keys, most)
+        };
+        match self.at_home(&name, put).await? {
+            Place::Done(()) => Ok(relays::done()),
+            Place::Elsewhere(home) => Err(self.moving.moved(home)),
+        }
+    }
+
+    /// `POST /v1/messaging/keys/claim` of a sender whose mailbox is `from`.
+    ///
+    /// An answer that is lost is a key that is lost, never one that is given twice: the sender claims another.
+    pub(super) async fn claim_keys(&self, from: MailboxId, body: &[u8]) -> Result<Response<Body>, Problem> {
+        let asked: ClaimKeys = relays::read(body)?;
+        self.claims
+            .take(&from.to_string(), Instant::now())
+            .map_err(|wait| TOO_MANY.retry_after(wait.max(AGAIN)))?;
+        let name = asked.mailbox.to_string();
+        let here = || self.claimed(&name);
+        let read = |_, answer: &[u8]| serde_json::from_slice::<ClaimedKeys>(answer).ok().map(Some);
+        let keys = self.wherever(&name, here, relays::CLAIM, &asked, read).await?;
+        keys.map(|keys| json(StatusCode::OK, &keys)).ok_or(KEYS_MISSING)
+    }
+
+    /// The same for another relay's user: here or nowhere.
+    pub(super) async fn claimed_here(
+        &self,
+        mailbox: MailboxId,
+    ) -> Result<Place<Option<ClaimedKeys>>, Problem> {
+        let name = mailbox.to_string();
+        self.at_home(&name, || self.claimed(&name)).await
+    }
+
+    async fn claimed(&self, mailbox: &str) -> Result<Option<ClaimedKeys>, Refusal> {
+        Ok(self.mailboxes.claim(mailbox).await?.and_then(claimed))
+    }
+}
+
+/// A key is its own name: the same again is the same row.
+fn named(key: &OneTimeKey) -> OneTime {
+    let digest = Sha256::digest(key.0);
+    OneTime { id: URL_SAFE_NO_PAD.encode(&digest[..16]), key: key.0.to_vec() }
+}
+
+fn claimed(keys: Keys) -> Option<ClaimedKeys> {
+    let one_time = keys.one_time.map(|one| one.key).or(keys.fallback)?;
+    let one_time = OneTimeKey(one_time.try_into().ok()?);
+    Some(ClaimedKeys { identity: IdentityKeys::from_bytes(&keys.identity)?, one_time })
+}

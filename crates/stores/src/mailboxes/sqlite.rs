@@ -1,0 +1,196 @@
+//! Mailboxes in a SQLite file: one writer, some readers.
+
+use super::mail::{Message, Receipt, Unread};
+use super::refusal::Refusal;
+use crate::control::{Rows, Statement, execute, is_read_only};
+use crate::{Error, Result};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Connections that read.
+const READERS_MAX: usize = 4;
+/// The mover's transactions are short, but while one writes, the file is locked.
+const BUSY_MAX: Duration = Duration::from_secs(10);
+/// Statements kept prepared per connection.
+const STATEMENTS_MAX: usize = 128;
+
+const KEEP: &str = "INSERT INTO mailbox_message(mailbox, id, body, received_ms, expires_ms) SELECT ?1, ?2, ?3, ?4, ?5 \
+     WHERE NOT EXISTS (SELECT 1 FROM mailbox_delivered WHERE mailbox = ?1 AND id = ?2) ON CONFLICT DO NOTHING";
+const GONE: &str = "DELETE FROM mailbox_message WHERE mailbox = ?1 AND id = ?2 RETURNING expires_ms";
+const DELIVERED: &str =
+    "INSERT INTO mailbox_delivered(mailbox, id, until_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const UNREAD: &str = "SELECT id, body, received_ms FROM mailbox_message WHERE mailbox = ?1 AND expires_ms >= ?2 \
+     ORDER BY received_ms, id LIMIT ?3";
+
+/// A region's SQLite file.
+pub(super) struct Sqlite {
+    name: String,
+    path: PathBuf,
+    /// SQLite has one writer in all: ours wait here, in their order.
+    writer: Arc<Mutex<Connection>>,
+    turn: tokio::sync::Mutex<()>,
+    places: Semaphore,
+    readers: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Sqlite {
+    pub async fn open(path: &str, base_dir: &Path) -> Result<Self> {
+        let path = base_dir.join(path.strip_prefix("//").unwrap_or(path));
+        let name = format!("sqlite:{}", path.display());
+        let opening = path.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let db = connect(&opening)?;
+            db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+            Ok::<_, rusqlite::Error>(db)
+        });
+        let failed = |why: String| Error::Failed { store: name.clone(), what: "opening".into(), why };
+        let writer = opened.await.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
+        Ok(Self {
+            name,
+            path,
+            writer: Arc::new(Mutex::new(writer)),
+            turn: tokio::sync::Mutex::default(),
+            places: Semaphore::new(READERS_MAX),
+            readers: Arc::default(),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs a script.
+    pub async fn batch(&self, sql: &'static str) -> Result<(), Refusal> {
+        self.write(move |db| db.execute_batch(sql)).await
+    }
+
+    pub async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Rows>, Refusal> {
+        let statements = Arc::new(statements);
+        let reading = statements.clone();
+        // Whether it only reads is asked of SQLite itself.
+        let read = self.read(move |db| {
+            if !is_read_only(db, &reading)? {
+                return Ok(None);
+            }
+            let transaction = db.transaction()?;
+            reading.iter().map(|s| execute(&transaction, s)).collect::<rusqlite::Result<Vec<_>>>().map(Some)
+        });
+        match read.await? {
+            Some(rows) => Ok(rows),
+            None => self.write(move |db| statements.iter().map(|s| execute(db, s)).collect()).await,
+        }
+    }
+
+    pub async fn unread(&self, mailbox: &str, now_ms: i64, limit: u32) -> Result<Vec<Unread>, Refusal> {
+        let mailbox = mailbox.to_owned();
+        self.read(move |db| {
+            let mut statement = db.prepare_cached(UNREAD)?;
+            let unread =
+                |r: &rusqlite::Row<'_>| Ok(Unread { id: r.get(0)?, body: r.get(1)?, received_ms: r.get(2)? });
+            statement.query_map(params![mailbox, now_ms, limit], unread)?.collect()
+        })
+        .await
+    }
+
+    pub async fn keep(&self, messages: &[Message]) -> Result<(), Refusal> {
+        let messages = messages.to_vec();
+        self.write(move |db| {
+            let mut statement = db.prepare_cached(KEEP)?;
+            for m in &messages {
+                statement.execute(params![m.mailbox, m.id, m.body.as_ref(), m.received_ms, m.expires_ms])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<usize>, Refusal> {
+        let receipts = receipts.to_vec();
+        self.write(move |db| receipts.iter().map(|r| taken_out(db, r)).collect()).await
+    }
+
+    /// Runs a write transaction on a thread that may block. A caller that goes away does not stop it.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _turn = self.turn.lock().await;
+        let writer = self.writer.clone();
+        let at_work = tokio::task::spawn_blocking(move || {
+            // A thread that panicked while it held the lock rolled its transaction back when it unwound.
+            let mut db = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            // CRASH: before this line nothing was done; after it everything was, and is on the disk.
+            transaction.commit()?;
+            Ok(done)
+        });
+        at_work.await.map_err(|e| Refusal::Unknown(e.to_string()))?.map_err(|e| refusal(&e))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _place = self.places.acquire().await.map_err(|e| Refusal::Again(e.to_string()))?;
+        let (readers, path) = (self.readers.clone(), self.path.clone());
+        let at_work = tokio::task::spawn_blocking(move || {
+            let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut db = idle.map_or_else(|| connect(&path), Ok)?;
+            let done = work(&mut db);
+            readers.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+            done
+        });
+        at_work.await.map_err(|e| Refusal::Unknown(e.to_string()))?.map_err(|e| refusal(&e))
+    }
+}
+
+/// One receipt within its transaction: how many of its messages were here.
+fn taken_out(db: &Connection, receipt: &Receipt) -> rusqlite::Result<usize> {
+    let mut here = 0;
+    for id in &receipt.ids {
+        let mut gone = db.prepare_cached(GONE)?;
+        let expires: Vec<i64> =
+            gone.query_map(params![receipt.mailbox, id], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for expires_ms in expires {
+            let until = expires_ms.max(receipt.known_ms);
+            db.prepare_cached(DELIVERED)?.execute(params![receipt.mailbox, id, until])?;
+            here += 1;
+        }
+    }
+    Ok(here)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_MAX)?;
+    // secure_delete: a message that was delivered is overwritten with zeros in the pages that held it.
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(db)
+}
+
+/// What the guard says, by its documented words; everything else is the database's.
+fn refusal(e: &rusqlite::Error) -> Refusal {
+    let rusqlite::Error::SqliteFailure(failure, message) = e else {
+        return Refusal::Broken("a statement that does not fit".to_owned());
+    };
+    let text = message.as_deref().unwrap_or_default();
+    match failure.code {
+        _ if text.starts_with("RS001") => Refusal::NotWritableHere { epoch: None },
+        _ if text.starts_with("RS002") => Refusal::Forbidden,
+        _ if text.starts_with("FOREIGN KEY") => Refusal::NotHere,
+        _ if text.starts_with("UNIQUE") => Refusal::Taken,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Refusal::Again(format!("{:?}", failure.code)),
+        // After an I/O error the log may hold the transaction already.
+        ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt => {
+            Refusal::Unknown(format!("{:?}", failure.code))
+        }
+        code => Refusal::Broken(format!("{code:?}")),
+    }
+}

@@ -1,12 +1,13 @@
 //! The audit, asked of captures.
 
 use crate::carried::Sought;
+use crate::fault::Fault;
 use crate::world::zone::Zone;
 use domicile_audit::hosts::Hosts;
 use domicile_audit::report::{Asked, html, text};
 use domicile_audit::{Examiner, Limits, Place, Report, Step};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Searches a capture.
@@ -23,6 +24,38 @@ pub fn capture(pcap: &Path, sought: &Sought, zone: &Zone) -> Result<Report, Stri
     let mut report = examiner.finish();
     hosts(zone)?.tell(&mut report);
     Ok(report)
+}
+
+/// Searches files: dumps table by table, anything else as it is.
+///
+/// # Errors
+/// None now; what can't be read is noted in the report.
+pub fn files(paths: &[PathBuf], sought: &Sought) -> Result<Report, String> {
+    let mut examiner =
+        Examiner::new(&sought.wanted, Limits::default()).with_controls(sought.canaries.clone());
+    for path in paths {
+        examiner.files(path);
+    }
+    Ok(examiner.finish())
+}
+
+/// What an audit could not see, and controls that it missed, make it prove nothing.
+pub fn proofs(report: &Report) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if report.controls.planted == 0 {
+        faults.push(Fault::Unproven("the audit planted no controls".into()));
+    }
+    if let Some(missed) = report.controls.missed.first() {
+        let (of, planted) = (report.controls.missed.len(), report.controls.planted);
+        faults.push(Fault::Unproven(format!("the audit missed {of} of {planted} controls, as {missed}")));
+    }
+    for unseen in &report.unseen {
+        faults.push(Fault::Unproven(format!("{}: {}", unseen.place, unseen.why)));
+    }
+    if report.more_unseen > 0 || report.more_findings > 0 {
+        faults.push(Fault::Unproven("the audit saw more than its report holds".into()));
+    }
+    faults
 }
 
 /// The world's table of hosts as the audit takes it: each by its name and by its address.

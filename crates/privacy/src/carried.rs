@@ -37,9 +37,14 @@ impl Sought {
         Ok(Self { wanted, canaries, roles })
     }
 
+    /// Whose identifier was found.
+    pub fn role(&self, finding: &Finding) -> Option<Role> {
+        self.roles.get(&finding.identifier).copied()
+    }
+
     /// A finding in the words of the test.
     pub fn carried(&self, finding: &Finding) -> Option<Carried> {
-        let role = *self.roles.get(&finding.identifier)?;
+        let role = self.role(finding)?;
         let (mut packet, mut to, mut part) = (None, None, None);
         for step in &finding.place.0 {
             match step {

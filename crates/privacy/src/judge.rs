@@ -1,5 +1,6 @@
 //! The rules that lines share: with whom a handset may speak, and what may be seen of it on the way.
 
+use crate::audit;
 use crate::carried::Carried;
 use crate::fault::{Fault, Spoke};
 use crate::scene::Played;
@@ -30,19 +31,9 @@ pub fn judge(played: &Played, zone: &Zone, rule: &Rule<'_>) -> Vec<Fault> {
     faults
 }
 
-/// What the audit of the capture could not see makes the line unproven, and so do controls that it missed.
+/// What makes a capture's audit prove nothing.
 fn proofs(played: &Played) -> Vec<Fault> {
-    let (report, mut faults) = (&played.report, Vec::new());
-    if report.controls.planted == 0 {
-        faults.push(Fault::Unproven("the audit planted no controls".into()));
-    }
-    if let Some(missed) = report.controls.missed.first() {
-        let (of, planted) = (report.controls.missed.len(), report.controls.planted);
-        faults.push(Fault::Unproven(format!("the audit missed {of} of {planted} controls, as {missed}")));
-    }
-    for unseen in &report.unseen {
-        faults.push(Fault::Unproven(format!("{}: {}", unseen.place, unseen.why)));
-    }
+    let (report, mut faults) = (&played.report, audit::proofs(&played.report));
     // Both readers must have seen the same packets.
     let (ours, theirs) = (
         (played.traffic.packets.len() + played.traffic.marks.len()) as u64,
@@ -52,9 +43,6 @@ fn proofs(played: &Played) -> Vec<Fault> {
         faults.push(Fault::Unproven(format!(
             "the capture has {ours} packets, of which the audit read {theirs}"
         )));
-    }
-    if report.more_unseen > 0 || report.more_findings > 0 {
-        faults.push(Fault::Unproven("the audit saw more than its report holds".into()));
     }
     faults
 }
@@ -132,14 +120,24 @@ mod tests {
     fn packet(number: u64, transport: &'static str, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) -> Packet {
         Packet {
             number,
-            wire: Wire::Ports { transport, from: from.into(), to: to.into(), opens: false, asks: None },
+            wire: Wire::Ports {
+                transport,
+                from: from.into(),
+                to: to.into(),
+                opens: false,
+                asks: None,
+                requests: false,
+            },
         }
     }
 
     fn asks(number: u64, name: &str) -> Packet {
         let (from, to) = ((HANDSET, 50_000).into(), (RESOLVER, 53).into());
         let asks = Some(name.to_owned());
-        Packet { number, wire: Wire::Ports { transport: "udp", from, to, opens: false, asks } }
+        Packet {
+            number,
+            wire: Wire::Ports { transport: "udp", from, to, opens: false, asks, requests: false },
+        }
     }
 
     fn relay_only() -> Rule<'static> {

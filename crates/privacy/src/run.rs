@@ -3,7 +3,7 @@
 use crate::asked::{self, Asked};
 use crate::carried::Sought;
 use crate::fault::Fault;
-use crate::lines::{Line, leaks};
+use crate::lines::{Line, good, leaks};
 use crate::phone::IDENTIFIERS;
 use crate::scene::Stage;
 use crate::table::{Outcome, Page, Row};
@@ -34,19 +34,21 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         let caught = if leak.missed.is_empty() { "caught" } else { "MISSED" };
         println!("privacy-test: T8 {:<7} {} {caught}", leak.writing.name(), leak.line);
     })?;
-    for line in Line::ALL {
-        page.rows.push(if line == Line::T8 { leaked(&page) } else { absent(line) });
-    }
+    let good = good::play(&stage, |row| println!("privacy-test: {} {:?}", row.line, row.outcome));
+    let good = good.unwrap_or_else(|why| {
+        let lines = Line::ALL.into_iter().filter(|line| *line != Line::T8);
+        lines.map(|line| Row::judged(line, &[Fault::Unproven(why.clone())], Vec::new())).collect()
+    });
+    page.rows = good;
+    let leaked = leaked(&page);
+    page.rows.push(leaked);
+    page.rows.sort_by_key(|row| row.line);
     page.head.push(("took", format!("{:.0} s", began.elapsed().as_secs_f64())));
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     print!("{}", page.render(colour));
     let table = dir.join("table.txt");
     fs::write(&table, page.render(false)).map_err(|e| format!("{}: {e}", table.display()))?;
     Ok(page.passed())
-}
-
-fn absent(line: Line) -> Row {
-    Row::judged(line, &[Fault::NotBuilt("the messaging client".into())], Vec::new())
 }
 
 fn leaked(page: &Page) -> Row {
@@ -73,7 +75,9 @@ fn head(world: &World, sought: &Sought) -> Vec<(&'static str, String)> {
         (
             "clock",
             format!(
-                "the leaky client's runs {} times as fast as the wall's while nobody touches the phone",
+                "while nobody touches the phone its clock runs {} times as fast as the wall's; that of the client that leaks \
+                 {} times",
+                good::TIMES_AS_FAST,
                 leaks::TIMES_AS_FAST
             ),
         ),

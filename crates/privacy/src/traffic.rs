@@ -31,6 +31,8 @@ pub enum Wire {
         opens: bool,
         /// The name that it asks a resolver for.
         asks: Option<String>,
+        /// Whether its payload begins a request of HTTP/1.1.
+        requests: bool,
     },
     /// IP of another protocol (its number), such as ICMP.
     Other(u8, IpAddr, IpAddr),
@@ -77,6 +79,15 @@ impl Traffic {
         } else {
             self.packets.push(Packet { number, wire });
         }
+    }
+
+    /// How many requests of HTTP/1.1 begin between two marks.
+    ///
+    /// # Errors
+    /// In words: a mark is not there.
+    pub fn requests(&self, from: &str, to: &str) -> Result<usize, String> {
+        let packets = self.between(from, to)?;
+        Ok(packets.iter().filter(|p| matches!(p.wire, Wire::Ports { requests: true, .. })).count())
     }
 
     /// The packets between two marks.
@@ -195,13 +206,16 @@ fn ports(protocol: u8, from: IpAddr, to: IpAddr, bytes: &[u8]) -> Option<(Wire, 
     match protocol {
         6 => {
             const SYN_ALONE: u8 = 0x02;
+            let payload = bytes.get(usize::from(bytes.get(12)? >> 4) * 4..).unwrap_or_default();
+            let requests =
+                [&b"GET /"[..], b"POST /", b"PUT /", b"DELETE /"].iter().any(|m| payload.starts_with(m));
             let opens = bytes.get(13)? & 0x12 == SYN_ALONE;
-            Some((Wire::Ports { transport: "tcp", from, to, opens, asks: None }, &[]))
+            Some((Wire::Ports { transport: "tcp", from, to, opens, asks: None, requests }, &[]))
         }
         17 => {
             let payload = bytes.get(8..)?;
             let asks = if to.port() == 53 { question(payload).map(|(name, _, _)| name) } else { None };
-            Some((Wire::Ports { transport: "udp", from, to, opens: false, asks }, payload))
+            Some((Wire::Ports { transport: "udp", from, to, opens: false, asks, requests: false }, payload))
         }
         _ => None,
     }

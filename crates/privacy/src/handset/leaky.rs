@@ -124,8 +124,8 @@ impl Leaky {
 }
 
 impl Client for Leaky {
-    fn on(&mut self, event: &Event, phone: &Modem) -> Result<(), String> {
-        match event {
+    fn on(&mut self, event: &Event, phone: &Modem) -> Result<&'static str, String> {
+        let told = match event {
             Event::FirstStart => self.tell("/v2/first-start", phone, &[]),
             Event::Sim => self.tell("/v2/sim", phone, &[]),
             Event::Wifi => self.tell("/v2/wifi", phone, &[]),
@@ -142,7 +142,8 @@ impl Client for Leaky {
             Event::Sent(to) => self.tell("/v2/message", phone, &[("to", to)]),
             Event::Looked => self.tell("/v2/poll", phone, &[]),
             Event::Idle(_) => Ok(()),
-        }
+        };
+        told.map(|()| "")
     }
 
     fn tick(&mut self, clock: &Clock, phone: &Modem) -> Result<(), String> {

@@ -16,10 +16,16 @@ pub use http::PROXY;
 pub use http::request;
 use modem::Modem;
 
+/// Of a message: its receiver is away, and the carrier is to take it.
+pub const USE_SMS: &str = "use-sms";
+/// Of a message: it is at the receiver's home.
+pub const KEPT: &str = "kept";
+
 /// The client under test: whatever it does, it does when it is told of something.
 trait Client {
-    /// Something happened to the phone, or its owner did something. The client may read all of the phone.
-    fn on(&mut self, event: &Event, phone: &Modem) -> Result<(), String>;
+    /// Something happened to the phone, or its owner did something. The client may read all of the phone. What it says became
+    /// of it is for the test: [`USE_SMS`], [`KEPT`], or nothing.
+    fn on(&mut self, event: &Event, phone: &Modem) -> Result<&'static str, String>;
     /// Time passed: what an alarm of the client's would have woken it for.
     fn tick(&mut self, clock: &Clock, phone: &Modem) -> Result<(), String>;
 }

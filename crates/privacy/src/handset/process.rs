@@ -4,7 +4,7 @@ use super::clock::{Clock, TICK_S};
 use super::leaky::{Leaky, Writing};
 use super::modem::Modem;
 use super::quiet::Quiet;
-use super::{Client, account};
+use super::{Client, USE_SMS, account};
 use crate::event::{Act, Event};
 use crate::phone;
 use crate::world::{bridge, capture, zone};
@@ -12,8 +12,8 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 
-/// What the handset answers when an act is done.
-pub const DONE: &str = "done";
+/// What the handset answers when an act is done; what became of it stands behind.
+pub const DONE: &str = "done ";
 
 /// Runs until standard input ends. `client` is `leaky:WRITING` or `quiet:NAME`, whose state goes to a file
 /// of that name beside the table of hosts; the clock runs `times_as_fast` as the wall's.
@@ -39,7 +39,8 @@ pub fn run(client: &str, times_as_fast: u64, hosts: &Path) -> Result<(), String>
     for line in std::io::stdin().lines() {
         let line = line.map_err(|e| e.to_string())?;
         let act = serde_json::from_str(&line).map_err(|e| format!("{line}: {e}"))?;
-        let answer = handset.act(&act).map_or_else(|why| format!("failed: {why}"), |()| DONE.to_owned());
+        let answer =
+            handset.act(&act).map_or_else(|why| format!("failed: {why:?}"), |note| format!("{DONE}{note}"));
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).map_err(|e| e.to_string())?;
     }
@@ -63,22 +64,26 @@ struct Handset {
 }
 
 impl Handset {
-    fn act(&mut self, act: &Act) -> Result<(), String> {
+    fn act(&mut self, act: &Act) -> Result<&'static str, String> {
         let event = match act {
-            Act::Mark(name) => return capture::mark(name),
+            Act::Mark(name) => return capture::mark(name).map(|()| ""),
             Act::Event(event) => event,
         };
         self.modem.on(event)?;
         if *event == Event::SignedIn {
             account::sign_in(zone::HOME)?;
         }
-        self.client.on(event, &self.modem)?;
+        let note = self.client.on(event, &self.modem)?;
+        if let (USE_SMS, Event::Sent(to)) = (note, event) {
+            // By the carrier: not on the network.
+            self.modem.on(&Event::SmsSent(to.clone()))?;
+        }
         if let Event::Idle(idle_s) = event {
             for _ in 0..idle_s / TICK_S {
                 self.clock.pass();
                 self.client.tick(&self.clock, &self.modem)?;
             }
         }
-        Ok(())
+        Ok(note)
     }
 }

@@ -3,9 +3,9 @@
 //! It is set up as a phone is shipped: with the statement that its home region has signed. Where the owner has agreed to
 //! nothing it is a [`Device<Silent>`], which has no transport.
 
-use super::Client;
 use super::clock::Clock;
 use super::modem::Modem;
+use super::{Client, KEPT, USE_SMS};
 use crate::event::Event;
 use crate::world::bridge;
 use bytes::Bytes;
@@ -76,6 +76,19 @@ impl Quiet {
             device: None,
             has_new: false,
         })
+    }
+
+    /// Something happened, or the owner did something.
+    ///
+    /// # Errors
+    /// What the device said.
+    pub fn hears(&mut self, event: &Event) -> Done {
+        self.on(event, &Modem::default()).map(|_| ())
+    }
+
+    /// The owner's mailbox, once there is one.
+    pub fn mailbox(&mut self) -> Option<String> {
+        self.agreed().and_then(|(_, device)| device.mailbox()).map(|mailbox| mailbox.to_string())
     }
 
     fn silent(&mut self) -> Done<&mut Device<Silent>> {
@@ -193,22 +206,53 @@ impl Quiet {
         runtime.block_on(sent).map_err(|e| e.to_string())
     }
 
-    fn look(&mut self, wait_s: u32) -> Done {
-        let Some((runtime, device)) = self.agreed() else { return Ok(()) };
-        runtime.block_on(device.receive(wait_s)).map(|_| ()).map_err(|e| e.to_string())
+    /// Looks for messages, and waits so long for one; returns how many are new.
+    ///
+    /// # Errors
+    /// What the device said.
+    pub fn look(&mut self, wait_s: u32) -> Done<usize> {
+        let Some((runtime, device)) = self.agreed() else { return Ok(0) };
+        runtime.block_on(device.receive(wait_s)).map_err(|e| e.to_string())
+    }
+
+    /// Lets a contact see whether this device is connected.
+    ///
+    /// # Errors
+    /// What the device said: a contact that is no user.
+    pub fn show_presence_to(&mut self, number: &str) -> Done {
+        let (runtime, device) = self.agreed().ok_or("nothing was agreed to")?;
+        let names = [number.to_owned()];
+        runtime.block_on(device.show_presence_to(&names)).map_err(|e| e.to_string())
+    }
+
+    /// Is a contact a user, as far as this device has found?
+    pub fn has_found(&mut self, number: &str) -> bool {
+        let Some((_, device)) = self.agreed() else { return false };
+        device.contact(number).is_ok_and(|(_, contact)| contact.found.is_some())
+    }
+
+    /// Looks again for all contacts.
+    ///
+    /// # Errors
+    /// What the device said.
+    pub fn find_again(&mut self) -> Done {
+        self.has_new = true;
+        self.find_new()
     }
 }
 
 impl Client for Quiet {
-    fn on(&mut self, event: &Event, _phone: &Modem) -> Result<(), String> {
-        match event {
+    fn on(&mut self, event: &Event, _phone: &Modem) -> Result<&'static str, String> {
+        let done = match event {
+            Event::Sent(number) => {
+                return self.send(number).map(|state| if state == SentState::Kept { KEPT } else { USE_SMS });
+            }
             Event::FirstStart => self.unpack(),
             Event::ContactAdded(number) => self.add(number).and_then(|()| self.find_new()),
             Event::Agreed(purpose) => self.agree(named(purpose)?),
             Event::Withdrew(purpose) => self.withdraw(named(purpose)?),
             Event::CardOpened(number) => self.open_card(number),
-            Event::Sent(number) => self.send(number).map(|_| ()),
-            Event::Looked => self.look(0),
+            Event::Looked => self.look(0).map(|_| ()),
             // None of a messaging client's business: it may know of them, and says so to nobody.
             Event::Sim
             | Event::Wifi
@@ -220,11 +264,13 @@ impl Client for Quiet {
             | Event::Rang(_)
             | Event::SignedIn
             | Event::Idle(_) => Ok(()),
-        }
+        };
+        done.map(|()| "")
     }
 
     fn tick(&mut self, _clock: &Clock, _phone: &Modem) -> Result<(), String> {
-        self.look(0)
+        // Nobody has agreed: there is nothing to look for, and no way to.
+        self.look(0).map(|_| ())
     }
 }
 

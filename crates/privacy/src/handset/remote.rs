@@ -29,21 +29,21 @@ impl Remote {
         Ok(Self { child, asks, answers })
     }
 
-    /// Asks for an act and waits until it is done.
+    /// Asks for an act and waits until it is done; returns what became of it.
     ///
     /// # Errors
     /// What the handset said went wrong.
-    pub fn act(&mut self, act: &Act) -> Result<(), String> {
+    pub fn act(&mut self, act: &Act) -> Result<String, String> {
         let mut line = serde_json::to_string(act).map_err(|e| e.to_string())?;
         line.push('\n');
         let asks = self.asks.as_mut().ok_or("the handset is off")?;
         asks.write_all(line.as_bytes()).map_err(|e| format!("the handset: {e}"))?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer).map_err(|e| format!("the handset: {e}"))?;
-        match answer.trim() {
-            DONE => Ok(()),
-            "" => Err(format!("the handset went off at {}", line.trim())),
-            other => Err(format!("{}: {other}", line.trim())),
+        match (answer.trim_end_matches('\n').strip_prefix(DONE), answer.is_empty()) {
+            (Some(note), _) => Ok(note.to_owned()),
+            (None, true) => Err(format!("the handset went off at {}", line.trim())),
+            (None, false) => Err(format!("{}: {}", line.trim(), answer.trim())),
         }
     }
 

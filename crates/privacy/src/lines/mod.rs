@@ -1,10 +1,15 @@
 //! The lines of the table: what each plays and how it is judged.
 
+pub mod good;
 pub mod leaks;
 mod t1;
 mod t2;
 mod t3;
 mod t4;
+mod t5;
+mod t6;
+mod t7;
+mod t9;
 
 use crate::event::Act;
 use crate::fault::Fault;

@@ -22,7 +22,8 @@ when { (principal.residence == "CN") == (resource.country == "CN") };
 pub fn regions(regions: impl Iterator<Item = (&'static str, &'static str, String)>) -> String {
     let mut text = "[control]\nstore = \"sqlite:control.db\"\n".to_owned();
     for (id, country, records) in regions {
-        let _ = write!(text, "\n[[region]]\nid = \"{id}\"\ncountry = \"{country}\"\nrecords = \"{records}\"\n");
+        let _ =
+            write!(text, "\n[[region]]\nid = \"{id}\"\ncountry = \"{country}\"\nrecords = \"{records}\"\n");
     }
     // Nobody has a route that could be stale: the relay asks for each request.
     text + "\n[limits]\ngrace = \"0s\"\n"
@@ -30,7 +31,9 @@ pub fn regions(regions: impl Iterator<Item = (&'static str, &'static str, String
 
 /// A service has to be there for the file to be one.
 pub fn before_messaging(regions: &str) -> String {
-    format!("{regions}\n[[service]]\nname = \"phone\"\nmap = \"datamap.toml\"\npolicies = [\"policies/starter.cedar\"]\n")
+    format!(
+        "{regions}\n[[service]]\nname = \"phone\"\nmap = \"datamap.toml\"\npolicies = [\"policies/starter.cedar\"]\n"
+    )
 }
 
 /// The fragment of `messaging init`, with the relays' doors and databases.

@@ -40,9 +40,12 @@ impl Service {
     /// # Errors
     /// What `domicile` said.
     pub fn start(dir: &Path, doors: &[Door; 2]) -> Result<Self, String> {
-        let clusters: Vec<Cluster> = std::thread::scope(|scope| {
+        let clusters = std::thread::scope(|scope| {
             let started = REGIONS.map(|_| scope.spawn(Cluster::start));
-            started.into_iter().map(|cluster| cluster.join().map_err(|_| "a cluster did not start".to_owned())).collect()
+            started
+                .into_iter()
+                .map(|cluster| cluster.join().map_err(|_| "a cluster did not start".to_owned()))
+                .collect::<Result<Vec<Cluster>, String>>()
         })?;
         let folder = dir.join("service");
         fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
@@ -70,7 +73,10 @@ impl Service {
                 cluster.sql("postgres", &format!("CREATE DATABASE {database} OWNER owner"));
                 cluster.sql(database, "GRANT CREATE ON SCHEMA public TO owner");
             }
-            cluster.sql("phone", "SET ROLE owner; CREATE TABLE account(id text PRIMARY KEY, country text NOT NULL)");
+            cluster.sql(
+                "phone",
+                "SET ROLE owner; CREATE TABLE account(id text PRIMARY KEY, country text NOT NULL)",
+            );
         }
     }
 
@@ -79,10 +85,18 @@ impl Service {
         // It makes the keys; the configuration is written anew, of one service.
         self.domicile.ok(&["init", "--from", &from, "--country", "CN", "--region", HOME])?;
         let regions = REGIONS.iter().zip(&self.clusters);
-        let regions = regions.map(|((id, country), cluster)| (*id, *country, cluster.url("domicile", "{service}")));
+        let regions =
+            regions.map(|((id, country), cluster)| (*id, *country, cluster.url("domicile", "{service}")));
         let text = config::regions(regions);
         self.write("domicile.toml", &config::before_messaging(&text))?;
-        self.domicile.ok(&["messaging", "init", "--controller", "Phone Example Ltd", "--contact", "privacy@phone.example"])?;
+        self.domicile.ok(&[
+            "messaging",
+            "init",
+            "--controller",
+            "Phone Example Ltd",
+            "--contact",
+            "privacy@phone.example",
+        ])?;
         let fragment = self.read("messaging/domicile.fragment.toml")?;
         let records: Vec<String> = self.clusters.iter().map(|c| c.url("domicile_relay", DATABASE)).collect();
         self.write("domicile.toml", &(text + &config::messaging(&fragment, doors, &records)?))?;
@@ -112,7 +126,10 @@ impl Service {
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", door.listen)).is_err() {
             if began.elapsed() > READY {
-                return Err(format!("the relay of {region} did not start: {}", self.read(&format!("relay-{region}.log"))?));
+                return Err(format!(
+                    "the relay of {region} did not start: {}",
+                    self.read(&format!("relay-{region}.log"))?
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -135,7 +152,9 @@ impl Service {
     /// # Errors
     /// In words: `pg_dump` could not be run.
     pub fn dump(&self, region: &str, to: &Path) -> Result<(), String> {
-        let dump = domicile_testbed::postgres::bin_dir().ok_or("PostgreSQL's programs are not there")?.join("pg_dump");
+        let dump = domicile_testbed::postgres::bin_dir()
+            .ok_or("PostgreSQL's programs are not there")?
+            .join("pg_dump");
         let text = ran(Command::new(dump).arg(self.cluster(region).url("postgres", DATABASE)));
         fs::write(to, text).map_err(|e| format!("{}: {e}", to.display()))
     }
@@ -143,6 +162,14 @@ impl Service {
     /// What psql prints of a query at a region, as an administrator sees it.
     pub fn sql(&self, region: &str, sql: &str) -> String {
         self.cluster(region).sql(DATABASE, sql)
+    }
+
+    /// The logs of the relays and of every command.
+    ///
+    /// # Errors
+    /// In words: the folder can't be read.
+    pub fn logs(&self) -> Result<Vec<PathBuf>, String> {
+        self.domicile.logs()
     }
 
     fn cluster(&self, region: &str) -> &Cluster {

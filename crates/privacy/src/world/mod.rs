@@ -16,7 +16,7 @@ use domicile_testbed::mast::Mast;
 use proxy::Proxy;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use zone::{REGIONS, RESOLVER, Zone};
 
@@ -68,7 +68,7 @@ pub enum Recording<'a> {
     /// tcpdump.
     Link(&'a World, Capture),
     /// The proxy's own record, and where it goes.
-    Proxy(&'a World, &'a Path),
+    Proxy(&'a World, PathBuf),
 }
 
 impl World {
@@ -124,13 +124,13 @@ impl World {
     ///
     /// # Errors
     /// In words: it is not running.
-    pub fn record<'a>(&'a self, path: &'a Path) -> Result<Recording<'a>, String> {
+    pub fn record(&self, path: &Path) -> Result<Recording<'_>, String> {
         match &self.way {
             Way::Link(mast, _) => Ok(Recording::Link(self, Capture::begin(mast, path)?)),
             Way::Proxy(proxy) => {
                 proxy.begin();
                 proxy.mark(BEGIN);
-                Ok(Recording::Proxy(self, path))
+                Ok(Recording::Proxy(self, path.to_owned()))
             }
         }
     }
@@ -157,7 +157,7 @@ impl Recording<'_> {
             Self::Link(World { way: Way::Link(mast, _), .. }, capture) => capture.end(mast),
             Self::Proxy(World { way: Way::Proxy(proxy), .. }, path) => {
                 proxy.mark(END);
-                proxy.end(path)
+                proxy.end(&path)
             }
             _ => Err("the capture is not of this world".into()),
         }

@@ -205,7 +205,12 @@ fn parsed(purpose: &str) -> Result<Purpose> {
     purpose.parse().map_err(|_| {
         let names = Purpose::ALL.map(Purpose::as_str);
         let fix = crate::config::nearest(purpose, &names).map_or_else(|| names.join(", "), str::to_owned);
-        Failure::usage("purpose-unknown", format!("`{purpose}` is no purpose"), "each is agreed to by itself", fix)
+        Failure::usage(
+            "purpose-unknown",
+            format!("`{purpose}` is no purpose"),
+            "each is agreed to by itself",
+            fix,
+        )
     })
 }
 

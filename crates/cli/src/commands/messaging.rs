@@ -25,8 +25,10 @@ pub fn run(app: &App, command: MessagingCommand) -> Result<Answer> {
 
 fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
     let regions = regions(config, args)?;
+    // The directory's key too, where this is the first service of the configuration.
+    let ids: Vec<&str> = regions.iter().map(|r| r.id()).collect();
+    let mut made = crate::keys::make(&config.keys, &ids)?;
     let keys = config.keys.join(FOLDER);
-    let mut made = Vec::new();
     for region in &regions {
         made.extend(relay_keys::make(&keys, region.id())?);
     }
@@ -37,7 +39,7 @@ fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
         write_new(&token, format!("{}\n", hex::encode(bytes)).as_bytes(), 0o600)?;
         made.push(token);
     }
-    let folder = config.base.join(FOLDER);
+    let folder = below(config, FOLDER);
     let is_sqlite = regions.iter().all(|r| r.records.is_sqlite());
     let files = [
         (folder.join("schema.postgres.sql"), schema::POSTGRES.to_owned()),
@@ -46,7 +48,7 @@ fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
         (folder.join("datamap.toml"), data_map(is_sqlite)),
         (folder.join("notice.txt"), NOTICE.to_owned()),
         (folder.join("domicile.fragment.toml"), fragment(config, &regions, args)),
-        (config.base.join("policies/messaging.cedar"), POLICY.to_owned()),
+        (below(config, "policies/messaging.cedar"), POLICY.to_owned()),
     ];
     for (path, text) in files {
         if write(&path, &text)? {
@@ -90,6 +92,11 @@ fn regions<'c>(config: &'c Config, args: &MessagingInitArgs) -> Result<Vec<&'c R
         })
     };
     args.regions.iter().map(one).collect()
+}
+
+/// As it is shown: without `./` where the configuration stands here.
+fn below(config: &Config, name: &str) -> PathBuf {
+    if config.base == Path::new(".") { PathBuf::from(name) } else { config.base.join(name) }
 }
 
 /// CRASH: half a file, which the next run does not touch; it is read before it is used.
@@ -204,7 +211,7 @@ fn said(config: &Config, regions: &[&Region], made: &[PathBuf]) -> Answer {
     let text =
         if made.is_empty() { "everything was there already\n".to_owned() } else { format!("wrote\n{text}") };
     let keys = config.keys.join(FOLDER);
-    let folder = config.base.join(FOLDER);
+    let folder = below(config, FOLDER);
     let first = regions.first().map_or("REGION", |r| r.id());
     let engine = if regions.iter().all(|r| r.records.is_sqlite()) { "sqlite" } else { "postgres" };
     let text = format!(
@@ -212,7 +219,7 @@ fn said(config: &Config, regions: &[&Region], made: &[PathBuf]) -> Answer {
          next: add {folder}/domicile.fragment.toml to {file}\n\
          \x20     make the tables of {folder}/schema.{engine}.sql in each region's database\n\
          \x20     domicile check --service messaging && domicile guard install --service messaging\n\
-         \x20     domicile guard enforce --service messaging\n\
+         \x20     domicile guard backfill --service messaging && domicile guard enforce --service messaging\n\
          \x20     domicile serve --messaging {first}\n",
         keys = keys.display(),
         folder = folder.display(),
@@ -228,4 +235,60 @@ fn no_random(error: &getrandom::Error) -> Box<Failure> {
         "keys are made of the system's random numbers",
         "domicile messaging init",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BARE: &str = "[control]\nstore = \"sqlite:control.db\"\n\n\
+        [[region]]\nid = \"beijing\"\ncountry = \"CN\"\nrecords = \"sqlite:{service}-b.db\"\n\n\
+        [[region]]\nid = \"oregon\"\ncountry = \"US\"\nrecords = \"postgres://mover@db/{service}\"\n\n";
+
+    fn args() -> MessagingInitArgs {
+        MessagingInitArgs {
+            regions: Vec::new(),
+            controller: "Phone \"Example\" Ltd".to_owned(),
+            contact: "privacy@phone.example".to_owned(),
+            port: 8090,
+            next: false,
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("domicile.toml");
+        let config = Config::parse(&format!("map = \"m\"\npolicies = [\"p\"]\n{BARE}"), &file).unwrap();
+        let made = init(&config, &args()).unwrap();
+        assert!(made.text.contains("beijing.opening"), "{}", made.text);
+        assert!(made.text.contains("off this machine"), "{}", made.text);
+        let fragment =
+            std::fs::read_to_string(folder.path().join("messaging/domicile.fragment.toml")).unwrap();
+        let config = Config::parse(&format!("{BARE}{fragment}"), &file).unwrap();
+        let messaging = config.messaging.as_ref().unwrap();
+        assert_eq!(messaging.controller.name.as_str(), "Phone \"Example\" Ltd");
+        for relay in &messaging.relays {
+            let keys = relay_keys::read(relay).unwrap();
+            assert_eq!(keys.service.verifying_key(), relay_keys::public_service_key(relay).unwrap());
+            assert_eq!(relay_keys::public_generations(relay).unwrap().len(), 1);
+        }
+        assert_eq!(messaging.relays[1].records.role(), Some("domicile_relay"));
+        let service = config.service(Some("messaging")).unwrap();
+        let map = failure::read_map(&service.map).unwrap();
+        assert_eq!(map.tables.len(), schema::OWNED.len() + schema::UNMAPPED.len());
+        crate::open::policies(&config, service).unwrap();
+        // Again: nothing is written over; and the next generation beside the first.
+        assert!(init(&config, &args()).unwrap().text.contains("everything was there already"));
+        next(&config, &args()).unwrap();
+        assert!(folder.path().join("keys/messaging/oregon-2.oprf.pub").exists());
+        // A secret that others can read, and a public half of another key.
+        let first = &messaging.relays[0];
+        std::fs::copy(
+            relay_keys::public_of(&messaging.relays[1].service_key_file),
+            relay_keys::public_of(&first.service_key_file),
+        )
+        .unwrap();
+        assert_eq!(relay_keys::read(first).unwrap_err().code, "key-unusable");
+    }
 }

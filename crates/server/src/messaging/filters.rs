@@ -4,11 +4,12 @@
 //! relays, so that a device reads them at home. One that can't be built or read anew stays as it was, until its generation's end.
 
 use super::others::Answered;
-use super::refusals::{NO_FILTER_YET, refused};
+use super::refusals::{BAD_REQUEST, NO_FILTER_YET, refused};
 use super::routes::json;
 use super::settings::RelayListed;
 use super::shared::Shared;
 use crate::Problem;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -85,9 +86,10 @@ pub(super) async fn list_own(State(shared): State<Arc<Shared>>) -> Result<Respon
 /// `GET filters/{region}/{generation}`.
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
-    Path((region, generation)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let Path((region, generation)) = path.map_err(|_| BAD_REQUEST)?;
     let _place = shared.place()?;
     let headers = request.headers().clone();
     shared.admit(request, Purpose::ContactDiscovery).await?;
@@ -98,9 +100,10 @@ pub(super) async fn one(
 /// `GET /v1/relay/filters/{generation}`: this region's.
 pub(super) async fn one_own(
     State(shared): State<Arc<Shared>>,
-    Path(generation): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(generation) = path.map_err(|_| BAD_REQUEST)?;
     let _place = shared.place()?;
     shared.served(&shared.region().clone(), &generation, &headers)
 }

@@ -94,26 +94,25 @@ impl Relay {
 }
 
 fn router(shared: Arc<Shared>, tokens: Tokens) -> Router {
-    let devices = Router::new()
-        .route("/region", get(region::region))
-        .route("/consents", post(consents::give))
-        .route("/token", post(consents::token))
-        .route("/register/start", post(register::start))
-        .route("/register/finish", post(register::finish))
-        .route("/tag", post(tags::tag))
-        .route("/discovery/evaluate", post(discovery::evaluate))
-        .route("/discovery/lookup", post(discovery::look_up))
-        .route("/filters", get(filters::list))
-        .route("/filters/{region}/{generation}", get(filters::one));
     let relays = Router::new()
-        .route("/evaluate", post(discovery::evaluate_for_relay))
-        .route("/lookup", post(discovery::look_up_for_relay))
-        .route("/filters", get(filters::list_own))
-        .route("/filters/{generation}", get(filters::one_own))
+        .route("/v1/relay/evaluate", post(discovery::evaluate_for_relay))
+        .route("/v1/relay/lookup", post(discovery::look_up_for_relay))
+        .route("/v1/relay/filters", get(filters::list_own))
+        .route("/v1/relay/filters/{generation}", get(filters::one_own))
         .route_layer(middleware::from_fn_with_state(tokens, admit_relay));
+    // Whole paths, none nested: a proof is of the path as it was sent.
     Router::new()
-        .nest("/v1/messaging", devices)
-        .nest("/v1/relay", relays)
+        .route("/v1/messaging/region", get(region::region))
+        .route("/v1/messaging/consents", post(consents::give))
+        .route("/v1/messaging/token", post(consents::token))
+        .route("/v1/messaging/register/start", post(register::start))
+        .route("/v1/messaging/register/finish", post(register::finish))
+        .route("/v1/messaging/tag", post(tags::tag))
+        .route("/v1/messaging/discovery/evaluate", post(discovery::evaluate))
+        .route("/v1/messaging/discovery/lookup", post(discovery::look_up))
+        .route("/v1/messaging/filters", get(filters::list))
+        .route("/v1/messaging/filters/{region}/{generation}", get(filters::one))
+        .merge(relays)
         // Each door bounds what it reads; what a device is told is one answer.
         .layer(DefaultBodyLimit::disable())
         .fallback(mail)

@@ -1,0 +1,14 @@
+//! Relays over sockets, on both engines, under the real guard: consent, registration, discovery, and every bad input.
+
+mod consent;
+mod find;
+mod phone;
+mod refused;
+mod register;
+#[path = "../mail_story/site.rs"]
+#[allow(dead_code)]
+mod site;
+mod stage;
+
+/// What went wrong, in words.
+pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,0 +1,92 @@
+//! Tokens and proofs that are not what they should be.
+
+use crate::phone::Phone;
+use crate::site::TOKEN;
+use crate::stage::Stage;
+use domicile_messaging::SigningKey;
+use domicile_messaging::consent::Purpose;
+use domicile_messaging::token::Claims;
+use http::Method;
+use jiff::Timestamp;
+use serde_json::json;
+
+const NUMBER: &str = "+8613912345678";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_is_for_one_request_once() {
+    for stage in Stage::both().await {
+        let (phone, _) = Phone::registered(&stage, 0, NUMBER).await;
+        let path = "/v1/messaging/filters";
+        let proof = phone.proof(&Method::GET, path, b"");
+        phone.shown(Method::GET, path, &proof, String::new()).await.ok();
+        let again = phone.shown(Method::GET, path, &proof, String::new()).await;
+        assert_eq!(again.no(), (401, "proof-replayed".into()));
+        let proof = phone.proof(&Method::GET, path, b"");
+        let other = phone.shown(Method::GET, "/v1/messaging/filters/beijing/1", &proof, String::new()).await;
+        assert_eq!(other.no(), (401, "proof-forged".into()));
+        let none = phone.shown(Method::GET, path, "nonsense", String::new()).await;
+        assert_eq!(none.no(), (401, "proof-missing".into()));
+        let mut thief = Phone::new(&stage, 0);
+        thief.token = phone.token.clone();
+        assert_eq!(thief.get("filters").await.no(), (401, "proof-forged".into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_an_hour_off_is_told_the_time() {
+    let stage = Stage::with(false, crate::stage::limits()).await;
+    let (mut phone, _) = Phone::registered(&stage, 0, NUMBER).await;
+    for hour in [3_600, -3_600] {
+        phone.ahead_s = hour;
+        let stale = phone.get("filters").await;
+        assert_eq!(stale.no(), (401, "proof-stale".into()));
+        let mut clock = domicile_messaging::proof::Clock::default();
+        let own = Timestamp::now().as_second() + hour;
+        assert!(clock.learn(stale.headers["date"].to_str().unwrap(), own));
+        phone.ahead_s = hour + clock.offset_s();
+        phone.get("filters").await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_the_regions_own_and_of_now() {
+    let stage = Stage::with(false, crate::stage::limits()).await;
+    let (mut phone, _) = Phone::registered(&stage, 0, NUMBER).await;
+    let good = phone.token.clone().unwrap();
+    let purposes = Purpose::ALL.into_iter().collect();
+    let now = Timestamp::now().as_second();
+    let forger = SigningKey::from_bytes(&[9; 32]);
+    let forged = Claims::at(now, stage.region(0), phone.id(), None, purposes).sign(&forger);
+    for bad in [forged, format!("{good}A"), "a.b".to_owned(), "nonsense".to_owned()] {
+        phone.token = Some(bad);
+        assert_eq!(phone.get("filters").await.no(), (401, "consent-forged".into()));
+        assert_eq!(phone.post("token", json!({})).await.no(), (401, "consent-forged".into()));
+    }
+    // At another region it is nobody's, but for asking for a new one: there the mailbox is not at home.
+    phone.token = Some(good);
+    let home = std::mem::replace(&mut phone.url, stage.url(1));
+    assert_eq!(phone.get("filters").await.no(), (401, "consent-forged".into()));
+    assert_eq!(phone.post("token", json!({})).await.no(), (421, "moved".into()));
+    phone.url = home;
+    phone.get("filters").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_relays_ask_as_relays() {
+    let stage = Stage::with(false, crate::stage::limits()).await;
+    let phone = Phone::new(&stage, 0);
+    let bearer = format!("Bearer {TOKEN}");
+    for path in ["/v1/relay/filters", "/v1/relay/filters/1", "/v1/relay/messages", "/v1/relay/nothing"] {
+        let answer = phone.raw(Method::GET, path, &[], String::new()).await;
+        assert_eq!(answer.no(), (401, "relay-unknown".into()), "{path}");
+    }
+    let wrong = [("authorization", "Bearer the-relays-of-that-test")];
+    assert_eq!(phone.raw(Method::GET, "/v1/relay/filters", &wrong, String::new()).await.no().0, 401);
+    phone.raw(Method::GET, "/v1/relay/filters", &[("authorization", &bearer)], String::new()).await.ok();
+    assert_eq!(phone.raw(Method::GET, "/", &[], String::new()).await.no(), (404, "not-found".into()));
+    let wrong = phone.raw(Method::GET, "/v1/messaging/consents", &[], String::new()).await;
+    assert_eq!(wrong.no(), (405, "method".into()));
+    let long = "x".repeat(300 * 1024);
+    let answer = phone.raw(Method::POST, "/v1/messaging/consents", &[], long).await;
+    assert_eq!(answer.no(), (413, "too-big".into()));
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 mod audit;
 mod messaging;
+mod device;
 mod public;
 mod regions;
 mod watching;
@@ -14,6 +15,9 @@ mod waves;
 
 pub use audit::{AuditArgs, AuditCommand, Format, OutputArgs, ResidualArgs, ScanArgs};
 pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
+pub use device::{
+    ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
+};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
     BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,
@@ -150,6 +154,9 @@ pub enum Command {
     /// Records of consent: of a mailbox, or one that somebody shows
     #[command(subcommand)]
     Consent(ConsentCommand),
+    /// A handset to try messaging with: silent until its owner agrees
+    #[command(after_help = device::DEVICE)]
+    Device(DeviceArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"

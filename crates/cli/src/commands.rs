@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cdn;
 pub mod check;
 pub mod consent;
+pub mod device;
 pub mod erase;
 pub mod explain;
 pub mod guard;
@@ -65,6 +66,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Answer> {
         Command::Manifest(command) => manifest::run(app, command).await,
         Command::Messaging(command) => messaging::run(app, command),
         Command::Consent(command) => consent::run(app, command).await,
+        Command::Device(args) => device::run(app, args).await,
         Command::Completions { shell } => Ok(shell::completions(shell)),
         Command::Man { dir } => shell::man(dir),
     }

@@ -3,6 +3,7 @@
 //!
 //! Words are made here and in the folder, once; the crates below hand up data.
 
+mod device;
 mod directory;
 mod map;
 mod mover;
@@ -13,6 +14,7 @@ use crate::paper;
 use crate::screen::Exit;
 use serde_json::{Value, json};
 
+pub use device::of_device;
 pub use directory::{of_directory, unknown_wave};
 pub use map::{fix_of, of_problems, read as read_map};
 pub use mover::of_mover;

@@ -15,7 +15,7 @@ mod record;
 mod signed;
 
 pub use record::{
-    Event, EventState, EventType, Header, LawfulBasis, PiiCategory, PrivacyRight, Processing, Purpose,
-    Purposes, Record, SCHEMA_VERSION,
+    Event, EventState, EventType, Header, LawfulBasis, NoPurpose, PiiCategory, PrivacyRight, Processing,
+    Purpose, Purposes, Record, SCHEMA_VERSION,
 };
 pub use signed::{ConsentFault, Countersigned, DeviceSigned, device_of};

@@ -9,6 +9,7 @@
 pub mod consent;
 pub mod device;
 pub mod discovery;
+pub mod fuzzed;
 pub mod number;
 pub mod proof;
 mod random;

@@ -51,7 +51,7 @@ pub use messages::{
 };
 pub use problem::{Home, Problem, ProblemCode};
 pub use register::{
-    Code, FinishRegistration, Registered, RegistrationStarted, Retag, StartRegistration, Tagged,
+    Code, FinishRegistration, NoCode, Registered, RegistrationStarted, Retag, StartRegistration, Tagged,
 };
 pub use text::{RegionName, Text, TextFault};
 

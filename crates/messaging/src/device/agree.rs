@@ -1,7 +1,7 @@
 //! The owner agrees, or does so no longer.
 
 use super::state::Kept;
-use super::{Agreed, Device, DeviceFault, Relay, Silent};
+use super::{Agreed, Device, DeviceFault, Relay, Silent, Unreachable};
 use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Record};
 use crate::session::Keyring;
 use crate::wire::{ConsentTaken, GiveConsent, Key};
@@ -97,7 +97,7 @@ impl Device<Silent> {
     /// The device itself, still silent, with the reason.
     pub fn connect<R: Relay>(
         self,
-        transport: impl FnOnce(&Agreement) -> R,
+        transport: impl FnOnce(&Agreement) -> Result<R, Unreachable>,
     ) -> Result<Device<Agreed<R>>, (Box<Self>, DeviceFault)> {
         let withdrawal = |kept: &Kept| {
             kept.countersigned.is_none() && kept.signed.record.event.event_state == EventState::Withdrawn
@@ -105,8 +105,10 @@ impl Device<Silent> {
         if !self.state.agrees(Purpose::CloudMessaging) && !self.state.consents.values().any(withdrawal) {
             return Err((Box::new(self), DeviceFault::NoConsent(Purpose::CloudMessaging)));
         }
-        let link = Agreed { relay: transport(&Agreement(())) };
-        Ok(Device { file: self.file, state: self.state, link })
+        match transport(&Agreement(())) {
+            Ok(relay) => Ok(Device { file: self.file, state: self.state, link: Agreed { relay } }),
+            Err(fault) => Err((Box::new(self), fault.into())),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,21 +24,26 @@ const REQUEST_MAX: Duration = Duration::from_secs(WAIT_S_MAX as u64 + 30);
 pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Http {
-    /// Trusts the machine's roots, or those given as DER. Opens no connection yet.
+    /// Trusts the machine's roots, or those of a PEM file's bytes. Opens no connection yet.
     ///
     /// # Errors
-    /// Roots that are none.
-    pub fn new(
-        _: &Agreement,
-        roots: Vec<rustls::pki_types::CertificateDer<'static>>,
-    ) -> Result<Self, Unreachable> {
-        let given = !roots.is_empty();
-        let roots = if given { roots } else { rustls_native_certs::load_native_certs().certs };
-        let mut store = rustls::RootCertStore::empty();
-        let (_, bad) = store.add_parsable_certificates(roots);
-        if given && bad > 0 {
-            return Err(Unreachable("a certificate of the given roots is none".to_owned()));
+    /// Bytes without a certificate that can be trusted.
+    pub fn new(agreement: &Agreement, roots_pem: &[u8]) -> Result<Self, Unreachable> {
+        if roots_pem.is_empty() {
+            return Self::trusting(agreement, rustls_native_certs::load_native_certs().certs);
         }
+        let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(roots_pem).collect();
+        let roots = roots.map_err(|_| Unreachable("the file of roots is not PEM".to_owned()))?;
+        if roots.is_empty() {
+            return Err(Unreachable("the file of roots has no certificate".to_owned()));
+        }
+        Self::trusting(agreement, roots)
+    }
+
+    fn trusting(_: &Agreement, roots: Vec<CertificateDer<'static>>) -> Result<Self, Unreachable> {
+        let mut store = rustls::RootCertStore::empty();
+        // The machine's store may hold some that are too old for this library: those are trusted by nobody.
+        store.add_parsable_certificates(roots);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

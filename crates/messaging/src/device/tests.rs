@@ -49,7 +49,7 @@ impl Handset {
     }
 
     fn online(&self, world: &World) -> Online {
-        self.open().connect(|_| world.line(None)).map_err(|(_, fault)| fault).unwrap()
+        self.open().connect(|_| Ok(world.line(None))).map_err(|(_, fault)| fault).unwrap()
     }
 
     /// Agrees to everything and registers.
@@ -101,7 +101,8 @@ async fn a_device_is_silent_until_its_owner_agrees() {
     for purpose in [Purpose::ContactDiscovery, Purpose::Presence, Purpose::RegionMove] {
         device.agree(purpose, Timestamp::now()).unwrap();
     }
-    let refused = device.connect(|_| -> world::Line { unreachable!("a transport was made") });
+    let refused =
+        device.connect(|_| -> Result<world::Line, Unreachable> { unreachable!("a transport was made") });
     let (mut device, fault) = refused.err().unwrap();
     assert!(matches!(fault, DeviceFault::NoConsent(Purpose::CloudMessaging)));
     device.agree(Purpose::CloudMessaging, Timestamp::now()).unwrap();
@@ -223,7 +224,9 @@ async fn withdrawing_stops_everything_but_the_withdrawal() {
     assert_eq!(world.packets().len(), before);
     device.deliver_consents().await.unwrap();
     assert!(world.packets()[before..].iter().all(|packet| packet.path == "/v1/messaging/consents"));
-    let refused = device.fall_silent().connect(|_| -> world::Line { unreachable!("a transport was made") });
+    let refused = device
+        .fall_silent()
+        .connect(|_| -> Result<world::Line, Unreachable> { unreachable!("a transport was made") });
     assert!(refused.is_err());
 }
 
@@ -263,7 +266,7 @@ async fn whatever_the_step_at_which_it_dies_each_message_is_shown_once() {
         let crash = Crash::after(steps);
         let mut device = bob.open();
         device.file.crash = Some(Arc::clone(&crash));
-        let mut device = device.connect(|_| world.line(Some(crash))).map_err(|(_, fault)| fault).unwrap();
+        let mut device = device.connect(|_| Ok(world.line(Some(crash)))).map_err(|(_, fault)| fault).unwrap();
         let died = device.receive(0).await.is_err() || {
             let taken = device.take_new();
             shown.extend(taken.iter().flatten().map(|each| each.text.clone()));
@@ -292,7 +295,7 @@ async fn whatever_the_step_at_which_the_sender_dies_nothing_is_sent_twice() {
         let crash = Crash::after(steps);
         let mut device = alice.open();
         device.file.crash = Some(Arc::clone(&crash));
-        let mut device = device.connect(|_| world.line(Some(crash))).map_err(|(_, fault)| fault).unwrap();
+        let mut device = device.connect(|_| Ok(world.line(Some(crash)))).map_err(|(_, fault)| fault).unwrap();
         let died = device.send_text("Bob", "once", IfOffline::Keep, 3600).await.is_err();
         drop(device);
         alice.online(&world).flush().await.unwrap();

@@ -1,5 +1,7 @@
 //! Two regions' relays in one process.
 
+#![allow(clippy::result_large_err, clippy::type_complexity)] // problems as they are sent; a world in one struct
+
 use super::Crash;
 use crate::consent::{Countersigned, EventState, Processing, Purpose, Purposes, device_of};
 use crate::device::{Relay, Unreachable};

@@ -1,0 +1,230 @@
+//! `domicile device`: a scriptable handset.
+//!
+//! What needs no network is done on a `Device<Silent>`, which has none.
+
+mod contacts;
+mod messages;
+
+use crate::app::App;
+use crate::args::{DeviceArgs, DeviceCommand, DeviceConsent, RegisterDevice};
+use crate::failure::{self, Failure, Result, of_device};
+use crate::screen::Answer;
+use domicile_messaging::consent::{EventState, Purpose};
+use domicile_messaging::device::{Agreed, Device, DeviceFault, Http, Silent};
+use domicile_messaging::number::Number;
+use domicile_messaging::region::SignedRegion;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// A region's statement is at most so long, bytes.
+const STATEMENT_BYTES_MAX: u64 = 1 << 20;
+
+/// Which device, and whom its connections trust.
+struct Handset {
+    path: PathBuf,
+    ca: Option<PathBuf>,
+}
+
+type Online = Device<Agreed<Http>>;
+
+impl Handset {
+    fn open(&self) -> Result<Device<Silent>> {
+        Device::open(&self.path).map_err(|fault| self.failed(fault))
+    }
+
+    fn failed(&self, fault: DeviceFault) -> Box<Failure> {
+        of_device(fault, &self.path)
+    }
+
+    /// The transport, if the owner has agreed to one.
+    fn online(&self) -> Result<Online> {
+        let roots = self.ca.as_deref().map(read).transpose()?.unwrap_or_default();
+        self.connect(self.open()?, &roots)
+    }
+
+    fn connect(&self, device: Device<Silent>, roots: &[u8]) -> Result<Online> {
+        let connected = device.connect(|agreement| Http::new(agreement, roots));
+        connected.map_err(|(_, fault)| self.failed(fault))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(STATEMENT_BYTES_MAX).read_to_end(&mut bytes))
+        .map_err(|error| failure::of_file("read", path, &error))?;
+    Ok(bytes)
+}
+
+/// Runs a device command.
+pub async fn run(app: &App, args: DeviceArgs) -> Result<Answer> {
+    let handset = Handset { path: args.device, ca: args.ca };
+    match args.command {
+        DeviceCommand::New { service } => new(&handset, &service),
+        DeviceCommand::Consent(command) => consent(app, &handset, command).await,
+        DeviceCommand::Register(args) => Box::pin(register(app, &handset, args)).await,
+        DeviceCommand::Contacts(command) => Box::pin(contacts::run(app, &handset, command)).await,
+        DeviceCommand::Open { contact } => contacts::open(&handset, &contact),
+        DeviceCommand::Send(args) => Box::pin(messages::send(app, &handset, args)).await,
+        DeviceCommand::Receive { wait, kept } => Box::pin(messages::receive(app, &handset, wait, kept)).await,
+        DeviceCommand::Presence { contact, show_to } => {
+            Box::pin(contacts::presence(&handset, contact, show_to)).await
+        }
+    }
+}
+
+fn new(handset: &Handset, service: &Path) -> Result<Answer> {
+    let statement: SignedRegion = serde_json::from_slice(&read(service)?).map_err(|_| {
+        Failure::usage(
+            "region-statement",
+            format!("{} is not the statement of a region's relay", service.display()),
+            "it is the JSON that GET /v1/messaging/region answers",
+            format!("curl --fail -o {} https://RELAY/v1/messaging/region", service.display()),
+        )
+    })?;
+    let device = Device::create(&handset.path, statement).map_err(|fault| handset.failed(fault))?;
+    let said = format!(
+        "a new device is in {}\n  service  {}, region {}\n\nit has sent nothing, and sends nothing before you agree\n\
+         next: domicile device consent show --device {}",
+        handset.path.display(),
+        device.region().service,
+        device.region().region,
+        handset.path.display(),
+    );
+    let json = json!({ "device": device.id(), "service": device.region().service, "region": device.region().region });
+    Ok(Answer::new(said, json))
+}
+
+fn purpose(text: &str) -> Result<Purpose> {
+    text.parse().map_err(|error: domicile_messaging::consent::NoPurpose| {
+        Failure::usage(
+            "unknown-purpose",
+            format!("there is no purpose {text}"),
+            error.to_string(),
+            "domicile device consent show",
+        )
+    })
+}
+
+async fn consent(app: &App, handset: &Handset, command: DeviceConsent) -> Result<Answer> {
+    let (which, state) = match command {
+        DeviceConsent::Show { purpose: which } => {
+            let which = which.as_deref().map(purpose).transpose()?;
+            return show(handset, which);
+        }
+        DeviceConsent::Give { purpose: which } => (purpose(&which)?, EventState::Given),
+        DeviceConsent::Withdraw { purpose: which } => (purpose(&which)?, EventState::Withdrawn),
+    };
+    let mut device = handset.open()?;
+    let now = Timestamp::now();
+    let signed = match state {
+        EventState::Given => device.agree(which, now),
+        EventState::Withdrawn => device.withdraw(which, now),
+    };
+    signed.map_err(|fault| handset.failed(fault))?;
+    app.screen.say(&format!("signed and kept: {which} {}", state.as_str()));
+    let delivered = deliver(app, handset, device).await?;
+    let said = match (state, delivered) {
+        (EventState::Given, true) => format!("you agree to {which}; the service has signed too"),
+        (EventState::Given, false) => {
+            format!("you agree to {which}; nothing was sent, the service hears of it later")
+        }
+        (EventState::Withdrawn, true) => {
+            format!("you no longer agree to {which}; the service has signed too")
+        }
+        (EventState::Withdrawn, false) => {
+            format!("you no longer agree to {which}; nothing more is sent for it")
+        }
+    };
+    Ok(Answer::new(said, json!({ "purpose": which, "state": state, "delivered": delivered })))
+}
+
+/// Brings the relay what was signed, where the owner has agreed to a transport at all. A relay that does not answer
+/// changes nothing of what was signed: the next command brings it.
+async fn deliver(app: &App, handset: &Handset, device: Device<Silent>) -> Result<bool> {
+    let waiting =
+        Purpose::ALL.iter().any(|each| device.consent(*each).is_some_and(|(_, service)| service.is_none()));
+    let roots = handset.ca.as_deref().map(read).transpose()?.unwrap_or_default();
+    let mut online = match handset.connect(device, &roots) {
+        Ok(online) => online,
+        Err(failure) if failure.code == "no-consent" => return Ok(false),
+        Err(failure) => return Err(failure),
+    };
+    if !waiting {
+        return Ok(true);
+    }
+    match online.settle().await {
+        Ok(()) => Ok(true),
+        Err(DeviceFault::Unreachable(fault)) => {
+            app.screen.say(&format!("the relay does not answer ({fault}); it is told with the next command"));
+            Ok(false)
+        }
+        Err(fault) => Err(handset.failed(fault)),
+    }
+}
+
+fn show(handset: &Handset, which: Option<Purpose>) -> Result<Answer> {
+    let device = handset.open()?;
+    let mut lines = Vec::new();
+    let mut all = Vec::<Value>::new();
+    for each in Purpose::ALL.into_iter().filter(|each| which.is_none_or(|which| which == *each)) {
+        let state = match device.consent(each) {
+            None => "never asked",
+            Some((signed, _)) => signed.record.event.event_state.as_str(),
+        };
+        let signed = device.consent(each).is_some_and(|(_, service)| service.is_some());
+        let by = if signed { ", signed by the service" } else { "" };
+        let offered = device.offered(each);
+        let recipients = offered.recipients.iter().map(|text| text.as_str()).collect::<Vec<_>>().join("; ");
+        lines.push(format!(
+            "{each}: {state}{by}\n  notice     {}\n  kept       {}\n  where      {}\n  recipients {recipients}",
+            offered.privacy_notice.url,
+            offered.retention,
+            offered.storage_locations.iter().map(|text| text.as_str()).collect::<Vec<_>>().join(", "),
+        ));
+        let record = device
+            .consent(each)
+            .map(|(signed, service)| json!({ "signed": signed, "countersigned": service }));
+        all.push(
+            json!({ "purpose": each, "agreed": device.agrees(each), "offered": offered, "record": record }),
+        );
+    }
+    Ok(Answer::new(lines.join("\n"), json!(all)))
+}
+
+/// A number as it was typed.
+fn number(text: &str, country: Option<&str>) -> Result<Number> {
+    Number::typed(text, country).map_err(|error| {
+        Failure::usage(
+            "number-invalid",
+            "this is not a telephone number",
+            error.to_string(),
+            "domicile device register +15035550123",
+        )
+    })
+}
+
+async fn register(app: &App, handset: &Handset, args: RegisterDevice) -> Result<Answer> {
+    let mut device = handset.online()?;
+    if let Some(text) = &args.number {
+        let number = number(text, args.country.as_deref())?;
+        device.start_registration(number).await.map_err(|fault| handset.failed(fault))?;
+        let said = "a code was sent by SMS\nnext: domicile device register --code CODE";
+        return Ok(Answer::new(said, json!({ "state": "code-sent" })));
+    }
+    let code = args.code.unwrap_or_default().parse().map_err(|error: domicile_messaging::wire::NoCode| {
+        Failure::usage(
+            "code-wrong",
+            "this is not a code",
+            error.to_string(),
+            "domicile device register --code 123456",
+        )
+    })?;
+    app.screen.say("bringing the code, and the keys that others encrypt to");
+    device.finish_registration(code).await.map_err(|fault| handset.failed(fault))?;
+    let home = device.home();
+    let said = format!("registered: the mailbox's home is {}", home.region);
+    Ok(Answer::new(said, json!({ "mailbox": device.mailbox(), "home": home.region })))
+}

@@ -1,0 +1,64 @@
+//! Sending and receiving.
+
+use super::Handset;
+use crate::app::App;
+use crate::args::{Offline, SendArgs};
+use crate::failure::Result;
+use crate::screen::Answer;
+use domicile_messaging::device::Received;
+use domicile_messaging::wire::{IfOffline, SentState};
+use serde_json::{Value, json};
+
+pub(super) async fn send(app: &App, handset: &Handset, args: SendArgs) -> Result<Answer> {
+    let mut device = handset.online()?;
+    let if_offline = match args.if_offline {
+        Offline::Keep => IfOffline::Keep,
+        Offline::Sms => IfOffline::Sms,
+    };
+    app.screen.say("encrypted here; the relay sees a size and a receiver");
+    let sent = device.send_text(&args.contact, &args.text, if_offline, args.expires).await;
+    let state = sent.map_err(|fault| handset.failed(fault))?;
+    let said = match state {
+        SentState::Kept => "sent: kept at the receiver's home until delivered",
+        SentState::UseSms => "the receiver is away: nothing was stored, send an SMS",
+    };
+    Ok(Answer::new(said, json!({ "state": state })).no_if(state == SentState::UseSms))
+}
+
+pub(super) async fn receive(app: &App, handset: &Handset, wait: u32, kept: bool) -> Result<Answer> {
+    if kept {
+        return Ok(printed(handset.open()?.inbox()));
+    }
+    let mut device = handset.online()?;
+    if wait > 0 {
+        app.screen.say(&format!("waiting up to {wait} s"));
+    }
+    device.receive(wait).await.map_err(|fault| handset.failed(fault))?;
+    let new = device.take_new().map_err(|fault| handset.failed(fault))?;
+    Ok(printed(&new))
+}
+
+fn who(message: &Received) -> String {
+    message.contact.as_ref().map_or_else(|| format!("unknown {}", message.from), ToString::to_string)
+}
+
+/// A text of a stranger must not reach into the terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn printed(messages: &[Received]) -> Answer {
+    let line = |each: &Received| format!("{}  {}: {}", each.received_at, who(each), harmless(&each.text));
+    let lines: Vec<String> = messages.iter().map(line).collect();
+    let all: Vec<Value> = messages
+        .iter()
+        .map(|each| {
+            json!({
+                "id": each.id, "from": each.from, "contact": each.contact, "text": each.text,
+                "received_at": each.received_at,
+            })
+        })
+        .collect();
+    let said = if lines.is_empty() { "no new messages".to_owned() } else { lines.join("\n") };
+    Answer::new(said, json!(all))
+}

@@ -1,0 +1,79 @@
+//! Words for a handset's faults.
+
+use super::Failure;
+use domicile_messaging::device::DeviceFault;
+use std::path::Path;
+
+/// A fault of `domicile device`.
+pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
+    let device = file.display();
+    let (what, code) = (fault.to_string(), fault.code());
+    match fault {
+        DeviceFault::File(error) => super::of_file("use the device", file, &error),
+        DeviceFault::NoConsent(purpose) => Failure::new(
+            code,
+            what,
+            "a device sends nothing that its owner has not agreed to",
+            format!("domicile device consent give {purpose} --device {device}"),
+        )
+        .state("no connection was opened"),
+        DeviceFault::InUse => Failure::new(
+            code,
+            what,
+            "two processes at once would each lose what the other writes",
+            format!("fuser {device}.lock"),
+        ),
+        DeviceFault::Exists => Failure::new(
+            code,
+            what,
+            "a new one would take the keys and messages of the old one away",
+            "domicile device new --device ANOTHER --service FILE",
+        ),
+        DeviceFault::NotADevice => {
+            Failure::new(code, what, "it does not hold what `device new` writes", format!("ls -l {device}"))
+        }
+        DeviceFault::NotRegistered | DeviceFault::NotStarted => Failure::new(
+            code,
+            what,
+            "a mailbox comes with a proven number",
+            format!("domicile device register NUMBER --device {device}"),
+        ),
+        DeviceFault::NoContact => Failure::new(
+            code,
+            what,
+            "contacts are on the device only",
+            format!("domicile device contacts list --device {device}"),
+        ),
+        DeviceFault::NotAUser => Failure::new(
+            code,
+            what,
+            "the last sync did not find this contact among the users",
+            format!("domicile device contacts sync --device {device}"),
+        ),
+        DeviceFault::HomeElsewhere(_) => Failure::new(
+            code,
+            what,
+            "the policies put this number's home into another region, with terms of its own",
+            format!("domicile device consent show --device {device}"),
+        )
+        .state("the number was not stored in the region that was asked"),
+        DeviceFault::Unreachable(_) => Failure::new(
+            code,
+            what,
+            "whether the relay has done it is not known; every request can be repeated",
+            "the same command again",
+        )
+        .state("what was to be sent is in the device's file"),
+        DeviceFault::Refused(problem) => {
+            let fix = problem.fix.unwrap_or_else(|| "the same command again, later".to_owned());
+            Failure::new(code, what, problem.detail.unwrap_or(problem.title), fix)
+        }
+        _ => Failure::new(
+            code,
+            what,
+            "what the relay answered does not hold: it is broken, or somebody is in between",
+            "do not go on with this relay; ask its operator",
+        )
+        .state("the device believes none of it"),
+    }
+}

@@ -64,3 +64,26 @@ fn writings(bytes: &[u8]) -> [(&'static str, Vec<u8>); 5] {
         ("base64url", URL_SAFE_NO_PAD.encode(bytes).into_bytes()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phone::{MEMBER, STRANGER};
+
+    #[test]
+    fn a_locator_is_found_in_every_writing_and_only_its_own() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let key = DiscoveryKey::generate();
+        let texts = [key.to_text().to_string()];
+        let locator = serde_json::to_value(key.tag(&STRANGER.parse().expect("a number")).locator());
+        let locator = locator.expect("a value").as_str().expect("a text").to_owned();
+        let bytes = URL_SAFE_NO_PAD.decode(&locator).expect("base64url");
+        for (how, form) in writings(&bytes) {
+            let file = dir.path().join(how);
+            fs::write(&file, [b"x,", form.as_slice(), b",y"].concat()).expect("written");
+            let (own, other) = (tags(&[file.clone()], &texts, STRANGER), tags(&[file], &texts, MEMBER));
+            assert_eq!(own.expect("read").len(), 1, "{how}");
+            assert_eq!(other.expect("read"), [], "{how}");
+        }
+    }
+}

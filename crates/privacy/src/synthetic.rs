@@ -149,4 +149,21 @@ mod tests {
         }
         assert!(Traffic::read(written.file()).is_ok());
     }
+
+    #[test]
+    fn damaged_captures_are_refused_or_read_and_nothing_worse() {
+        let mut written = Synthetic::default();
+        written.mark("begin");
+        let mut open = written.open(SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 80), 80));
+        written.said(&mut open, 0, b"POST /v2/sms HTTP/1.1\r\n\r\n");
+        written.close(open);
+        written.mark("end");
+        for at in 0..written.file().len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut damaged = written.file().to_vec();
+                damaged[at] = value;
+                let _ = Traffic::read(&damaged);
+            }
+        }
+    }
 }

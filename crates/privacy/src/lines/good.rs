@@ -20,7 +20,7 @@ pub const TIMES_AS_FAST: u64 = 60;
 /// In words: the service could not be started.
 pub fn play(stage: &Stage<'_>, mut heard: impl FnMut(&Row)) -> Result<Vec<Row>, String> {
     let service = Service::start(stage.dir, &stage.world.doors)?;
-    let mut member = Member::begin(stage.dir)?;
+    let mut member = stage.world.aside(|| Member::begin(stage.dir))?;
     let (mut rows, mut scenes) = (Vec::new(), Vec::new());
     let mut take = |line: Line, played: Result<(Played, Vec<Fault>, Vec<String>), String>| {
         let row = match played {

@@ -25,16 +25,16 @@ pub fn play(
     let send = || Event::Sent(MEMBER.into());
     let (played, (away, here, came)) = stage.direct("T5", cast, |handset| {
         handset.acts(&script())?;
-        member.shows_itself_to_the_owner()?;
+        stage.world.aside(|| member.shows_itself_to_the_owner())?;
         // The first one claims a key for the two, which is its own request and happens once.
         handset.act(send())?;
         handset.mark(OFFLINE)?;
         let away = handset.act(send())?;
         handset.mark(ONLINE)?;
-        member.looks()?;
+        stage.world.aside(|| member.looks())?;
         let here = handset.act(send())?;
         handset.mark(SENT)?;
-        Ok((away, here, member.looks()?))
+        Ok((away, here, stage.world.aside(|| member.looks())?))
     })?;
     let mut faults = t3::judge(&played, &stage.world.zone);
     for (what, was, is) in [("to somebody away", &away, USE_SMS), ("to somebody here", &here, KEPT)] {

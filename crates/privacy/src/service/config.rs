@@ -59,3 +59,23 @@ pub fn messaging(fragment: &str, doors: &[Door; 2], records: &[String]) -> Resul
     text.push_str("\n[messaging.limits]\ncodes_an_hour = 10000\ncodes_per_number = 1000\ncodes_per_device = 1000\nfilter_every_s = 1\n");
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_that_is_another_one_is_refused() {
+        let door = Door { listen: 1, endpoint: 2 };
+        let records = ["postgres://a@h/m".to_owned(), "postgres://b@h/m".to_owned()];
+        assert!(messaging("[messaging]", &[door, door], &records).is_err());
+        let one = |port: u16| {
+            format!(
+                "listen = [\"127.0.0.1:{port}\"]\nendpoint = \"http://127.0.0.1:{port}\"\nrecords = \"postgres://domicile_relay@HOST/DATABASE\"\n"
+            )
+        };
+        let filled = messaging(&(one(8090) + &one(8091)), &[door, door], &records).expect("filled in");
+        assert!(filled.contains("postgres://a@h/m") && filled.contains("postgres://b@h/m"), "{filled}");
+        assert!(!filled.contains("809") && !filled.contains("HOST"), "{filled}");
+    }
+}

@@ -120,6 +120,15 @@ impl World {
         }
     }
 
+    /// Does something on this machine that is not the handset's doing. It must not do anything meanwhile.
+    pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        match &self.way {
+            // Nothing of this machine is on the handset's link.
+            Way::Link(..) => act(),
+            Way::Proxy(proxy) => proxy.aside(act),
+        }
+    }
+
     /// Begins a capture, which goes to `path`.
     ///
     /// # Errors

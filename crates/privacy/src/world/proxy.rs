@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufReader, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     record: Arc<Mutex<Synthetic>>,
+    /// What is opened now is somebody else's, and not recorded.
+    aside: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -40,7 +43,7 @@ impl Proxy {
                 std::thread::spawn(move || serve(&stream, &zone, &record));
             }
         });
-        Ok(Self { address, record })
+        Ok(Self { address, record, aside: Arc::default() })
     }
 
     /// Opens the port that a relay is known by; what comes there is recorded as the handset's and handed to the port where
@@ -52,14 +55,22 @@ impl Proxy {
         let known = zone.hosts.iter().find(|host| host.bridge == Some(at));
         let address = SocketAddrV4::new(known.ok_or("a bridge to nobody")?.address, 80);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, at)).map_err(|e| format!("port {at}: {e}"))?;
-        let record = Arc::clone(&self.record);
+        let (record, aside) = (Arc::clone(&self.record), Arc::clone(&self.aside));
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let record = Arc::clone(&record);
-                std::thread::spawn(move || carry(&near, to, address, &record));
+                let record = (!aside.load(Ordering::SeqCst)).then(|| Arc::clone(&record));
+                std::thread::spawn(move || carry(&near, to, address, record.as_deref()));
             }
         });
         Ok(())
+    }
+
+    /// Does something whose connections are not the handset's.
+    pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.aside.store(true, Ordering::SeqCst);
+        let done = act();
+        self.aside.store(false, Ordering::SeqCst);
+        done
     }
 
     /// Begins a new capture.
@@ -86,8 +97,9 @@ fn lock(record: &Mutex<Synthetic>) -> MutexGuard<'_, Synthetic> {
 }
 
 /// One connection to a relay, recorded as it goes on.
-fn carry(near: &TcpStream, to: u16, address: SocketAddrV4, record: &Mutex<Synthetic>) -> Result<()> {
+fn carry(near: &TcpStream, to: u16, address: SocketAddrV4, record: Option<&Mutex<Synthetic>>) -> Result<()> {
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
+    let Some(record) = record else { return bridge::join(near, &far, |_, _| {}) };
     let open = Mutex::new(None);
     bridge::join(near, &far, |from, bytes| {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -91,22 +91,28 @@ mod tests {
     use crate::audit;
     use crate::carried::Sought;
     use crate::handset::request;
-    use crate::phone::IDENTIFIERS;
+    use crate::phone::{self, IDENTIFIERS};
     use crate::scene::Played;
     use crate::synthetic::{HANDSET, Synthetic};
     use crate::traffic::Traffic;
     use crate::world::zone::Zone;
     use std::fs;
-    use std::net::SocketAddrV4;
+    use std::net::{Ipv4Addr, SocketAddrV4};
 
     /// What T1 says of a capture in which so much is sent to the undeclared host.
     fn faults(headers: &[(&str, &str)], body: &[u8]) -> Vec<Fault> {
+        said(Line::T1, UNDECLARED, headers, body)
+    }
+
+    /// What a line says of a capture in which so much is sent to a host.
+    fn said(line: Line, host: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<Fault> {
         let mut zone = Zone::new();
         zone.handset = Some(HANDSET);
+        zone.add_relay("beijing", "CN", Ipv4Addr::new(203, 0, 113, 20), 8090);
         let mut written = Synthetic::default();
         written.mark("begin");
-        let mut open = written.open(SocketAddrV4::new(zone.resolve(UNDECLARED), 80));
-        written.said(&mut open, 0, &request("/v2/sms", UNDECLARED, headers, body));
+        let mut open = written.open(SocketAddrV4::new(zone.resolve(host), 80));
+        written.said(&mut open, 0, &request("/v2/sms", host, headers, body));
         written.said(&mut open, 1, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
         written.close(open);
         written.mark("end");
@@ -117,7 +123,7 @@ mod tests {
         let report = audit::capture(&pcap, &sought, &zone).expect("audited");
         let carried = report.findings.iter().filter_map(|finding| sought.carried(finding)).collect();
         let traffic = Traffic::read(written.file()).expect("a capture");
-        Line::T1.judge(&Played { pcap, traffic, report, carried }, &zone)
+        line.judge(&Played { pcap, traffic, report, carried }, &zone)
     }
 
     fn told() -> Vec<(&'static str, &'static str)> {
@@ -151,5 +157,26 @@ mod tests {
     fn a_leak_in_another_writing_is_not_taken_for_this_one() {
         let (headers, body) = Writing::Plain.body(&told());
         assert!(!missed(Writing::Sha256, Line::T1, &faults(&headers, &body)).is_empty());
+    }
+
+    #[test]
+    fn the_home_relay_may_hear_the_owners_number_and_nobody_elses() {
+        const RELAY: &str = "relay.beijing.example";
+        for writing in Writing::ALL {
+            let (headers, body) = writing.body(&[("phone", phone::OWNER)]);
+            assert_eq!(said(Line::T3, RELAY, &headers, &body), [], "{}", writing.name());
+            // Anybody else may not, not even the account's endpoint of the same region.
+            let elsewhere = said(Line::T3, "account.beijing.example", &headers, &body);
+            assert!(elsewhere.iter().any(|fault| matches!(fault, Fault::Carried(_))), "{}", writing.name());
+            for other in [phone::MEMBER, phone::STRANGER, phone::IMEI, phone::IMSI] {
+                let (headers, body) = writing.body(&[("phone", phone::OWNER), ("about", other)]);
+                let faults = said(Line::T3, RELAY, &headers, &body);
+                assert!(
+                    matches!(faults.as_slice(), [Fault::Carried(_), ..]),
+                    "{}: {faults:?}",
+                    writing.name()
+                );
+            }
+        }
     }
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 mod audit;
 mod messaging;
 mod device;
+mod device;
+mod messaging;
 mod public;
 mod regions;
 mod watching;
@@ -18,6 +20,10 @@ pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
 pub use device::{
     ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
 };
+pub use device::{
+    ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
+};
+pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
 pub use public::{CdnCheckArgs, CdnCommand, CdnFormat, ExportArgs, ManifestCommand};
 pub use regions::{
     BackfillArgs, ChosenRegion, DisownArgs, ExplainArgs, GuardCommand, PolicyCommand, ReceiptCommand,

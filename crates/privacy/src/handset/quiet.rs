@@ -8,12 +8,10 @@ use super::modem::Modem;
 use super::{Client, KEPT, USE_SMS};
 use crate::event::Event;
 use crate::world::bridge;
-use bytes::Bytes;
 use domicile_messaging::consent::Purpose;
-use domicile_messaging::device::{Agreed, Device, Http, Relay, Silent, Unreachable};
+use domicile_messaging::device::{Agreed, Device, Http, Silent};
 use domicile_messaging::number::Number;
 use domicile_messaging::wire::{Code, IfOffline, SentState};
-use http::{Request, Response};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,19 +42,7 @@ pub struct Quiet {
 /// The device in one of its states.
 enum Held {
     Silent(Device<Silent>),
-    Agreed(Box<Device<Agreed<Line>>>),
-}
-
-/// The transport, or why there is none.
-struct Line(Result<Http, Unreachable>);
-
-impl Relay for Line {
-    async fn ask(&self, request: Request<Bytes>, bytes_max: usize) -> Result<Response<Bytes>, Unreachable> {
-        match &self.0 {
-            Ok(http) => http.ask(request, bytes_max).await,
-            Err(why) => Err(Unreachable(why.0.clone())),
-        }
-    }
+    Agreed(Box<Device<Agreed<Http>>>),
 }
 
 impl Quiet {
@@ -99,7 +85,7 @@ impl Quiet {
     }
 
     /// What the owner has agreed to; `None`: nothing, and there is no transport.
-    fn agreed(&mut self) -> Option<(&Runtime, &mut Device<Agreed<Line>>)> {
+    fn agreed(&mut self) -> Option<(&Runtime, &mut Device<Agreed<Http>>)> {
         match &mut self.device {
             Some(Held::Agreed(device)) => Some((&self.runtime, device)),
             _ => None,
@@ -128,7 +114,7 @@ impl Quiet {
         let Some(Held::Silent(device)) = self.device.take() else { return Err("no silent device".into()) };
         let _within = self.runtime.enter();
         // Without roots of its own: relays are reached without TLS, on loopback.
-        match device.connect(|agreement| Line(Http::new(agreement, Vec::new()))) {
+        match device.connect(|agreement| Http::new(agreement, &[])) {
             Ok(device) => {
                 self.device = Some(Held::Agreed(Box::new(device)));
                 Ok(())

@@ -153,6 +153,8 @@ impl Shared {
         }
         if is_withdrawal {
             self.ends(mailbox);
+        } else {
+            self.mail.forget(&holder.mailbox);
         }
         let purposes = with(given(holder), purpose, is_withdrawal);
         Ok(Some(ConsentTaken { record, token: self.token(device, Some(mailbox), purposes) }))

@@ -40,7 +40,8 @@ pub(super) async fn evaluate(
     shared.charge(&caller.mailbox()?, asked.blinded.len()).await?;
     let question = RelayEvaluate { blinded: asked.blinded };
     let results = relays.into_iter().map(|relay| shared.evaluated_by(relay, &question));
-    let results = futures::future::join_all(results).await.into_iter().flatten().collect();
+    let results = futures::future::join_all(results).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let results = results.into_iter().flatten().collect();
     let results = List::new(results).ok_or(super::refusals::BROKEN)?;
     Ok(json(StatusCode::OK, &Evaluated { results }))
 }
@@ -110,20 +111,24 @@ impl Shared {
         Ok(self.settings.relays.iter().filter(|relay| regions.contains(&relay.region)).collect())
     }
 
-    /// A batch under one region's key; `None`: its relay does not answer.
-    async fn evaluated_by(&self, relay: &RelayListed, question: &RelayEvaluate) -> Option<RegionEvaluated> {
+    /// A batch under one region's key; `None`: its relay does not answer. An error: the batch is none.
+    async fn evaluated_by(
+        &self,
+        relay: &RelayListed,
+        question: &RelayEvaluate,
+    ) -> Result<Option<RegionEvaluated>, Problem> {
         if relay.region == *self.region() {
-            return self.evaluated(question.blinded.to_vec()).await.ok();
+            return self.evaluated(question.blinded.to_vec()).await.map(Some);
         }
         let said = self.others.ask::<RegionEvaluated>(relay, "/v1/relay/evaluate", question, ANSWER).await;
+        let wanted = question.blinded.len();
         match said {
             // Whether it is right is the device's to see: it has the proof, and the published key.
-            Ok(Answered::Yes(one))
-                if one.region == relay.region && one.evaluated.len() == question.blinded.len() =>
-            {
-                Some(one)
+            Ok(Answered::Yes(one)) if one.region == relay.region && one.evaluated.len() == wanted => {
+                Ok(Some(one))
             }
-            _ => None,
+            Ok(Answered::No(422)) => Err(refused(ProblemCode::PointInvalid)),
+            _ => Ok(None),
         }
     }
 

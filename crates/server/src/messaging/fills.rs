@@ -17,6 +17,8 @@ pub(super) struct Fills(Mutex<LruCache<String, Counted>>);
 #[derive(Clone, Copy)]
 struct Counted {
     fill: Fill,
+    /// Of the home at which it was counted: after a move there and back it says nothing.
+    epoch: u32,
     at: Instant,
 }
 
@@ -31,15 +33,15 @@ impl Fills {
     }
 
     /// What is known of a mailbox, unless it is too old; one that is full is counted again soon.
-    pub fn known(&self, mailbox: &str, is_full: impl Fn(&Fill) -> bool) -> Option<Fill> {
-        let counted = *self.all().get(mailbox)?;
+    pub fn known(&self, mailbox: &str, epoch: u32, is_full: impl Fn(&Fill) -> bool) -> Option<Fill> {
+        let counted = *self.all().get(mailbox).filter(|counted| counted.epoch == epoch)?;
         let fresh = if is_full(&counted.fill) { FULL_FOR } else { COUNTED_FOR };
         (counted.at.elapsed() < fresh).then_some(counted.fill)
     }
 
     /// Keeps a count.
-    pub fn counted(&self, mailbox: &str, fill: Fill) {
-        self.all().insert(mailbox.to_owned(), Counted { fill, at: Instant::now() });
+    pub fn counted(&self, mailbox: &str, epoch: u32, fill: Fill) {
+        self.all().insert(mailbox.to_owned(), Counted { fill, epoch, at: Instant::now() });
     }
 
     /// A message went in.

@@ -63,25 +63,38 @@ impl Mail {
     async fn take(&self, asked: &RelaySend) -> Result<Taken, Refusal> {
         let (message, to) = (&asked.message, asked.message.to.to_string());
         let is_full = |fill: &Fill| self.is_full(fill, message.body.as_ref().len());
-        let fill = match self.fills.known(&to, is_full) {
-            Some(fill) => fill,
-            None => {
-                let fill = self.mailboxes.fill(&to).await?;
-                self.fills.counted(&to, fill);
-                fill
-            }
-        };
+        let fill = self.counted(&to, is_full).await?;
         if !fill.agreed {
-            return Ok(Taken::Unknown);
+            // Or its rows are at another home already: then it is asked there.
+            return self.is_home(&to).await?.then_some(Taken::Unknown).ok_or(Refusal::NotHere);
         }
         let may_be_away = message.if_offline == IfOffline::Sms && !self.presences.is_here(&to);
         if may_be_away && self.mailboxes.may_view(&to, &asked.from.to_string()).await? {
-            return Ok(Taken::UseSms);
+            // A sender whose first answer was lost would send by SMS, too, what is here already.
+            let is_known = self.mailboxes.is_known(&to, &message.id.to_string()).await?;
+            return Ok(if is_known { Taken::Kept } else { Taken::UseSms });
         }
         if is_full(&fill) {
             return Ok(Taken::Full);
         }
         self.keep(message, to).await
+    }
+
+    async fn counted(&self, to: &str, is_full: impl Fn(&Fill) -> bool) -> Result<Fill, Refusal> {
+        let away = |problem: Problem| Refusal::Again(problem.code.to_owned());
+        let epoch = self.moving.of(to).await.map_err(away)?.map_or(0, |home| home.epoch);
+        if let Some(fill) = self.fills.known(to, epoch, is_full) {
+            return Ok(fill);
+        }
+        let fill = self.mailboxes.fill(to).await?;
+        self.fills.counted(to, epoch, fill);
+        Ok(fill)
+    }
+
+    async fn is_home(&self, mailbox: &str) -> Result<bool, Refusal> {
+        let home =
+            self.moving.asked(mailbox).await.map_err(|problem| Refusal::Again(problem.code.to_owned()))?;
+        Ok(home.is_some_and(|home| self.moving.is_here(home)))
     }
 
     async fn keep(&self, message: &Send, to: String) -> Result<Taken, Refusal> {

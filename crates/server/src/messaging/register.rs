@@ -305,6 +305,7 @@ impl Registering<'_> {
         match done {
             Ok(()) => {
                 shared.filters.has_changed();
+                shared.mail.forget(&mailbox);
                 Ok(())
             }
             Err(Refusal::NotHere) => Err(refused(ProblemCode::DeviceReplaced)),

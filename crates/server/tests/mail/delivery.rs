@@ -138,8 +138,11 @@ async fn who_may_see_presence_is_told_to_use_sms() {
         );
         let waiting = stage.poll(home, bob, 0).await.ok().unwrap();
         assert_eq!(waiting.messages.len(), 2, "what is sent by SMS is stored nowhere");
+        let known = Send { if_offline: IfOffline::Sms, id: waiting.messages[0].id, ..message(bob, "urgent") };
         let ids = waiting.messages.iter().map(|m| m.id).collect();
+        assert_eq!(stage.send(0, ann, &known).await.json["state"], "kept", "sent again, it is there");
         stage.acknowledge(home, bob, ids).await;
+        assert_eq!(stage.send(0, ann, &known).await.json["state"], "kept", "or was delivered");
         let (polled, here) = tokio::join!(stage.poll(home, bob, 60), async {
             while seen(ann).await != "here" {
                 tokio::time::sleep(Duration::from_millis(5)).await;

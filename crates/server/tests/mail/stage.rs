@@ -45,8 +45,7 @@ impl Stage {
     /// On SQLite unless `postgres`.
     pub async fn new(postgres: bool, limits: MailLimits) -> Self {
         let mailboxes: Vec<MailboxId> = (0..4).map(|_| MailboxId::random()).collect();
-        let names: Vec<String> = mailboxes.iter().map(ToString::to_string).collect();
-        let site = tokio::task::block_in_place(|| Site::start(!postgres, &names)).unwrap();
+        let site = tokio::task::block_in_place(|| Site::start(!postgres, &mailboxes)).unwrap();
         let service = site.places.service().await.unwrap();
         site.places.adopt(&service).await.unwrap();
         let (mut relays, mut stops) = (Vec::new(), Vec::new());

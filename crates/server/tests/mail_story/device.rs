@@ -1,9 +1,15 @@
 //! Devices: one that sends and one that receives, as the protocol asks of them, and what each knows for certain.
 
-use crate::site::{Places, REGIONS};
+use crate::relay::service_key;
+use crate::site::{Places, REGIONS, device_key};
 use bytes::Bytes;
+use domicile_messaging::SigningKey;
+use domicile_messaging::consent::{Purpose, device_of};
+use domicile_messaging::proof::{self, Proof};
+use domicile_messaging::token::Claims;
 use domicile_messaging::wire::{
-    Acknowledge, IfOffline, List, MailboxId, MessageBody, MessageId, Messages, Send,
+    Acknowledge, CONSENT_HEADER, IfOffline, Key, List, MailboxId, MessageBody, MessageId, Messages,
+    PROOF_HEADER, Send,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -37,7 +43,9 @@ pub struct Known {
 /// What speaks to one home relay at a time.
 pub struct Device {
     pub mailbox: MailboxId,
-    relay: String,
+    key: SigningKey,
+    /// Where it believes its home to be.
+    region: String,
     places: Arc<Places>,
     known: Arc<Known>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -46,13 +54,25 @@ pub struct Device {
 impl Device {
     pub fn new(mailbox: MailboxId, places: Arc<Places>, known: Arc<Known>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { mailbox, relay: places.endpoint(REGIONS[0].0), places, known, client }
+        Self { mailbox, key: device_key(&mailbox), region: REGIONS[0].0.to_owned(), places, known, client }
+    }
+
+    /// A token as the region gives it, and the proof that this device has its key.
+    fn shown(&self, method: &Method, path: &str, body: &[u8]) -> (String, String) {
+        let now = jiff::Timestamp::now().as_second();
+        let device = device_of(&Key(self.key.verifying_key().to_bytes()));
+        let purposes = [Purpose::CloudMessaging].into_iter().collect();
+        let region = self.region.parse().expect("a region");
+        let claims = Claims::at(now, region, device, Some(self.mailbox), purposes);
+        let signed = proof::Request { method: method.as_str(), path_and_query: path, body };
+        (claims.sign(&service_key(&self.region)), Proof::make(&self.key, signed, now).to_string())
     }
 
     /// Asks the home relay. 421: from now on the other one, and `None`, as where nobody answers or it says "later".
     async fn ask(&mut self, method: Method, path: &str, body: Vec<u8>) -> Option<(StatusCode, Bytes)> {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.relay));
-        let request = request.header("x-mailbox", self.mailbox.to_string());
+        let (token, proof) = self.shown(&method, path, &body);
+        let request = Request::builder().method(method).uri(self.places.endpoint(&self.region) + path);
+        let request = request.header(CONSENT_HEADER, token).header(PROOF_HEADER, proof);
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let whole = async {
             let answer = self.client.request(request).await.ok()?;
@@ -66,7 +86,7 @@ impl Device {
         let problem: serde_json::Value = serde_json::from_slice(&body).expect("a problem");
         match (status.as_u16(), problem["home"]["region"].as_str()) {
             (421, Some(region)) => {
-                self.relay = self.places.endpoint(region);
+                self.region = region.to_owned();
                 self.known.moved.fetch_add(1, Ordering::Relaxed);
             }
             (503, _) => {}

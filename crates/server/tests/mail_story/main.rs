@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 async fn story(engine: &str, sqlite: bool) -> Fallible<()> {
     let mailboxes: Vec<MailboxId> = (0..MAILBOXES).map(|_| MailboxId::random()).collect();
     let names: Vec<String> = mailboxes.iter().map(ToString::to_string).collect();
-    let site = Site::start(sqlite, &names)?;
+    let site = Site::start(sqlite, &mailboxes)?;
     let places = Arc::new(site.places.clone());
     let service = places.service().await?;
     places.adopt(&service).await?;

@@ -1,20 +1,31 @@
-//! A relay's process: its mail, and in front of it who says who asks. Here a header does; proofs and consent are tested elsewhere.
+//! A relay's process, as `domicile serve --messaging` is one.
 
 use crate::Fallible;
 use crate::site::{Places, REGIONS, SERVICE, TOKEN};
-use domicile_server::listen::{ConnectionLimits, Incoming, Listener, Stop, serve};
-use domicile_server::messaging::{Mail, MailCall, MailLimits, MailSettings};
+use domicile_messaging::SigningKey;
+use domicile_messaging::discovery::DiscoveryKey;
+use domicile_messaging::region::{Controller, Notice, Terms};
+use domicile_messaging::wire::Key;
+use domicile_policy::{Latency, Policies};
+use domicile_server::directory::Placing;
+use domicile_server::listen::{ConnectionLimits, Listener, Stop, serve};
+use domicile_server::messaging::{
+    FileSms, MailLimits, MessagingLimits, Relay, RelayKeys, RelayListed, RelayParts, RelaySettings,
+};
 use domicile_server::token::Tokens;
-use domicile_server::{Body, body};
 use domicile_stores::mailboxes::Mailboxes;
-use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a region's relay signs tokens with.
+pub fn service_key(region: &str) -> SigningKey {
+    let at = REGIONS.iter().position(|(id, _)| *id == region).expect("a region");
+    SigningKey::from_bytes(&[u8::try_from(at).expect("few regions") + 1; 32])
+}
 
 /// Runs a region's relay until it is killed.
 pub async fn run(places: &Path, region: &str) -> Fallible<()> {
@@ -24,45 +35,62 @@ pub async fn run(places: &Path, region: &str) -> Fallible<()> {
         std::process::exit(9);
     });
     let places = Places::read(places)?;
-    let mailboxes = Arc::new(Mailboxes::open(&places.mail[region], &places.dir, None).await?);
-    let settings = MailSettings {
-        service: SERVICE.into(),
-        region: region.into(),
-        relays: REGIONS.iter().map(|(id, _)| ((*id).to_owned(), Some(places.endpoint(id)))).collect(),
-        token: SecretString::from(TOKEN),
-        tokens: Tokens::read(TOKEN)?,
-        limits: MailLimits {
-            sender_burst: 1_000_000,
-            sweep: Duration::from_millis(200),
-            ..MailLimits::default()
-        },
+    let policies = Policies::parse(&[], &[])?;
+    let parts = RelayParts {
+        mailboxes: Arc::new(Mailboxes::open(&places.mail[region], &places.dir, None).await?),
+        directory: places.directory().await?,
+        placing: Placing::new(policies, Vec::new(), Vec::new(), Latency::default(), Vec::new()),
+        sms: Box::new(FileSms::new(places.dir.join("sms.jsonl"))),
     };
+    let limits =
+        MailLimits { sender_burst: 1_000_000, sweep: Duration::from_millis(200), ..MailLimits::default() };
+    let limits = (MessagingLimits::default(), limits);
     let stop = Stop::default();
-    let mail = Mail::start(places.directory().await?, mailboxes, settings, stop.clone()).await?;
+    let relay = Relay::start(settings(&places, region)?, parts, limits, stop.clone()).await?;
     let address = SocketAddr::from(([127, 0, 0, 1], places.ports[region]));
     let listener = Listener::bind(address, None, false, ConnectionLimits::default())?;
-    serve(listener, stop, move |_, request| answer(mail.clone(), request)).await;
+    serve(listener, stop, move |_, request| {
+        let relay = relay.clone();
+        async move { relay.answer(request).await }
+    })
+    .await;
     Ok(())
 }
 
-async fn answer(mail: Arc<Mail>, request: Request<Incoming>) -> Response<Body> {
-    let (parts, incoming) = request.into_parts();
-    let Ok(body) = incoming.collect().await.map(|b| b.to_bytes()) else { return bad() };
-    let path = parts.uri.path();
-    if path.starts_with("/v1/relay/") {
-        return mail.answer_relay(path, &parts.headers, &body).await;
+fn settings(places: &Places, region: &str) -> Fallible<RelaySettings> {
+    let discovery = DiscoveryKey::generate();
+    let mut relays = Vec::new();
+    for (id, country) in REGIONS {
+        relays.push(RelayListed {
+            region: id.parse()?,
+            country: country.parse()?,
+            endpoint: places.endpoint(id).parse()?,
+            service_key: service_key(id).verifying_key(),
+            generations: vec![(1, discovery.public_key(), None)],
+        });
     }
-    let caller = parts.headers.get("x-mailbox").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    match (caller, MailCall::of(&parts.method, path, parts.uri.query())) {
-        (Some(caller), Some(Ok(call))) => mail.answer(caller, call, &body).await,
-        _ => bad(),
-    }
-}
-
-fn bad() -> Response<Body> {
-    let mut answer = Response::new(body::empty());
-    *answer.status_mut() = StatusCode::BAD_REQUEST;
-    answer
+    Ok(RelaySettings {
+        service: SERVICE.into(),
+        region: region.parse()?,
+        keys: RelayKeys {
+            service: service_key(region),
+            sealing: Key([9; 32]),
+            discovery: vec![(1, discovery)],
+        },
+        terms: Terms {
+            notice: Notice {
+                url: "https://test.example/notice".parse()?,
+                sha256: Key([4; 32]),
+                language: "en".parse()?,
+            },
+            controller: Controller { name: "Test".parse()?, contact: "test@test.example".parse()? },
+            jurisdiction: "CN".parse()?,
+            storage_country: "CN".parse()?,
+        },
+        relays,
+        relay_tokens: Tokens::read(TOKEN)?,
+        relay_token: SecretString::from(TOKEN),
+    })
 }
 
 /// A relay's process as the story holds it.

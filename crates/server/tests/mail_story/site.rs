@@ -3,7 +3,10 @@
 use crate::Fallible;
 use domicile_datamap::{DataMap, Layout, check, propose};
 use domicile_directory::{Directory, DirectoryKey};
-use domicile_ledger::{ReceiptSecret, SigningKey};
+use domicile_ledger::ReceiptSecret;
+use domicile_messaging::SigningKey;
+use domicile_messaging::consent::device_of;
+use domicile_messaging::wire::{Key, MailboxId};
 use domicile_mover::progress::Silent;
 use domicile_mover::{Evidence, Limits, Pace, Region, Rules, Service, WorkerName};
 use domicile_policy::{Latency, Policies};
@@ -27,6 +30,13 @@ pub const SERVICE: &str = "messages";
 pub const REGIONS: [(&str, &str); 2] = [("beijing", "CN"), ("delhi", "IN")];
 /// What relays show each other.
 pub const TOKEN: &str = "the-relays-of-this-test";
+
+/// The key of a mailbox's device: no secret in a test.
+pub fn device_key(mailbox: &MailboxId) -> SigningKey {
+    let mut seed = [7; 32];
+    seed[..16].copy_from_slice(&mailbox.0);
+    SigningKey::from_bytes(&seed)
+}
 
 const POLICY: &str = r#"
 @id("china") @law("law 1") @reason("residents of China stay there")
@@ -59,12 +69,12 @@ pub struct Site {
 
 impl Site {
     /// Starts the databases and makes the tables, with these mailboxes at the first region.
-    pub fn start(sqlite: bool, mailboxes: &[String]) -> Fallible<Self> {
+    pub fn start(sqlite: bool, mailboxes: &[MailboxId]) -> Fallible<Self> {
         let folder = tempfile::tempdir()?;
         let dir = folder.path().to_owned();
         let (mut records, mut mail, mut clusters) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for (nr, (region, country)) in REGIONS.iter().enumerate() {
-            let rows = if nr == 0 { rows(mailboxes, country) } else { String::new() };
+            let rows = if nr == 0 { rows(mailboxes, country, sqlite) } else { String::new() };
             if sqlite {
                 let file = dir.join(format!("{region}.db"));
                 let sql = format!("PRAGMA journal_mode = WAL; {} {rows}", schema::SQLITE);
@@ -95,14 +105,21 @@ impl Site {
     }
 }
 
-fn rows(mailboxes: &[String], country: &str) -> String {
+fn rows(mailboxes: &[MailboxId], country: &str, sqlite: bool) -> String {
+    let bytes = |bytes: &[u8]| match (hex::encode(bytes), sqlite) {
+        (hex, true) => format!("x'{hex}'"),
+        (hex, false) => format!("'\\x{hex}'"),
+    };
     let mut sql = String::new();
     for id in mailboxes {
+        let public = Key(device_key(id).verifying_key().to_bytes());
+        let (device, key, sealed, record) =
+            (device_of(&public), bytes(&public.0), bytes(b"sealed"), bytes(b""));
         sql.push_str(&format!(
-            "INSERT INTO mailbox(id, country, device, device_key, discoverable, created_ms) \
-             VALUES ('{id}', '{country}', 'd{id}', '', true, 0); \
+            "INSERT INTO mailbox(id, country, device, device_key, number_sealed, discoverable, created_ms) \
+             VALUES ('{id}', '{country}', '{device}', {key}, {sealed}, true, 0); \
              INSERT INTO mailbox_consent(mailbox, purpose, seq, state, record) \
-             VALUES ('{id}', 'cloud_messaging', 1, 'given', ''), ('{id}', 'presence', 1, 'given', '');"
+             VALUES ('{id}', 'cloud_messaging', 1, 'given', {record}), ('{id}', 'presence', 1, 'given', {record});"
         ));
     }
     sql
@@ -131,6 +148,7 @@ impl Places {
         self.dir.join("places.json")
     }
 
+    #[allow(dead_code, reason = "the tests without processes share this file")]
     pub fn read(file: &Path) -> Fallible<Self> {
         Ok(serde_json::from_slice(&std::fs::read(file)?)?)
     }
@@ -157,7 +175,7 @@ impl Places {
             let (operator, site) = (country, id.to_owned());
             let place = domicile_policy::Region { id: id.into(), country, operator, opens: None, site };
             places.push(place.clone());
-            keys.insert(id.to_owned(), SigningKey::generate(id)?);
+            keys.insert(id.to_owned(), domicile_ledger::SigningKey::generate(id)?);
             let records = self.store(id, layout.clone()).await?;
             regions.insert(id.to_owned(), Arc::new(Region { id: id.into(), place, records, objects: None }));
         }

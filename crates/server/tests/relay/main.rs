@@ -2,6 +2,7 @@
 
 mod consent;
 mod find;
+mod moved;
 mod phone;
 mod refused;
 mod register;

@@ -94,7 +94,10 @@ async fn commit<T: Item<Done = R>, R: Send>(
 async fn several_times<T: Item>(engine: &Engine, items: &[T]) -> Result<Vec<T::Done>, Refusal> {
     for n in 1..TRIES {
         match T::commit(engine, items).await {
-            Err(Refusal::Again(_)) => tokio::time::sleep(std::time::Duration::from_millis(3) * n).await,
+            // Where it is not known whether it was done: done twice, each of these is the same as done once.
+            Err(Refusal::Again(_) | Refusal::Unknown(_)) => {
+                tokio::time::sleep(std::time::Duration::from_millis(3) * n).await
+            }
             done => return done,
         }
     }

@@ -124,6 +124,16 @@ impl Mailboxes {
         self.messages.put(message).await
     }
 
+    /// Was this message kept, or delivered, before?
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_known(&self, mailbox: &str, id: &str) -> Result<bool, Refusal> {
+        let sql = "SELECT 1 FROM mailbox_message WHERE mailbox = $1 AND id = $2 \
+             UNION ALL SELECT 1 FROM mailbox_delivered WHERE mailbox = $1 AND id = $2";
+        Ok(!self.ask(sql, vec![mailbox.into(), id.into()]).await?.rows.is_empty())
+    }
+
     /// What waits in a mailbox, oldest first. The guard refuses no read: whether the mailbox is at home here has to be
     /// asked of the directory, afterwards.
     ///
@@ -212,6 +222,9 @@ impl Mailboxes {
         ids: &[String],
         now_ms: i64,
     ) -> Result<u64, Refusal> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
         let (table, time) = match ledger {
             Ledger::Messages => ("mailbox_message", "expires_ms"),
             Ledger::Delivered => ("mailbox_delivered", "until_ms"),

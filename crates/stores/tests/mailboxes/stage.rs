@@ -39,7 +39,7 @@ impl Stage {
     pub async fn postgres(test: &str) -> Self {
         let name = format!("m_{test}");
         cluster().sql("postgres", &format!("create database {name} owner owner"));
-        cluster().sql(&name, &format!("set role owner; {} {}", schema::POSTGRES, rows()));
+        cluster().sql(&name, &format!("set role owner; {} {}", schema::POSTGRES, rows("''")));
         cluster().sql(&name, "grant select, insert, update, delete on all tables in schema public to relay");
         let url = cluster().url("mover", &name);
         let catalogue = Postgres::catalogue_of(&url, None).await.unwrap();
@@ -54,7 +54,7 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.db");
         let db = rusqlite::Connection::open(&file).unwrap();
-        db.execute_batch(&format!("PRAGMA journal_mode = WAL; {} {}", schema::SQLITE, rows())).unwrap();
+        db.execute_batch(&format!("PRAGMA journal_mode = WAL; {} {}", schema::SQLITE, rows("x''"))).unwrap();
         let catalogue = Sqlite::catalogue_of(&file).await.unwrap();
         let layout = Arc::new(layout(&catalogue, &tables("main"), "country"));
         guard(&Sqlite::open(&file, layout, false).await.unwrap()).await;
@@ -117,12 +117,13 @@ pub fn message(mailbox: &str, id: &str) -> Message {
     }
 }
 
-fn rows() -> String {
+/// `empty` is how the engine writes no bytes.
+fn rows(empty: &str) -> String {
     let one = |id: &str| {
         format!(
-            "INSERT INTO mailbox(id, country, device, device_key, discoverable, created_ms) VALUES ('{id}', 'CN', 'd-{id}', '', true, 0); \
+            "INSERT INTO mailbox(id, country, device, device_key, discoverable, created_ms) VALUES ('{id}', 'CN', 'd-{id}', {empty}, true, 0); \
              INSERT INTO mailbox_consent(mailbox, purpose, seq, state, record) \
-             VALUES ('{id}', 'cloud_messaging', 1, 'given', ''), ('{id}', 'presence', 1, 'given', '');"
+             VALUES ('{id}', 'cloud_messaging', 1, 'given', {empty}), ('{id}', 'presence', 1, 'given', {empty});"
         )
     };
     OWNERS.map(one).concat()

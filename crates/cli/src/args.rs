@@ -6,8 +6,6 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod audit;
-mod messaging;
-mod device;
 mod device;
 mod messaging;
 mod public;
@@ -16,10 +14,6 @@ mod watching;
 mod waves;
 
 pub use audit::{AuditArgs, AuditCommand, Format, OutputArgs, ResidualArgs, ScanArgs};
-pub use messaging::{ConsentCommand, MessagingCommand, MessagingInitArgs};
-pub use device::{
-    ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
-};
 pub use device::{
     ContactsCommand, DeviceArgs, DeviceCommand, DeviceConsent, Offline, RegisterDevice, SendArgs,
 };
@@ -154,15 +148,15 @@ pub enum Command {
     /// The signed manifest of genuine endpoints, shops and sellers
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// A handset to try messaging with: silent until its owner agrees
+    #[command(after_help = device::DEVICE)]
+    Device(DeviceArgs),
     /// Prepare opt-in messages: keys, tables, data map, policies, configuration
     #[command(subcommand)]
     Messaging(MessagingCommand),
     /// Records of consent: of a mailbox, or one that somebody shows
     #[command(subcommand)]
     Consent(ConsentCommand),
-    /// A handset to try messaging with: silent until its owner agrees
-    #[command(after_help = device::DEVICE)]
-    Device(DeviceArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  domicile completions bash > ~/.local/share/bash-completion/completions/domicile"

@@ -97,7 +97,7 @@ impl<R: Relay> Device<Agreed<R>> {
             if answer.status().is_success() {
                 return Ok(answer.into_body());
             }
-            self.do_better(&answer).await?;
+            self.do_better(&answer, ask.token).await?;
         }
         Err(DeviceFault::Limit("the relay asks for ever other things"))
     }
@@ -111,13 +111,13 @@ impl<R: Relay> Device<Agreed<R>> {
     }
 
     async fn once(&mut self, ask: Ask<'_>) -> Result<Response<Bytes>, DeviceFault> {
-        let Ask { method, path, body, token, bytes_max } = ask;
+        let Ask { method, path, body, bytes_max, .. } = ask;
         let now = self.state.clock().relays(Timestamp::now().as_second());
         let request = Request { method: method.as_str(), path_and_query: path, body };
         let proof = Proof::make(&self.key(), request, now).to_string();
         let uri = format!("{}{path}", self.state.home.endpoint.as_str().trim_end_matches('/'));
         let mut request = http::Request::builder().method(method).uri(uri).header(PROOF_HEADER, proof);
-        if let Some(token) = self.state.token.as_ref().filter(|_| token) {
+        if let Some(token) = self.state.token.as_ref() {
             request = request.header(CONSENT_HEADER, &token.text);
         }
         if !body.is_empty() {
@@ -128,12 +128,12 @@ impl<R: Relay> Device<Agreed<R>> {
     }
 
     /// Takes from a refusal what makes the next try better. Nothing to take: the refusal itself.
-    async fn do_better(&mut self, answer: &Response<Bytes>) -> Result<(), DeviceFault> {
+    async fn do_better(&mut self, answer: &Response<Bytes>, token: bool) -> Result<(), DeviceFault> {
         let problem: Problem = parsed(answer.body())?;
         match (problem.code, &problem.home) {
             (ProblemCode::ProofStale, _) if self.learn_clock(answer) => self.save(),
-            (ProblemCode::ConsentExpired | ProblemCode::ConsentForged, _) if self.state.token.is_some() => {
-                self.state.token = None;
+            (ProblemCode::ConsentExpired | ProblemCode::ConsentForged, _) if token => {
+                self.renew_soon();
                 Ok(())
             }
             (ProblemCode::Moved, Some(home)) => self.follow(home),
@@ -164,7 +164,8 @@ impl<R: Relay> Device<Agreed<R>> {
             service_key: fingerprint(&listed.service_key),
             epoch: home.epoch,
         };
-        (self.state.token, self.state.tagged, self.state.attempt) = (None, None, None);
+        (self.state.tagged, self.state.attempt) = (None, None);
+        self.renew_soon();
         self.save()?;
         // Without a mailbox nothing has moved: other terms apply there, and the owner has not seen them.
         if self.state.mailbox.is_some() {
@@ -206,6 +207,7 @@ impl<R: Relay> Device<Agreed<R>> {
             method: &Method::POST,
             path: "/v1/messaging/token",
             body: b"",
+            // The old one, expired or of the old home: it says which device asks.
             token: false,
             bytes_max: ANSWER_BYTES_MAX,
         };
@@ -213,6 +215,13 @@ impl<R: Relay> Device<Agreed<R>> {
         let issued: TokenIssued = parsed(&Box::pin(self.exchange(ask)).await?)?;
         self.take_token(Some(issued.token));
         Ok(())
+    }
+
+    /// The next request asks for a new token first, and shows the one that there is.
+    pub(super) fn renew_soon(&mut self) {
+        if let Some(token) = &mut self.state.token {
+            token.renew_at = i64::MIN;
+        }
     }
 
     pub(super) fn take_token(&mut self, token: Option<String>) {

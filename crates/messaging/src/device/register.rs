@@ -48,7 +48,7 @@ impl<R: Relay> Device<Agreed<R>> {
         self.state.mailbox = Some(registered.mailbox);
         self.state.number_proof = Some(registered.number_proof);
         // The token of before names no mailbox.
-        self.state.token = None;
+        self.renew_soon();
         self.save()?;
         if elsewhere {
             self.follow(&registered.home)?;

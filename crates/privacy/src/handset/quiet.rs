@@ -179,7 +179,7 @@ impl Quiet {
         self.find_new()?;
         let Some((runtime, device)) = self.agreed() else { return Ok(()) };
         let (_, contact) = device.contact(number).map_err(|e| e.to_string())?;
-        if contact.found.is_none() {
+        if contact.found.is_none() || !device.agrees(Purpose::Presence) {
             return Ok(());
         }
         runtime.block_on(device.presence(number)).map(|_| ()).map_err(|e| e.to_string())

@@ -11,10 +11,15 @@ use crate::scene::Played;
 use crate::world::zone::{HOME, What, Zone};
 use std::net::SocketAddrV4;
 
+/// In the handset's seconds.
+const IDLE_S: u64 = 120;
+
 pub(super) fn script() -> Vec<Act> {
     let mut script = t1::used();
     script.push(Event::Agreed("cloud_messaging".into()).into());
     script.extend(t1::used().split_off(3));
+    // It looks for messages meanwhile.
+    script.push(Event::Idle(IDLE_S).into());
     script
 }
 

@@ -51,7 +51,8 @@ pub fn play(
 
 fn script() -> Vec<Act> {
     let mut script = t1::used();
-    script.extend(["cloud_messaging", "contact_discovery"].map(|p| Event::Agreed(p.into()).into()));
+    script
+        .extend(["cloud_messaging", "contact_discovery", "presence"].map(|p| Event::Agreed(p.into()).into()));
     script.push(Event::CardOpened(MEMBER.into()).into());
     script
 }

@@ -145,7 +145,7 @@ impl Quiet {
         {
             self.device = Some(Held::Silent(device.fall_silent()));
             // What closes the connection is the withdrawal's own; nothing comes after it.
-            bridge::quiet()?;
+            bridge::at_most(0)?;
         }
         Ok(())
     }
@@ -251,7 +251,8 @@ impl Client for Quiet {
             | Event::SignedIn
             | Event::Idle(_) => Ok(()),
         };
-        done.map(|()| "")
+        // One relay at a time, and one request at a time: what it no longer speaks to is closed by now.
+        done.and_then(|()| bridge::at_most(1)).map(|()| "")
     }
 
     fn tick(&mut self, _clock: &Clock, _phone: &Modem) -> Result<(), String> {

@@ -81,7 +81,8 @@ mod tests {
         for (how, form) in writings(&bytes) {
             let file = dir.path().join(how);
             fs::write(&file, [b"x,", form.as_slice(), b",y"].concat()).expect("written");
-            let (own, other) = (tags(&[file.clone()], &texts, STRANGER), tags(&[file], &texts, MEMBER));
+            let files = [file];
+            let (own, other) = (tags(&files, &texts, STRANGER), tags(&files, &texts, MEMBER));
             assert_eq!(own.expect("read").len(), 1, "{how}");
             assert_eq!(other.expect("read"), [], "{how}");
         }

@@ -9,7 +9,6 @@ use crate::phone;
 pub struct Modem {
     sim: bool,
     wifi: bool,
-    contacts: Vec<String>,
     carried: u64,
 }
 
@@ -19,7 +18,6 @@ impl Modem {
         match event {
             Event::Sim => self.sim = true,
             Event::Wifi => self.wifi = true,
-            Event::ContactAdded(number) => self.contacts.push(number.clone()),
             Event::SmsSent(_)
             | Event::SmsReceived(_)
             | Event::MmsSent(_)
@@ -39,11 +37,6 @@ impl Modem {
         Ok(())
     }
 
-    /// What the carrier carried so far: messages and calls, both ways.
-    pub fn carried(&self) -> u64 {
-        self.carried
-    }
-
     /// The handset's IMEI.
     pub fn imei(&self) -> &'static str {
         phone::IMEI
@@ -57,10 +50,5 @@ impl Modem {
     /// The Wi-Fi's name, once it is joined.
     pub fn wifi(&self) -> Option<&'static str> {
         self.wifi.then_some(phone::WIFI)
-    }
-
-    /// The numbers in the address book.
-    pub fn contacts(&self) -> &[String] {
-        &self.contacts
     }
 }

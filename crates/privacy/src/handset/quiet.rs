@@ -41,7 +41,7 @@ pub struct Quiet {
 
 /// The device in one of its states.
 enum Held {
-    Silent(Device<Silent>),
+    Silent(Box<Device<Silent>>),
     Agreed(Box<Device<Agreed<Http>>>),
 }
 
@@ -96,7 +96,7 @@ impl Quiet {
         let statement = std::fs::read(self.dir.join(STATEMENT)).map_err(|e| format!("{STATEMENT}: {e}"))?;
         let statement = serde_json::from_slice(&statement).map_err(|e| format!("{STATEMENT}: {e}"))?;
         let device = Device::create(&self.state, statement).map_err(|e| e.to_string())?;
-        self.device = Some(Held::Silent(device));
+        self.device = Some(Held::Silent(Box::new(device)));
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl Quiet {
                 Ok(())
             }
             Err((device, why)) => {
-                self.device = Some(Held::Silent(*device));
+                self.device = Some(Held::Silent(device));
                 Err(why.to_string())
             }
         }
@@ -143,7 +143,7 @@ impl Quiet {
         if purpose == Purpose::CloudMessaging
             && let Some(Held::Agreed(device)) = self.device.take()
         {
-            self.device = Some(Held::Silent(device.fall_silent()));
+            self.device = Some(Held::Silent(Box::new(device.fall_silent())));
             // What closes the connection is the withdrawal's own; nothing comes after it.
             bridge::at_most(0)?;
         }

@@ -53,7 +53,7 @@ impl Door {
 #[derive(Debug)]
 enum Way {
     /// Over the only link that it has.
-    Link(Box<Mast>, Process),
+    Link { mast: Box<Mast>, _process: Process },
     /// Through a proxy, if it likes to.
     Proxy(Proxy),
 }
@@ -100,18 +100,18 @@ impl World {
         }
         zone.write(&dir.join(HOSTS))?;
         let process = Process::begin(&mast, dir)?;
-        Ok(Self { zone, doors, way: Way::Link(Box::new(mast), process) })
+        Ok(Self { zone, doors, way: Way::Link { mast: Box::new(mast), _process: process } })
     }
 
     /// Is everything that leaves the handset seen, or what goes through the proxy only?
     pub fn sees_all(&self) -> bool {
-        matches!(self.way, Way::Link(..))
+        matches!(self.way, Way::Link { .. })
     }
 
     /// A program that will run where the handset is.
     pub fn at_handset(&self, program: &Path) -> Command {
         match &self.way {
-            Way::Link(mast, _) => mast.at_handset(program),
+            Way::Link { mast, .. } => mast.at_handset(program),
             Way::Proxy(proxy) => {
                 let mut command = Command::new(program);
                 command.env(PROXY, proxy.address.to_string());
@@ -124,7 +124,7 @@ impl World {
     pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
         match &self.way {
             // Nothing of this machine is on the handset's link.
-            Way::Link(..) => act(),
+            Way::Link { .. } => act(),
             Way::Proxy(proxy) => proxy.aside(act),
         }
     }
@@ -135,7 +135,7 @@ impl World {
     /// In words: it is not running.
     pub fn record(&self, path: &Path) -> Result<Recording<'_>, String> {
         match &self.way {
-            Way::Link(mast, _) => Ok(Recording::Link(self, Capture::begin(mast, path)?)),
+            Way::Link { mast, .. } => Ok(Recording::Link(self, Capture::begin(mast, path)?)),
             Way::Proxy(proxy) => {
                 proxy.begin();
                 proxy.mark(BEGIN);
@@ -163,7 +163,7 @@ impl Recording<'_> {
     /// In words: it may not show everything.
     pub fn end(self) -> Result<(), String> {
         match self {
-            Self::Link(World { way: Way::Link(mast, _), .. }, capture) => capture.end(mast),
+            Self::Link(World { way: Way::Link { mast, .. }, .. }, capture) => capture.end(mast),
             Self::Proxy(World { way: Way::Proxy(proxy), .. }, path) => {
                 proxy.mark(END);
                 proxy.end(&path)

@@ -4,7 +4,7 @@
 use super::bridge;
 use super::request::{self, Request};
 use super::zone::Zone;
-use crate::synthetic::Synthetic;
+use crate::synthetic::{Conversation, Synthetic};
 use std::fs;
 use std::io::{BufReader, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -100,21 +100,33 @@ fn lock(record: &Mutex<Synthetic>) -> MutexGuard<'_, Synthetic> {
 fn carry(near: &TcpStream, to: u16, address: SocketAddrV4, record: Option<&Mutex<Synthetic>>) -> Result<()> {
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
     let Some(record) = record else { return bridge::join(near, &far, |_, _| {}) };
-    let open = Mutex::new(None);
+    let said = Mutex::new(Said::Nothing);
     bridge::join(near, &far, |from, bytes| {
-        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
-        if open.is_none() && head.contains(" /v1/relay/") {
-            return;
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*said, Said::Nothing) {
+            // The first to speak is who opened it. Relays ask each other by the same port.
+            let head = String::from_utf8_lossy(&bytes[..bytes.len().min(REQUEST_LINE_BYTES)]);
+            let is_relay = head.contains(" /v1/relay/");
+            *said = if is_relay { Said::ByRelay } else { Said::ByHandset(lock(record).open(address)) };
         }
-        let mut record = lock(record);
-        let conversation = open.get_or_insert_with(|| record.open(address));
-        record.said(conversation, from, bytes);
+        if let Said::ByHandset(open) = &mut *said {
+            lock(record).said(open, from, bytes);
+        }
     })?;
-    if let Some(open) = open.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Said::ByHandset(open) = said.into_inner().unwrap_or_else(PoisonError::into_inner) {
         lock(record).close(open);
     }
     Ok(())
+}
+
+/// How much of a first request says whose it is.
+const REQUEST_LINE_BYTES: usize = 200;
+
+/// Whose a connection is.
+enum Said {
+    Nothing,
+    ByRelay,
+    ByHandset(Conversation),
 }
 
 /// One request: written down before it is answered, so that it stands before whatever the client does next.

@@ -15,8 +15,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
         }
     }
     say("building domicile and the test");
-    let packages = ["domicile-cli", "domicile-privacy"].iter().flat_map(|name| ["--package", name]);
-    step(Command::new(env!("CARGO")).args(["build", "--quiet"]).args(packages))?;
+    // With the features of the whole workspace, as `cargo xtask test` builds: other ones would build everything anew.
+    let bins = ["domicile", "domicile-privacy"].iter().flat_map(|name| ["--bin", name]);
+    step(Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace"]).args(bins))?;
     let program = beside()?.join("domicile-privacy");
     step(Command::new(program).args(args))
 }

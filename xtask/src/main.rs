@@ -4,6 +4,7 @@
 mod bench;
 mod chinook;
 mod model;
+mod privacy;
 mod test;
 mod tidy;
 mod torture;
@@ -44,6 +45,9 @@ cargo xtask <chore>
   torture [--minutes N | --once] [--engine postgres|sqlite] [--seed S] [--planted NAME|all]
                    moves people to and fro under a dense load while workers are killed at every durable write and
                    databases stop, and compares all regions with the log of acknowledged writes (docs/torture.md)
+  privacy-test [--keep DIR] [--proxy]
+                   the 2014 test (docs/privacy-test.md): what a handset in a network namespace of its own sends, seen at
+                   its interface; a client that leaks as in 2014 must fail it. Without root by a recording proxy
   tidy             checks what the compiler can't: layers between crates, lengths of files
 ";
 
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(&args[1..]),
         Some("model") => model::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
+        Some("privacy-test") => privacy::run(&args[1..]),
         Some("tidy") => tidy::run(),
         Some(walk @ ("chinook" | "odd" | "adopt" | "gateways")) => chinook::run(walk, &args[1..]),
         _ => {

@@ -14,7 +14,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
             other => rest.push(other),
         }
     }
-    say("six stages: tools, tidy, build, tests, walks, torture; well over a quarter of an hour on two cores");
+    say(
+        "seven stages: tools, tidy, build, tests, walks, privacy, torture; well over a quarter of an hour on two cores",
+    );
     stage("tools", || tools(setup))?;
     stage("tidy", crate::tidy::run)?;
     let cargo = |words: &[&str]| {
@@ -25,6 +27,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     stage("build", || step(&mut cargo(&["--no-run"])))?;
     stage("tests", || step(&mut cargo(&rest)))?;
     stage("walks", crate::chinook::all)?;
+    stage("privacy", crate::privacy::all)?;
     stage("torture", crate::torture::bounded)
 }
 

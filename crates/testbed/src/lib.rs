@@ -6,6 +6,7 @@
 
 pub mod disk;
 pub mod far;
+pub mod mast;
 pub mod postgres;
 pub mod proxy;
 pub mod road;

@@ -4,6 +4,7 @@ use super::agree::Agreement;
 use super::relay::{Relay, Unreachable};
 use crate::wire::limits::WAIT_S_MAX;
 use bytes::Bytes;
+use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnector;
@@ -14,14 +15,24 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a request may take: the longest wait for a message, and half a minute for the way.
 const REQUEST_MAX: Duration = Duration::from_secs(WAIT_S_MAX as u64 + 30);
 
-/// A connection to relays.
-pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+type Connector = HttpsConnector<HttpConnector>;
+type Connections = Client<Connector, Full<Bytes>>;
+
+/// Kept connections to one relay: those to another one are closed before it is asked, so that after a move nothing
+/// goes to the old home, not even the end of a connection, at whatever time that would come.
+pub struct Http {
+    connector: Connector,
+    kept: Mutex<Option<(Origin, Connections)>>,
+}
+
+/// Scheme and authority (RFC 6454).
+type Origin = (Option<Scheme>, Option<Authority>);
 
 impl Http {
     /// Trusts the machine's roots, or those of a PEM file's bytes. Opens no connection yet.
@@ -55,7 +66,21 @@ impl Http {
             .https_or_http()
             .enable_http1()
             .build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        Ok(Self { connector, kept: Mutex::default() })
+    }
+
+    /// The connections to who is asked by this URI.
+    fn to(&self, uri: &Uri) -> Connections {
+        let origin = (uri.scheme().cloned(), uri.authority().cloned());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, connections)) = &*kept
+            && *known == origin
+        {
+            return connections.clone();
+        }
+        let connections: Connections = Client::builder(TokioExecutor::new()).build(self.connector.clone());
+        *kept = Some((origin, connections.clone()));
+        connections
     }
 }
 
@@ -94,7 +119,11 @@ impl Relay for Http {
             return Err(Unreachable("an endpoint without TLS is asked on loopback only".to_owned()));
         }
         let asked = async {
-            let answer = self.0.request(request.map(Full::new)).await.map_err(|error| unreachable(&error))?;
+            let answer = self
+                .to(request.uri())
+                .request(request.map(Full::new))
+                .await
+                .map_err(|error| unreachable(&error))?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, bytes_max).collect().await;
             let body = body.map_err(|error| unreachable(&*error))?.to_bytes();

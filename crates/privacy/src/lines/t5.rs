@@ -1,0 +1,67 @@
+//! T5: a message to somebody who is away comes back as "use SMS" in the answer to the one request that carried it, and the
+//! carrier takes it; one to somebody who is here arrives.
+
+use super::{t1, t3};
+use crate::event::{Act, Event};
+use crate::fault::Fault;
+use crate::handset::{KEPT, USE_SMS};
+use crate::member::Member;
+use crate::phone::MEMBER;
+use crate::scene::{Cast, Played, Stage};
+
+const OFFLINE: &str = "the receiver is away";
+const ONLINE: &str = "the receiver is here";
+const SENT: &str = "sent";
+
+/// Plays and judges it.
+///
+/// # Errors
+/// In words: it could not be played.
+pub fn play(
+    stage: &Stage<'_>,
+    cast: &Cast,
+    member: &mut Member,
+) -> Result<(Played, Vec<Fault>, Vec<String>), String> {
+    let send = || Event::Sent(MEMBER.into());
+    let (played, (away, here, came)) = stage.direct("T5", cast, |handset| {
+        handset.acts(&script())?;
+        stage.world.aside(|| member.shows_itself_to_the_owner())?;
+        // The first one claims a key for the two, which is its own request and happens once.
+        handset.act(send())?;
+        handset.mark(OFFLINE)?;
+        let away = handset.act(send())?;
+        handset.mark(ONLINE)?;
+        stage.world.aside(|| member.looks())?;
+        let here = handset.act(send())?;
+        handset.mark(SENT)?;
+        Ok((away, here, stage.world.aside(|| member.looks())?))
+    })?;
+    let mut faults = t3::judge(&played, &stage.world.zone);
+    for (what, was, is) in [("to somebody away", &away, USE_SMS), ("to somebody here", &here, KEPT)] {
+        if was != is {
+            faults.push(Fault::Wrong(format!("the message {what} became {was:?}, not {is:?}")));
+        }
+    }
+    for (what, from, to) in [("away", OFFLINE, ONLINE), ("here", ONLINE, SENT)] {
+        match played.traffic.requests(from, to) {
+            Ok(1) => {}
+            Ok(n) => {
+                faults.push(Fault::Wrong(format!("a message to somebody {what} took {n} requests, not 1")))
+            }
+            Err(why) => faults.push(Fault::Unproven(why)),
+        }
+    }
+    if came != 1 {
+        faults.push(Fault::Wrong(format!("{came} messages arrived, not the 1 that was kept")));
+    }
+    let seen = vec![format!("away: {away}, one request; here: {here}, one request, {came} arrived")];
+    Ok((played, faults, seen))
+}
+
+fn script() -> Vec<Act> {
+    let mut script = t1::used();
+    script
+        .extend(["cloud_messaging", "contact_discovery", "presence"].map(|p| Event::Agreed(p.into()).into()));
+    script.push(Event::CardOpened(MEMBER.into()).into());
+    script
+}

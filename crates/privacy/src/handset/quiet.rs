@@ -251,7 +251,7 @@ impl Client for Quiet {
             | Event::SignedIn
             | Event::Idle(_) => Ok(()),
         };
-        // One relay at a time, and one request at a time: what it no longer speaks to is closed by now.
+        // It speaks with one relay at a time: what it no longer speaks with is closed by now.
         done.and_then(|()| bridge::at_most(1)).map(|()| "")
     }
 

@@ -1,30 +1,44 @@
 //! Bridges: a port that leads somewhere else, byte by byte. A relay is https, or http on loopback; so that the capture can be
 //! read, the client under test speaks http to a port of its own namespace, which leads over the handset's only link to the relay.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Connections of this process's bridges that are not wholly closed.
-static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// Connections of this process's bridges that are not wholly closed, by the bridge.
+static OPEN: Mutex<BTreeMap<SocketAddr, usize>> = Mutex::new(BTreeMap::new());
 /// How long a connection may take to close once both ends have let go of it.
 const CLOSED: Duration = Duration::from_secs(10);
 
-/// Waits until at most so many connections of the bridges are open: what closes the others is on the wire by then.
+/// Waits until connections of at most so many bridges are open: what closes the others is on the wire by then.
 ///
 /// # Errors
 /// In words: somebody holds more open.
-pub fn at_most(connections: usize) -> Result<(), String> {
+pub fn at_most(bridges: usize) -> Result<(), String> {
     let began = Instant::now();
-    while OPEN.load(Ordering::SeqCst) > connections {
+    while open_now().len() > bridges {
         if began.elapsed() > CLOSED {
-            return Err(format!("more than {connections} connections to relays are still open"));
+            return Err(format!("connections to more than {bridges} relays are still open"));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+fn open_now() -> MutexGuard<'static, BTreeMap<SocketAddr, usize>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection more, or one less.
+fn count(at: SocketAddr, opens: bool) {
+    let mut open = open_now();
+    let n = open.remove(&at).unwrap_or(0);
+    let n = if opens { n + 1 } else { n.saturating_sub(1) };
+    if n > 0 {
+        open.insert(at, n);
+    }
 }
 
 /// Bytes handed on at once.
@@ -43,11 +57,11 @@ pub fn open(
     std::thread::spawn(move || {
         for near in listener.incoming().flatten() {
             let to = Arc::clone(&to);
-            OPEN.fetch_add(1, Ordering::SeqCst);
+            count(at, true);
             std::thread::spawn(move || {
                 // Where the far end can't be reached the near one is hung up on.
                 let _ = to().and_then(|far| join(&near, &far, |_, _| {}));
-                OPEN.fetch_sub(1, Ordering::SeqCst);
+                count(at, false);
             });
         }
     });

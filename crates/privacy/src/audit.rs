@@ -76,7 +76,7 @@ fn hosts(zone: &Zone) -> Result<Hosts, String> {
 pub fn leave(report: &Report, sought: &Sought, of: &Path) -> Result<(), String> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
     let at = format!("{} s after 1970", since.as_secs());
-    let asked = Asked::new(&sought.wanted, 0, vec![of.display().to_string()], at);
+    let asked = Asked::new(&sought.wanted, sought.canaries.first(), 0, vec![of.display().to_string()], at);
     for (extension, told) in [("audit.txt", text(report, &asked)), ("audit.html", html(report, &asked))] {
         let path = of.with_extension(extension);
         fs::write(&path, told).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -19,6 +19,10 @@ use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::sync::PoisonError;
+use std::time::Duration;
+
+/// After news of a mailbox a long poll that is not over by then looks whether it may go on.
+const NEWS: Duration = Duration::from_millis(50);
 
 /// Who asks, proven, with what was sent.
 pub(super) struct Caller {
@@ -97,6 +101,44 @@ impl Shared {
         drop(seen);
         let Known { key, mailbox, has_number, purposes, waiting } = known;
         Ok(Caller { device: claims.device, key, mailbox, has_number, purposes, waiting, parts, body })
+    }
+
+    /// A long poll, which goes on only as long as the mailbox is this device's and its owner agrees to messages: by its end either
+    /// may be over, and what came since is somebody else's.
+    pub async fn while_held<T>(
+        &self,
+        caller: &Caller,
+        mailbox: MailboxId,
+        poll: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
+        let mut poll = std::pin::pin!(poll);
+        let mut news = self.mail.moving.wait_for(&mailbox.to_string());
+        let answer = loop {
+            tokio::select! {
+                answer = &mut poll => break answer,
+                _ = news.heard(self.mail.limits.reread) => {}
+            }
+            // Most news is a message, which ends the poll by itself.
+            if let Ok(answer) = tokio::time::timeout(NEWS, &mut poll).await {
+                break answer;
+            }
+            self.still_holds(caller, mailbox).await?;
+        };
+        self.still_holds(caller, mailbox).await.map(|()| answer)
+    }
+
+    async fn still_holds(&self, caller: &Caller, mailbox: MailboxId) -> Result<(), Problem> {
+        let name = mailbox.to_string();
+        let holder = self.mailboxes.holder(&name).await.map_err(|e| of_store(&e))?;
+        let Some(holder) = holder.filter(|holder| holder.is_home) else {
+            // Under way, or at another home: the poll knows, and says which.
+            return Ok(());
+        };
+        let known = self.holds(&holder, &caller.device).await?;
+        match known.purposes.has(Purpose::CloudMessaging) {
+            true => Ok(()),
+            false => Err(refused(ProblemCode::ConsentWithdrawn).because(Purpose::CloudMessaging.as_str())),
+        }
     }
 
     /// Head and whole body, within the limits.

@@ -4,7 +4,7 @@ use super::MailCall;
 use super::limits::MessagingLimits;
 use super::mail::{Mail, MailLimits, MailSettings};
 use super::measure::{self, Measures};
-use super::refusals::{BROKEN, refused};
+use super::refusals::{BROKEN, UNAUTHORIZED_RELAY, refused};
 use super::settings::{RelayListed, RelaySettings};
 use super::shared::{RelayParts, Shared};
 use super::{consents, discovery, filters, region, register, tags};
@@ -124,6 +124,10 @@ fn router(shared: Arc<Shared>, tokens: Tokens) -> Router {
 async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let path = request.uri().path();
     if path.starts_with("/v1/relay/") {
+        // Before the body is read: a stranger's would be held in memory meanwhile.
+        if !shared.mail.tokens.admit(request.headers()) {
+            return Err(UNAUTHORIZED_RELAY);
+        }
         let (parts, body) = shared.read(request).await?;
         let answer = shared.mail.answer_relay(parts.uri.path(), &parts.headers, &body).await;
         return Ok(answer.map(axum::body::Body::new));
@@ -134,7 +138,10 @@ async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Res
     let purpose = call.purpose().parse().map_err(|_| BROKEN)?;
     let caller = shared.admit(request, purpose).await?;
     let mailbox = caller.mailbox()?;
-    let answer = shared.mail.answer(mailbox, call, &caller.body).await;
+    let is_long = call.is_long();
+    let answer = shared.mail.answer(mailbox, call, &caller.body);
+    let answer =
+        if is_long { Box::pin(shared.while_held(&caller, mailbox, answer)).await? } else { answer.await };
     drop(place);
     Ok(answer.map(axum::body::Body::new))
 }

@@ -87,6 +87,9 @@ async fn only_relays_ask_as_relays() {
     let wrong = phone.raw(Method::GET, "/v1/messaging/consents", &[], String::new()).await;
     assert_eq!(wrong.no(), (405, "method".into()));
     let long = "x".repeat(300 * 1024);
-    let answer = phone.raw(Method::POST, "/v1/messaging/consents", &[], long).await;
+    let answer = phone.raw(Method::POST, "/v1/messaging/consents", &[], long.clone()).await;
     assert_eq!(answer.no(), (413, "too-big".into()));
+    // No body is read of who is no relay.
+    let answer = phone.raw(Method::POST, "/v1/relay/messages", &[], long).await;
+    assert_eq!(answer.no(), (401, "relay-unknown".into()));
 }

@@ -2,9 +2,10 @@
 
 use crate::phone::Phone;
 use crate::stage::{Stage, limits};
-use domicile_messaging::consent::Purpose;
+use domicile_messaging::consent::{EventState, Purpose};
 use domicile_messaging::wire::MailboxId;
 use domicile_server::messaging::MessagingLimits;
+use http::Method;
 use serde_json::json;
 
 const NUMBER: &str = "+8613912345678";
@@ -109,6 +110,23 @@ async fn a_new_device_takes_the_number_over() {
     let first = without.finish(&attempt, NUMBER, &stage.code(NUMBER)).await.ok();
     let (_, second) = Phone::registered(&stage, 0, NUMBER).await;
     assert_eq!(first["mailbox"], second["mailbox"], "found although it had no tag");
+}
+
+/// A long poll that the old device holds is over; what comes is the new one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_poll_ends_with_its_devices_right() {
+    for stage in Stage::both().await {
+        let (old, _) = Phone::registered(&stage, 0, NUMBER).await;
+        let (held, (mut new, _)) =
+            tokio::join!(old.get("messages?wait_s=60"), Phone::registered(&stage, 0, NUMBER));
+        assert_eq!(held.no(), (403, "device-replaced".into()));
+        let record = new.record(Purpose::CloudMessaging, EventState::Withdrawn);
+        let body = json!({ "record": record }).to_string();
+        let withdrawn = new.raw(Method::POST, "/v1/messaging/consents", &[], body);
+        let (held, withdrawn) = tokio::join!(new.get("messages?wait_s=60"), withdrawn);
+        withdrawn.ok();
+        assert_eq!(held.no(), (403, "consent-withdrawn".into()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,8 +138,8 @@ impl Stage {
     /// The last code that was sent to a number.
     pub fn code(&self, number: &str) -> String {
         let text = std::fs::read_to_string(self.sms()).unwrap();
-        let sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let last = sent.filter(|sms| sms["to"] == number).last().expect("a text message");
+        let mut sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let last = sent.rfind(|sms| sms["to"] == number).expect("a text message");
         last["text"].as_str().unwrap()[..6].to_owned()
     }
 }

@@ -265,7 +265,7 @@ fn kept(row: Vec<Value>) -> Result<Kept, Refusal> {
 }
 
 pub(super) fn one_text(rows: Rows) -> Result<Option<String>, Refusal> {
-    match rows.rows.into_iter().next().map(|row| <[Value; 1]>::try_from(row)) {
+    match rows.rows.into_iter().next().map(<[Value; 1]>::try_from) {
         None => Ok(None),
         Some(Ok([Value::Text(text)])) => Ok(Some(text)),
         Some(_) => Err(other_shape()),

@@ -122,7 +122,7 @@ impl Mailboxes {
         let tries = i64::from(tries_max);
         let params = vec![id.into(), device.into(), number_mac.into(), now_ms.into(), tries.into()];
         let rows = self.ask(sql, params).await?;
-        match rows.rows.into_iter().next().map(|row| <[Value; 1]>::try_from(row)) {
+        match rows.rows.into_iter().next().map(<[Value; 1]>::try_from) {
             None => Ok(None),
             Some(Ok([Value::Bytes(mac)])) => Ok(Some(mac)),
             Some(_) => Err(other_shape()),

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 /// What `domicile device --help` ends with.
 pub const DEVICE: &str = "\
 A handset in one file: keys, consents, contacts, messages. It opens no connection before its owner has given consent to
-cloud_messaging, and after that speaks to its home relay only. --service is the signed statement of a relay, as a phone is
-shipped with it (GET /v1/messaging/region).
+cloud_messaging, and after that speaks to its home relay only. --statement is what a region's relay says of itself, signed, as a
+phone is shipped with it: `domicile messaging statement REGION -o FILE` makes it, without a network.
 
 Two terminals. In the first one, Bob:
-  domicile device new --device bob --service region.json
+  domicile messaging statement oregon -o oregon.json
+  domicile device new --device bob --statement oregon.json
+  domicile device consent show --device bob                  # what he is asked to agree to
   domicile device consent give cloud_messaging --device bob
   domicile device consent give contact_discovery --device bob
   domicile device register --device bob +15035550123
@@ -43,7 +45,7 @@ pub enum DeviceCommand {
     New {
         /// The signed statement of a region's relay
         #[arg(long, value_name = "FILE")]
-        service: PathBuf,
+        statement: PathBuf,
     },
     /// Give consent, withdraw it, show what was agreed to
     #[command(subcommand)]

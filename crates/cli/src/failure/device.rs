@@ -9,6 +9,12 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
     let device = file.display();
     let (what, code) = (fault.to_string(), fault.code());
     match fault {
+        DeviceFault::File(error) if error.kind() == std::io::ErrorKind::NotFound => Failure::new(
+            "no-device",
+            format!("there is no device in {device}"),
+            "a device is a file, made with the signed statement of its region's relay",
+            format!("domicile device new --device {device} --statement FILE"),
+        ),
         DeviceFault::File(error) => super::of_file("use the device", file, &error),
         DeviceFault::NoConsent(purpose) => Failure::new(
             code,
@@ -27,11 +33,28 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
             code,
             what,
             "a new one would take the keys and messages of the old one away",
-            "domicile device new --device ANOTHER --service FILE",
+            "domicile device new --device ANOTHER --statement FILE",
         ),
         DeviceFault::NotADevice => {
             Failure::new(code, what, "it does not hold what `device new` writes", format!("ls -l {device}"))
         }
+        DeviceFault::OlderCopy => Failure::new(
+            code,
+            what,
+            "it would encrypt with keys again that were used already, and could not read what came since",
+            "domicile device new --device ANOTHER --statement FILE   # then register the number: its mailbox comes along",
+        )
+        .state("nothing was sent"),
+        DeviceFault::TermsChanged(purpose) => Failure::new(
+            code,
+            what,
+            "an owner agrees to what was shown, and the region asks for it on other terms by now",
+            format!(
+                "domicile device consent show {purpose} --device {device}\n\
+                 domicile device consent give {purpose} --device {device}"
+            ),
+        )
+        .state("the new terms are on the device; the relay has kept nothing"),
         DeviceFault::NotRegistered | DeviceFault::NotStarted => Failure::new(
             code,
             what,
@@ -54,9 +77,13 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
             code,
             what,
             "the policies put this number's home into another region, with terms of its own",
-            format!("domicile device consent show --device {device}"),
+            format!(
+                "domicile device consent show --device {device}\n\
+                 domicile device consent give cloud_messaging --device {device}\n\
+                 domicile device register NUMBER --device {device}"
+            ),
         )
-        .state("the number was not stored in the region that was asked"),
+        .state("the number was not stored in the region that was asked; the other region's terms are on the device"),
         DeviceFault::Unreachable(_) => Failure::new(
             code,
             what,

@@ -34,6 +34,13 @@ pub(super) async fn receive(app: &App, handset: &Handset, wait: u32, kept: bool)
         app.screen.say(&format!("waiting up to {wait} s"));
     }
     device.receive(wait).await.map_err(|fault| handset.failed(fault))?;
+    let unreadable = device.take_unreadable().map_err(|fault| handset.failed(fault))?;
+    if unreadable > 0 {
+        app.screen.say(&format!(
+            "{unreadable} could not be decrypted: for keys that this device does not have, changed on the way, or read before; \
+             who sent them has to write again"
+        ));
+    }
     let new = device.take_new().map_err(|fault| handset.failed(fault))?;
     Ok(printed(&new))
 }

@@ -62,6 +62,8 @@ pub enum DeviceCommand {
     },
     /// Send a text to a contact who is a user
     Send(SendArgs),
+    /// Send what waits in the outbox: texts for which no relay has answered yet, each once
+    Flush,
     /// Fetch messages and print those that are new, each once
     Receive {
         /// Wait so many seconds for one

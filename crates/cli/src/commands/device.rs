@@ -68,6 +68,7 @@ pub async fn run(app: &App, args: DeviceArgs) -> Result<Answer> {
         DeviceCommand::Contacts(command) => Box::pin(contacts::run(app, &handset, command)).await,
         DeviceCommand::Open { contact } => contacts::open(&handset, &contact),
         DeviceCommand::Send(args) => Box::pin(messages::send(app, &handset, args)).await,
+        DeviceCommand::Flush => Box::pin(messages::flush(&handset)).await,
         DeviceCommand::Receive { wait, kept } => Box::pin(messages::receive(app, &handset, wait, kept)).await,
         DeviceCommand::Presence { contact, show_to } => {
             Box::pin(contacts::presence(&handset, contact, show_to)).await
@@ -119,18 +120,22 @@ async fn consent(app: &App, handset: &Handset, command: DeviceConsent) -> Result
     };
     let mut device = handset.open()?;
     let now = Timestamp::now();
+    let is_new = device.agrees(which) != (state == EventState::Given);
     let signed = match state {
         EventState::Given => device.agree(which, now),
         EventState::Withdrawn => device.withdraw(which, now),
     };
     signed.map_err(|fault| handset.failed(fault))?;
-    app.screen.say(&format!("signed and kept: {which} {}", state.as_str()));
+    if is_new {
+        app.screen.say(&format!("signed and kept: {which} {}", state.as_str()));
+    }
     let delivered = deliver(app, handset, device).await?;
     let said = match (state, delivered) {
         (EventState::Given, true) => format!("you agree to {which}; the service has signed too"),
         (EventState::Given, false) => {
             format!("you agree to {which}; nothing was sent, the service hears of it later")
         }
+        (EventState::Withdrawn, _) if !is_new => format!("you do not agree to {which}"),
         (EventState::Withdrawn, true) => {
             format!("you no longer agree to {which}; the service has signed too")
         }

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use domicile_messaging::device::DeviceFault;
+use domicile_messaging::wire::{Problem, ProblemCode};
 use std::path::Path;
 
 /// A fault of `domicile device`.
@@ -88,13 +89,10 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
             code,
             what,
             "whether the relay has done it is not known; every request can be repeated",
-            "the same command again",
+            format!("domicile device flush --device {device}   # texts; anything else: the same command again"),
         )
-        .state("what was to be sent is in the device's file"),
-        DeviceFault::Refused(problem) => {
-            let fix = problem.fix.unwrap_or_else(|| "the same command again, later".to_owned());
-            Failure::new(code, what, problem.detail.unwrap_or(problem.title), fix)
-        }
+        .state("what was to be sent is in the device's file, and goes out once"),
+        DeviceFault::Refused(problem) => of_refusal(*problem, what, &device.to_string()),
         _ => Failure::new(
             code,
             what,
@@ -103,4 +101,40 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
         )
         .state("the device believes none of it"),
     }
+}
+
+/// What a relay refused, with what the owner of a handset can do.
+fn of_refusal(problem: Problem, what: String, device: &str) -> Box<Failure> {
+    let code = problem.code.as_str();
+    let (why, fix) = match problem.code {
+        ProblemCode::CodeWrong => (
+            "a code has six digits, holds for ten minutes and is over after five wrong tries",
+            format!(
+                "domicile device register --code CODE --device {device}   # or NUMBER again, for a new code"
+            ),
+        ),
+        ProblemCode::MailboxUnknown => (
+            "the contact has withdrawn since the last sync: send an SMS",
+            format!("domicile device contacts sync --device {device}"),
+        ),
+        ProblemCode::DeviceReplaced | ProblemCode::DeviceUnknown => (
+            "a number has one device: consent and keys of this one have ended",
+            format!(
+                "domicile device consent give cloud_messaging --device {device}\n\
+                 domicile device register NUMBER --device {device}   # to take the number back"
+            ),
+        ),
+        ProblemCode::ConsentWithdrawn => (
+            "the service was told in another way that you agree no longer",
+            format!(
+                "domicile device consent withdraw cloud_messaging --device {device}   # and give what you do agree to"
+            ),
+        ),
+        _ => {
+            let fix = problem.fix.unwrap_or_else(|| "the same command again, later".to_owned());
+            let why = problem.detail.unwrap_or(problem.title);
+            return Failure::new(code, what, why, fix);
+        }
+    };
+    Failure::new(code, what, why, fix).state("the relay has done nothing")
 }

@@ -68,6 +68,15 @@ impl<S> Device<S> {
         if self.agrees(Purpose::ContactDiscovery) { Ok(()) } else { self.forget_filters() }
     }
 
+    /// Another device has the number now, or the relay has forgotten this one: what was agreed to is not any more, and the
+    /// owner may agree and register again.
+    pub(super) fn is_nobodys(&mut self) -> Result<(), DeviceFault> {
+        self.state.consents.values_mut().for_each(|kept| kept.refused |= !kept.is_withdrawal());
+        self.state.token = None;
+        self.forget_mailbox();
+        self.save()
+    }
+
     fn forget_mailbox(&mut self) {
         let state = &mut self.state;
         (state.mailbox, state.number, state.number_proof, state.attempt) = (None, None, None, None);

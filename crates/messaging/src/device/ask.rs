@@ -136,6 +136,10 @@ impl<R: Relay> Device<Agreed<R>> {
                 Ok(())
             }
             (ProblemCode::Moved, Some(home)) => self.follow(home).await,
+            (ProblemCode::DeviceReplaced | ProblemCode::DeviceUnknown, _) => {
+                self.is_nobodys()?;
+                Err(DeviceFault::Refused(Box::new(problem)))
+            }
             _ => Err(DeviceFault::Refused(Box::new(problem))),
         }
     }

@@ -87,7 +87,7 @@ pub struct HomeOf {
 pub(super) struct Kept {
     pub(super) signed: DeviceSigned,
     pub(super) countersigned: Option<Countersigned>,
-    /// The relay has other terms by now: nothing was agreed to. Kept, so that the next record counts on from it.
+    /// It does not hold: the relay has other terms by now, or another device has the number. Kept, so that the next record counts on from it.
     #[serde(default)]
     pub(super) refused: bool,
 }

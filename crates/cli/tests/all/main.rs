@@ -9,6 +9,7 @@ mod claims;
 mod demo;
 mod down;
 mod grants;
+mod handsets;
 mod interrupted;
 mod logins;
 mod network;

@@ -209,6 +209,7 @@ impl Inner {
         }
         let device = self.prove(path, request)?;
         if path == "/v1/messaging/token" {
+            self.admit_late(device, request)?;
             return answer(200, &TokenIssued { token: self.token(region, device)? });
         }
         let claims = self.claims(region, request)?;
@@ -261,6 +262,19 @@ impl Inner {
             TokenFault::Expired => ProblemCode::ConsentExpired.into(),
             TokenFault::Forged => ProblemCode::ConsentForged.into(),
         })
+    }
+
+    /// As the real one: an old token, also an expired one, also of another region; never none.
+    fn admit_late(&self, device: DeviceId, request: &http::Request<Bytes>) -> Result<(), Problem> {
+        let token = request.headers().get(CONSENT_HEADER).and_then(|token| token.to_str().ok());
+        let token = token.ok_or(Problem::from(ProblemCode::ConsentMissing))?;
+        let is_of = |(name, region): (&String, &Region)| {
+            let key = region.service.verifying_key();
+            let claims = Claims::check(token, &key, &name.parse().unwrap(), 0);
+            claims.is_ok_and(|claims| claims.device == device)
+        };
+        let is_ours = self.regions.iter().any(is_of);
+        if is_ours { Ok(()) } else { Err(ProblemCode::ConsentForged.into()) }
     }
 
     fn agreed(&self, device: DeviceId, path: &str) -> Result<(), Problem> {
@@ -388,11 +402,16 @@ impl Inner {
         let listed = self.regions.keys().map(|region| FilterListed {
             region: region.parse().unwrap(),
             generation: 1,
-            etag: "\"1\"".parse().unwrap(),
+            etag: self.etag(region).parse().unwrap(),
             bytes: self.built(region).to_bytes().len() as u64,
             entries: self.built(region).entries(),
         });
         answer(200, &listed.collect::<Vec<_>>())
+    }
+
+    fn etag(&self, region: &str) -> String {
+        use sha2::{Digest, Sha256};
+        format!("\"{}\"", Key(Sha256::digest(self.built(region).to_bytes()).into()))
     }
 
     fn filter(&self, path: &str) -> Answer {

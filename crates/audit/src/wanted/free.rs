@@ -144,17 +144,22 @@ impl Free {
     #[inline]
     pub(crate) fn passing(&self, keys: &Keys, text: &[u8], first: usize, count: usize) -> u64 {
         let gram = |n: usize| self.grams.value(&text[first + n * self.grams.stride..]);
-        let mut bits = 0;
-        for n in 0..count {
+        // Written whether it passes or not: no branch that can't be foretold.
+        let (mut kept, mut count_kept) = ([0u8; 64], 0);
+        for n in 0..count.min(64) {
             let bit = begin(gram(n));
-            bits |= (self.begins[bit / 64] >> (bit % 64) & 1) << n;
+            kept[count_kept % 64] = n as u8;
+            count_kept += (self.begins[bit / 64] >> (bit % 64) & 1) as usize;
         }
-        let mut left = bits;
-        while left != 0 {
-            let n = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let passes = self.filter.may_hold(keys.mixed(gram(n), Sort::Gram as u64));
-            bits &= !(u64::from(!passes) << n);
+        let mut mixed = [0; 64];
+        for (mixed, n) in mixed.iter_mut().zip(&kept[..count_kept]) {
+            *mixed = keys.mixed(gram(usize::from(*n)), Sort::Gram as u64);
+        }
+        let mut passing = self.filter.passing(&mixed[..count_kept]);
+        let mut bits = 0;
+        while passing != 0 {
+            bits |= 1 << kept[passing.trailing_zeros() as usize];
+            passing &= passing - 1;
         }
         bits
     }

@@ -18,23 +18,23 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
         let begins = runs(&classes.hex, block, 2 * shortest);
         if begins != 0 {
             crate::search::each_run(begins, block, &mut done, |at| {
-                one(search, level, at..run_end(&classes.hex, at), shortest)
+                one(search, level, at..run_end(&classes.hex, at))
             });
         }
     }
 }
 
-fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>, shortest: usize) -> usize {
+fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>) -> usize {
     let bytes = level.bytes;
     let end = run.end;
     for phase in [run.start, run.start + 1] {
-        if !search.wanted.bounds.wide && !looks_like_text(&bytes[phase..end], shortest) {
-            continue;
-        }
         let (mut decoded, places) = search.take();
         let pair = |pair: &[u8]| digit(pair[0]) << 4 | digit(pair[1]);
         decoded.extend(bytes[phase..end].chunks_exact(2).map(pair));
-        search.level(&level.decoded(&decoded, Map::Pairs(phase), Some(Encoding::Hex)));
+        super::texts(search, &decoded, |search, text| {
+            let map = Map::Pairs(phase + 2 * text.start);
+            search.level(&level.decoded(&decoded[text], map, Some(Encoding::Hex)));
+        });
         search.leave(decoded, places);
     }
     end
@@ -42,15 +42,6 @@ fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>, shortest
 
 fn digit(byte: u8) -> u8 {
     nibble(byte).unwrap_or(0)
-}
-
-/// Are so many bytes in a row under 128?
-fn looks_like_text(digits: &[u8], shortest: usize) -> bool {
-    let mut row = 0;
-    digits.chunks_exact(2).any(|pair| {
-        row = if matches!(pair[0], b'0'..=b'7') { row + 1 } else { 0 };
-        row >= shortest
-    })
 }
 
 /// Decodes the pairs at the start of `digits`; false if they are too few.

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 const FILTER_BITS: usize = 16;
 /// Counters for how common grams are in the list.
 const COUNTERS: usize = 1 << 20;
-/// Bits for how grams begin.
-const BEGINS: usize = 1 << 17;
+/// Bits for how grams begin, and for how they end.
+const BEGINS: usize = 1 << 16;
 /// Where a remembered gram may begin, in bytes: it shares a word with the pattern's number.
 const POSITION_MAX: usize = 255;
 
@@ -49,6 +49,12 @@ impl Grams {
         );
         word & u64::MAX >> (64 - 8 * self.length)
     }
+
+    /// The bit that stands for a gram's last three bytes.
+    #[inline]
+    fn end(self, gram: u64) -> usize {
+        begin(gram >> (8 * self.length.saturating_sub(3)))
+    }
 }
 
 /// One string as it is looked for.
@@ -65,8 +71,9 @@ struct Pattern {
 #[derive(Debug)]
 pub(crate) struct Free {
     pub(crate) grams: Grams,
-    /// How grams begin (three bytes, 16 KiB of bits): says no from the first level of a core's cache.
+    /// How grams begin and how they end (three bytes, 8 KiB of bits each): says no from the first level of a core's cache.
     begins: Vec<u64>,
+    ends: Vec<u64>,
     filter: Filter,
     table: Table,
     patterns: Vec<Pattern>,
@@ -74,6 +81,8 @@ pub(crate) struct Free {
     longest: usize,
     wide: bool,
     spaced: bool,
+    /// Which bytes stand in the strings, however they are spelt.
+    bytes: [bool; 256],
 }
 
 impl Free {
@@ -95,6 +104,7 @@ impl Free {
         let mut free = Self {
             grams,
             begins: vec![0; BEGINS / 64],
+            ends: vec![0; BEGINS / 64],
             filter: Filter::new(count * grams.stride, FILTER_BITS),
             table: Table::new(Vec::new()),
             patterns: Vec::with_capacity(count),
@@ -102,6 +112,7 @@ impl Free {
             longest: lengths().max().unwrap_or(0),
             wide: all().any(|(_, i)| !i.text.is_ascii()),
             spaced: all().any(|(_, i)| i.text.contains(' ')),
+            bytes: [false; 256],
         };
         let mut entries = Entries::with_capacity(count * grams.stride);
         for (identifier, text) in all() {
@@ -131,11 +142,13 @@ impl Free {
         let pattern = self.patterns.len() as u32;
         for at in first..first + stride {
             let gram = value(at);
-            let bit = begin(gram);
-            self.begins[bit / 64] |= 1 << (bit % 64);
+            for (bits, bit) in [(&mut self.begins, begin(gram)), (&mut self.ends, self.grams.end(gram))] {
+                bits[bit / 64] |= 1 << (bit % 64);
+            }
             self.filter.insert(keys.mixed(gram, Sort::Gram as u64));
             entries.push(keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24);
         }
+        bytes.iter().for_each(|b| self.bytes[usize::from(*b)] = true);
         let print = keys.of_bytes(Sort::Free, bytes);
         self.patterns.push(Pattern { identifier, length: bytes.len() as u16, how, print });
     }
@@ -147,9 +160,11 @@ impl Free {
         // Written whether it passes or not: no branch that can't be foretold.
         let (mut kept, mut count_kept) = ([0u8; 64], 0);
         for n in 0..count.min(64) {
-            let bit = begin(gram(n));
+            let gram = gram(n);
+            let (begin, end) = (begin(gram), self.grams.end(gram));
             kept[count_kept % 64] = n as u8;
-            count_kept += (self.begins[bit / 64] >> (bit % 64) & 1) as usize;
+            let passes = self.begins[begin / 64] >> (begin % 64) & self.ends[end / 64] >> (end % 64) & 1;
+            count_kept += passes as usize;
         }
         let mut mixed = [0; 64];
         for (mixed, n) in mixed.iter_mut().zip(&kept[..count_kept]) {
@@ -198,6 +213,11 @@ impl Free {
 
     pub(crate) fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// Does a string have this byte?
+    pub(crate) fn spells(&self, byte: u8) -> bool {
+        self.bytes[usize::from(byte)]
     }
 
     pub(crate) fn wide(&self) -> bool {

@@ -58,7 +58,7 @@ fn main() {
             std::hint::black_box(sum);
             let t = Cpu::now();
             let mut c = Count(0);
-            let mut scan = Scan::new(&w);
+            let mut scan = Scan::alone(&w);
             for chunk in bytes.chunks(256 << 10) {
                 scan.feed(chunk, &mut c);
             }

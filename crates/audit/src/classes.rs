@@ -3,7 +3,11 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
+use std::ops::Range;
 use wide::u8x16;
+
+/// Characters of the shortest word that digests and packed streams are looked for in.
+pub(crate) const WORD_MIN: usize = 20;
 
 /// One bit a byte, for each thing that a byte may be.
 #[derive(Debug, Default)]
@@ -28,6 +32,8 @@ pub(crate) struct Classes {
     pub(crate) word: Vec<u64>,
     /// Here and at the next three bytes stand characters of base64 that decode to three bytes under 128.
     pub(crate) quantum: Vec<u64>,
+    /// Where so many characters of base64 in a row ([`WORD_MIN`] at least) begin and end.
+    pub(crate) words: Vec<Range<usize>>,
     /// Not of ASCII text: a control character, or 128 and more.
     pub(crate) odd: Vec<u64>,
 }
@@ -57,9 +63,27 @@ impl Classes {
     pub(crate) fn fill(&mut self, bytes: &[u8]) {
         #[cfg(target_arch = "x86_64")]
         if let Some(v3) = pulp::x86::V3::try_new() {
-            return v3.vectorize(avx2::Fill { v3, classes: self, bytes });
+            v3.vectorize(avx2::Fill { v3, classes: self, bytes });
+            return self.long_words();
         }
         self.fill_by(bytes, classify);
+        self.long_words();
+    }
+
+    fn long_words(&mut self) {
+        self.words.clear();
+        let mut done = 0;
+        for block in 0..self.word.len() {
+            let mut begins = runs(&self.word, block, WORD_MIN);
+            while begins != 0 {
+                let at = block * 64 + begins.trailing_zeros() as usize;
+                begins &= begins - 1;
+                if at >= done {
+                    done = run_end(&self.word, at);
+                    self.words.push(at..done);
+                }
+            }
+        }
     }
 
     #[inline(always)]
@@ -261,6 +285,27 @@ fn exact_runs(this: u64, next: u64, length: usize) -> u64 {
         have += by;
     }
     bits as u64
+}
+
+/// Calls `each` for every run of at least `length` bits, from its start to its end, of those that begin in a range.
+pub(crate) fn runs_in(
+    words: &[u64],
+    within: &Range<usize>,
+    length: usize,
+    mut each: impl FnMut(Range<usize>),
+) {
+    let mut done = within.start;
+    for block in within.start / 64..within.end.div_ceil(64) {
+        let mut begins = runs(words, block, length);
+        while begins != 0 {
+            let at = block * 64 + begins.trailing_zeros() as usize;
+            begins &= begins - 1;
+            if at >= done && at < within.end {
+                done = run_end(words, at);
+                each(at..done);
+            }
+        }
+    }
 }
 
 /// Where the run of bits ends that `at` stands in.

@@ -55,6 +55,11 @@ impl<'w> Scan<'w> {
         Self::with_block(wanted, BLOCK_BYTES, TOGETHER_FROM_BYTES)
     }
 
+    /// A search on the caller's thread alone, however long the run is.
+    pub fn alone(wanted: &'w Wanted) -> Self {
+        Self::with_block(wanted, BLOCK_BYTES, u64::MAX)
+    }
+
     fn with_block(wanted: &'w Wanted, block_bytes: usize, together_from_bytes: u64) -> Self {
         Self {
             searches: vec![Search::new(wanted)],

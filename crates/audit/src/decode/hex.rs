@@ -2,7 +2,7 @@
 
 use super::nibble;
 use crate::Encoding;
-use crate::classes::{Classes, run_end, runs};
+use crate::classes::{Classes, WORD_MIN, runs_in};
 use crate::level::{Level, Map};
 use crate::search::Search;
 
@@ -13,18 +13,16 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     if shortest > level.bytes.len() {
         return;
     }
-    let mut done = 0;
-    for block in 0..classes.hex.len() {
-        let begins = runs(&classes.hex, block, 2 * shortest);
-        if begins != 0 {
-            crate::search::each_run(begins, block, &mut done, |at| {
-                one(search, level, at..run_end(&classes.hex, at))
-            });
-        }
+    let mut decode = |run| one(search, level, run);
+    if 2 * shortest < WORD_MIN {
+        return runs_in(&classes.hex, &(0..level.bytes.len()), 2 * shortest, decode);
+    }
+    for word in classes.words.iter().filter(|word| word.len() >= 2 * shortest) {
+        runs_in(&classes.hex, word, 2 * shortest, &mut decode);
     }
 }
 
-fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>) -> usize {
+fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>) {
     let bytes = level.bytes;
     let end = run.end;
     for phase in [run.start, run.start + 1] {
@@ -37,7 +35,6 @@ fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>) -> usize
         });
         search.leave(decoded, places);
     }
-    end
 }
 
 fn digit(byte: u8) -> u8 {

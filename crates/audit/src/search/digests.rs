@@ -1,7 +1,7 @@
 //! Digests in the bytes of one level: in hexadecimal at every position, in base64 at the start of a word, raw where bytes are no text.
 
-use super::{Search, each_run};
-use crate::classes::{Classes, run_end, runs};
+use super::Search;
+use crate::classes::{Classes, runs_in};
 use crate::digests::{ALL, COMPARED_BYTES, head};
 use crate::level::Level;
 use crate::{Encoding, decode};
@@ -25,17 +25,13 @@ impl Search<'_> {
     /// Looks up digests.
     #[inline(never)]
     pub(super) fn digests(&mut self, level: &Level, classes: &Classes) {
-        let mut done = [0; 2];
-        for block in 0..classes.word.len() {
-            // Whatever is hexadecimal is a word.
-            let words = runs(&classes.word, block, BASE64_MIN);
-            if words != 0 {
-                each_run(words, block, &mut done[1], |at| {
-                    self.base64_digests(level, at, run_end(&classes.word, at))
-                });
-                each_run(runs(&classes.hex, block, HEX_MIN), block, &mut done[0], |at| {
-                    self.hex_digests(level, at, run_end(&classes.hex, at))
-                });
+        for word in &classes.words {
+            if word.len() >= BASE64_MIN {
+                self.base64_digests(level, word.start, word.end);
+            }
+            // Whatever is hexadecimal is a part of a word.
+            if word.len() >= HEX_MIN {
+                runs_in(&classes.hex, word, HEX_MIN, |run| self.hex_digests(level, run.start, run.end));
             }
         }
         self.look_up_digests(level);
@@ -44,7 +40,7 @@ impl Search<'_> {
         }
     }
 
-    fn hex_digests(&mut self, level: &Level, start: usize, end: usize) -> usize {
+    fn hex_digests(&mut self, level: &Level, start: usize, end: usize) {
         let nibble = |at: usize| u64::from(decode::nibble(level.bytes[at]).unwrap_or(0));
         // The first half of a digest's digits decides; after the last of them the other half of the shortest must follow.
         let half = HEX_MIN / 2;
@@ -53,10 +49,9 @@ impl Search<'_> {
             value = value << 4 | nibble(at + half - 1);
             self.candidate(level, value, Candidate { at: at as u32, end: end as u32, how: Encoding::Hex });
         }
-        end
     }
 
-    fn base64_digests(&mut self, level: &Level, start: usize, end: usize) -> usize {
+    fn base64_digests(&mut self, level: &Level, start: usize, end: usize) {
         let bytes = level.bytes;
         for at in start..=end - BASE64_MIN {
             let begins = at == start || !bytes[at - 1].is_ascii_alphanumeric();
@@ -67,7 +62,6 @@ impl Search<'_> {
                 self.candidate(level, head(&first), found);
             }
         }
-        end
     }
 
     /// Keeps it until there are enough to look up together.

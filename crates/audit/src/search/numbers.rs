@@ -6,7 +6,7 @@
 
 use super::Search;
 use crate::Encoding;
-use crate::classes::{Classes, runs};
+use crate::classes::{Classes, run_end, runs};
 use crate::forms::{DIGITS_MAX, Writing};
 use crate::level::Level;
 use crate::wanted::LEAD_DIGITS;
@@ -51,7 +51,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// Reads the row that begins at `at`, where a digit stands; gives where it ends.
-    fn read(&mut self, bytes: &[u8], mut at: usize) -> usize {
+    fn read(&mut self, bytes: &[u8], classes: &Classes, mut at: usize) -> usize {
         self.places.clear();
         self.values.clear();
         self.groups.clear();
@@ -59,12 +59,13 @@ impl Row {
         self.values.push(0);
         loop {
             let first = self.places.len();
-            while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+            let end = run_end(&classes.digit, at).min(bytes.len());
+            self.places.extend(at as u32..end as u32);
+            self.values.extend(bytes[at..end].iter().map(|digit| {
                 value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-                self.places.push(at as u32);
-                self.values.push(value);
-                at += 1;
-            }
+                value
+            }));
+            at = end;
             self.groups.push(first..self.places.len());
             match gap(bytes, at) {
                 Some(next) => at = next,
@@ -120,7 +121,11 @@ impl Search<'_> {
                 let at = block * 64 + begins.trailing_zeros() as usize;
                 if at >= done {
                     // A row's first byte is a digit; where it is not, the row began before and was read.
-                    done = if level.bytes[at].is_ascii_digit() { row.read(level.bytes, at) } else { at + 1 };
+                    done = if level.bytes[at].is_ascii_digit() {
+                        row.read(level.bytes, classes, at)
+                    } else {
+                        at + 1
+                    };
                     if row.places.len() >= shortest && level.bytes[at].is_ascii_digit() {
                         self.row(level, &row);
                     }

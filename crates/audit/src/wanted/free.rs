@@ -15,7 +15,7 @@ const FILTER_BITS: usize = 16;
 /// Counters for how common grams are in the list.
 const COUNTERS: usize = 1 << 20;
 /// Bits for how grams begin, and for how they end.
-const BEGINS: usize = 1 << 16;
+type Bits = [u64; 1 << 10];
 /// Where a remembered gram may begin, in bytes: it shares a word with the pattern's number.
 const POSITION_MAX: usize = 255;
 
@@ -50,10 +50,10 @@ impl Grams {
         word & u64::MAX >> (64 - 8 * self.length)
     }
 
-    /// The bit that stands for a gram's last three bytes.
+    /// A gram's last three bytes.
     #[inline]
-    fn end(self, gram: u64) -> usize {
-        begin(gram >> (8 * self.length.saturating_sub(3)))
+    fn end(self, gram: u64) -> u64 {
+        gram >> (8 * self.length.saturating_sub(3))
     }
 }
 
@@ -72,8 +72,8 @@ struct Pattern {
 pub(crate) struct Free {
     pub(crate) grams: Grams,
     /// How grams begin and how they end (three bytes, 8 KiB of bits each): says no from the first level of a core's cache.
-    begins: Vec<u64>,
-    ends: Vec<u64>,
+    begins: Box<Bits>,
+    ends: Box<Bits>,
     filter: Filter,
     table: Table,
     patterns: Vec<Pattern>,
@@ -103,8 +103,8 @@ impl Free {
         }
         let mut free = Self {
             grams,
-            begins: vec![0; BEGINS / 64],
-            ends: vec![0; BEGINS / 64],
+            begins: Box::new([0; 1 << 10]),
+            ends: Box::new([0; 1 << 10]),
             filter: Filter::new(count * grams.stride, FILTER_BITS),
             table: Table::new(Vec::new()),
             patterns: Vec::with_capacity(count),
@@ -135,15 +135,20 @@ impl Free {
     ) {
         let Grams { stride, length } = self.grams;
         let value = |at: usize| self.grams.value(&bytes[at..at + length]);
-        let common =
-            |first: &usize| (*first..first + stride).map(|at| counters[counter(keys, value(at))]).max();
+        let count = |at: usize| u32::from(counters[counter(keys, value(at))]);
+        // A counter is shared by several grams: where the most common ones tie, the others decide.
+        let common = |first: &usize| {
+            let all = *first..first + stride;
+            (all.clone().map(count).max(), all.map(count).sum::<u32>())
+        };
         let last = (bytes.len() + 1 - length - stride).min(POSITION_MAX + 1 - stride);
         let first = (0..=last).min_by_key(common).unwrap_or(0);
         let pattern = self.patterns.len() as u32;
         for at in first..first + stride {
             let gram = value(at);
-            for (bits, bit) in [(&mut self.begins, begin(gram)), (&mut self.ends, self.grams.end(gram))] {
-                bits[bit / 64] |= 1 << (bit % 64);
+            for (bits, three) in [(&mut self.begins, gram), (&mut self.ends, self.grams.end(gram))] {
+                let (word, bit) = place(three);
+                bits[word] |= 1 << bit;
             }
             self.filter.insert(keys.mixed(gram, Sort::Gram as u64));
             entries.push(keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24);
@@ -161,10 +166,9 @@ impl Free {
         let (mut kept, mut count_kept) = ([0u8; 64], 0);
         for n in 0..count.min(64) {
             let gram = gram(n);
-            let (begin, end) = (begin(gram), self.grams.end(gram));
+            let (begin, end) = (place(gram), place(self.grams.end(gram)));
             kept[count_kept % 64] = n as u8;
-            let passes = self.begins[begin / 64] >> (begin % 64) & self.ends[end / 64] >> (end % 64) & 1;
-            count_kept += passes as usize;
+            count_kept += (self.begins[begin.0] >> begin.1 & self.ends[end.0] >> end.1 & 1) as usize;
         }
         let mut mixed = [0; 64];
         for (mixed, n) in mixed.iter_mut().zip(&kept[..count_kept]) {
@@ -248,10 +252,11 @@ fn spellings(text: &str) -> Vec<(Zeroizing<Vec<u8>>, Option<Encoding>)> {
     all
 }
 
-/// The bit that stands for a gram's first three bytes.
+/// The word and the bit in it that stand for the first three bytes.
 #[inline]
-fn begin(gram: u64) -> usize {
-    ((gram & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % BEGINS
+fn place(three: u64) -> (usize, u32) {
+    let mixed = (three & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed >> 54) as usize, (mixed >> 48) as u32 & 63)
 }
 
 fn counter(keys: &Keys, gram: u64) -> usize {

@@ -9,8 +9,8 @@ use crate::{Encoding, Forms, Identifier, forms};
 use sha2::Digest as _;
 use zeroize::Zeroizing;
 
-/// Bits of the filter for each digest: 1.1 % of others pass.
-const FILTER_BITS: usize = 10;
+/// Bits of the filter for each digest: 0.4 % of others pass.
+const FILTER_BITS: usize = 14;
 /// Bytes of a digest that are compared.
 pub(crate) const COMPARED_BYTES: usize = 16;
 
@@ -95,10 +95,16 @@ impl Digests {
         Self { filter, table: Table::new(entries) }
     }
 
-    /// May a digest begin with these eight bytes?
+    /// What the filter knows a digest by that begins with these eight bytes.
     #[inline]
-    pub(crate) fn may_begin(&self, keys: &Keys, first: u64) -> bool {
-        self.filter.may_hold(keys.mixed(first, Sort::Digest as u64))
+    pub(crate) fn mixed(&self, keys: &Keys, first: u64) -> u64 {
+        keys.mixed(first, Sort::Digest as u64)
+    }
+
+    /// Which of these (at most 64) may begin digests, as bits.
+    #[inline]
+    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
+        self.filter.passing(mixed)
     }
 
     /// Whose digest begins with these 16 bytes: identifier, algorithm and the digest's length.

@@ -38,6 +38,8 @@ pub(crate) struct Bounds {
     pub(crate) longest: usize,
     /// Has a form bytes of 128 and more?
     pub(crate) wide: bool,
+    /// The bytes of all forms and of their encodings.
+    spelling: [bool; 256],
 }
 
 impl Wanted {
@@ -114,12 +116,25 @@ fn digests(identifiers: &[Identifier], forms: &Forms, keys: &Keys) -> Digests {
 }
 
 impl Bounds {
+    /// May a byte be one of a form, or of an encoding of it?
+    #[inline]
+    pub(crate) fn spells(&self, byte: u8) -> bool {
+        self.spelling[usize::from(byte)]
+    }
+
     fn of(numbers: &Numbers, mails: &Mails, free: &Free) -> Self {
+        // Separators of digits; UTF-16, base64 with its line ends, percent-encoding and JSON's escapes.
+        const ALWAYS: &[u8] = b" ()+-./\xC2\xA0@\0=\r\n_%\\";
+        let spelling = std::array::from_fn(|byte| {
+            let byte = byte as u8;
+            byte.is_ascii_alphanumeric() || ALWAYS.contains(&byte) || mails.spells(byte) || free.spells(byte)
+        });
         let shortest = [numbers.shortest(), mails.shortest(), free.shortest()].into_iter().flatten().min();
         Self {
             shortest: shortest.unwrap_or(usize::MAX),
             longest: numbers.longest().max(mails.longest()).max(free.longest()),
             wide: free.wide() || mails.wide(),
+            spelling,
         }
     }
 }

@@ -121,6 +121,11 @@ impl Mails {
         self.wholes.1
     }
 
+    /// Does an address have this byte?
+    pub(crate) fn spells(&self, byte: u8) -> bool {
+        self.bytes[usize::from(byte)] != 0
+    }
+
     pub(crate) fn wide(&self) -> bool {
         self.bytes[128..].iter().any(|b| *b != 0)
     }

@@ -57,26 +57,16 @@ impl Numbers {
         self.begins.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
-    /// Calls `hit` with every one of these windows (at most 64; value, length, where) that may be a form.
-    pub(crate) fn each(
-        &self,
-        keys: &Keys,
-        windows: &[(u64, usize, usize)],
-        mut hit: impl FnMut(u64, usize, usize),
-    ) {
-        let mut mixed = [0; 64];
-        for (mixed, (value, length, _)) in mixed.iter_mut().zip(windows) {
-            *mixed = keys.mixed(*value, *length as u64);
-        }
-        let mut passing = self.filter.passing(&mixed[..windows.len().min(64)]);
-        while passing != 0 {
-            let n = passing.trailing_zeros() as usize;
-            passing &= passing - 1;
-            if self.filter.may_hold_passed(mixed[n]) {
-                let (value, length, at) = windows[n];
-                hit(value, length, at);
-            }
-        }
+    /// What the filter knows a window by.
+    #[inline]
+    pub(crate) fn mixed(&self, keys: &Keys, value: u64, length: usize) -> u64 {
+        keys.mixed(value, length as u64)
+    }
+
+    /// Which of these windows (at most 64) may be forms, as bits.
+    #[inline]
+    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
+        self.filter.passing(mixed)
     }
 
     /// Whose form so many digits of this value are, and which.

@@ -35,7 +35,7 @@ impl Search<'_> {
             }
         }
         self.look_up_digests(level);
-        if level.depth == 0 {
+        if level.depth == 0 && classes.odd.iter().fold(0, |any, odd| any | odd) != 0 {
             self.raw_digests(level, classes);
         }
     }

@@ -121,8 +121,7 @@ impl Search<'_> {
             if begins == 0 {
                 continue;
             }
-            let digits =
-                u128::from(classes.digit[block]) | u128::from(classes.digit[block + 1]) << 64;
+            let digits = u128::from(classes.digit[block]) | u128::from(classes.digit[block + 1]) << 64;
             while begins != 0 {
                 let first = begins.trailing_zeros();
                 let at = block * 64 + first as usize;

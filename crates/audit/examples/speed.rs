@@ -44,7 +44,7 @@ fn main() {
     let t = Cpu::now();
     let w = Wanted::new(ids, &Forms::default(), None);
     println!("made in {:?}, held {} B each; {}", t.elapsed(), w.held_bytes() / w.len(), rss());
-    for sort in [text::Sort::Mixed, text::Sort::Base64, text::Sort::Pages]
+    for sort in [text::Sort::Mixed, text::Sort::Base64, text::Sort::Recoded, text::Sort::Pages]
         .into_iter()
         .filter(|s| std::env::args().nth(3).is_none_or(|a| format!("{s:?}") == a))
     {

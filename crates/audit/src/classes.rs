@@ -30,6 +30,8 @@ pub(crate) struct Classes {
     pub(crate) hex: Vec<u64>,
     /// A character of base64 or base64url.
     pub(crate) word: Vec<u64>,
+    /// One of those that is neither letter nor digit.
+    pub(crate) sign: Vec<u64>,
     /// Here and at the next three bytes stand characters of base64 that decode to three bytes under 128.
     pub(crate) quantum: Vec<u64>,
     /// Where so many characters of base64 in a row ([`WORD_MIN`] at least) begin and end.
@@ -50,6 +52,7 @@ struct Block {
     newline: u64,
     hex: u64,
     word: u64,
+    sign: u64,
     /// Bits 5, 3 and 1 of the sextet are zero.
     first: u64,
     second: u64,
@@ -114,7 +117,7 @@ impl Classes {
         put(&mut into, at, &Block::default(), &Block::default());
     }
 
-    fn vectors(&mut self) -> [&mut Vec<u64>; 11] {
+    fn vectors(&mut self) -> [&mut Vec<u64>; 12] {
         [
             &mut self.digit,
             &mut self.joint,
@@ -125,6 +128,7 @@ impl Classes {
             &mut self.newline,
             &mut self.hex,
             &mut self.word,
+            &mut self.sign,
             &mut self.quantum,
             &mut self.odd,
         ]
@@ -133,7 +137,7 @@ impl Classes {
 
 /// Writes a block's words; its last bytes are looked at together with the next block's.
 #[inline(always)]
-fn put(into: &mut [&mut [u64]; 11], at: usize, block: &Block, next: &Block) {
+fn put(into: &mut [&mut [u64]; 12], at: usize, block: &Block, next: &Block) {
     let ahead = |this: u64, next: u64, by: u32| this >> by | next << (64 - by);
     let quantum = block.first
         & ahead(block.second, next.second, 1)
@@ -149,6 +153,7 @@ fn put(into: &mut [&mut [u64]; 11], at: usize, block: &Block, next: &Block) {
         block.newline,
         block.hex,
         block.word,
+        block.sign,
         quantum,
         block.odd,
     ];
@@ -200,7 +205,9 @@ fn sixteen(x: u8x16, into: &mut Block, at: usize) {
     put(&mut into.backslash, is(x, b'\\'));
     put(&mut into.newline, is(x, b'\n'));
     put(&mut into.hex, digit | range(lower, b'a', 6));
-    put(&mut into.word, alphanumeric | is(x, b'+') | is(x, b'/') | is(x, b'-') | is(x, b'_'));
+    let sign = is(x, b'+') | is(x, b'/') | is(x, b'-') | is(x, b'_');
+    put(&mut into.word, alphanumeric | sign);
+    put(&mut into.sign, sign);
     // RFC 4648: A-Z are 0-25, a-z 26-51, 0-9 52-61. The other two have all three bits set.
     let small = range(x, b'a', 26) & all(6);
     let sextet = x - all(65) - small + (digit & all(69));
@@ -209,6 +216,20 @@ fn sixteen(x: u8x16, into: &mut Block, at: usize) {
     put(&mut into.second, clear(8));
     put(&mut into.third, clear(2));
     put(&mut into.odd, !(range(x, b' ', 95) | range(x, b'\t', 5)));
+}
+
+/// In UTF-8 (RFC 3629): which bytes are 128 and more, which follow another one, and which lead two, three and four.
+pub(crate) fn unicode(bytes: &[u8; 64]) -> [u64; 5] {
+    let (quarters, _) = bytes.as_chunks::<16>();
+    let mut words = [0; 5];
+    for (n, quarter) in quarters.iter().enumerate() {
+        let x = u8x16::new(*quarter);
+        let sorts = [(0x80, 128), (0x80, 64), (0xC2, 30), (0xE0, 16), (0xF0, 5)];
+        for (word, (first, count)) in words.iter_mut().zip(sorts) {
+            *word |= u64::from(range(x, first, count).to_bitmask()) << (16 * n);
+        }
+    }
+    words
 }
 
 /// Byte by byte, to test the fast one.
@@ -231,6 +252,7 @@ fn plainly(bytes: &[u8; 64]) -> Block {
         newline: of(|b| b == b'\n'),
         hex: of(|b| b.is_ascii_hexdigit()),
         word: of(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')),
+        sign: of(|b| matches!(b, b'+' | b'/' | b'-' | b'_')),
         first: clear(5),
         second: clear(3),
         third: clear(1),

@@ -99,6 +99,7 @@ pub(super) fn classify(v3: V3, bytes: &[u8; 64]) -> Block {
         newline: word(6),
         hex: word(7),
         word: word(8),
+        sign: word(13),
         first: !word(9),
         second: !word(10),
         third: !word(11),
@@ -107,7 +108,7 @@ pub(super) fn classify(v3: V3, bytes: &[u8; 64]) -> Block {
 }
 
 #[inline(always)]
-fn half(v3: V3, bytes: [u8; 32]) -> [u32; 13] {
+fn half(v3: V3, bytes: [u8; 32]) -> [u32; 14] {
     let (avx, avx2) = (v3.avx, v3.avx2);
     let x: __m256i = pulp::cast(bytes);
     let all = |byte: u8| avx._mm256_set1_epi8(byte as i8);
@@ -126,6 +127,7 @@ fn half(v3: V3, bytes: [u8; 32]) -> [u32; 13] {
     let from_tab = avx2._mm256_sub_epi8(x, all(9));
     let space = avx2._mm256_cmpeq_epi8(avx2._mm256_min_epu8(from_tab, all(4)), from_tab);
     let odd = !mask(avx2._mm256_or_si256(text, space)) | mask(is(127));
+    let word = !mask(none(DIGIT | LETTER | LATE_LETTER | PLUS)) | mask(is(b'_'));
     [
         !mask(none(DIGIT)),
         !mask(none(JOINT | NO_BREAK | NO_BREAK_LEAD)),
@@ -135,10 +137,11 @@ fn half(v3: V3, bytes: [u8; 32]) -> [u32; 13] {
         mask(is(b'\\')),
         mask(is(b'\n')),
         !mask(none(DIGIT | HEX_LETTER)),
-        !mask(none(DIGIT | LETTER | LATE_LETTER | PLUS)) | mask(is(b'_')),
+        word,
         mask(avx2._mm256_slli_epi16::<2>(sextet)),
         mask(avx2._mm256_slli_epi16::<4>(sextet)),
         mask(avx2._mm256_slli_epi16::<6>(sextet)),
         odd,
+        word & mask(no_letter),
     ]
 }

@@ -115,28 +115,35 @@ impl Search<'_> {
         let mut cover = covered(classes, 0, &mut before);
         for block in 0..classes.digit.len() - 1 {
             let next = covered(classes, block + 1, &mut before);
+            let covers = u128::from(cover) | u128::from(next) << 64;
             let mut begins = runs(&[cover, next], 0, shortest);
             cover = next;
+            if begins == 0 {
+                continue;
+            }
+            let digits = u128::from(classes.digit[block]) | u128::from(classes.digit[block + 1]) << 64;
             while begins != 0 {
-                let at = block * 64 + begins.trailing_zeros() as usize;
+                let first = begins.trailing_zeros();
+                let at = block * 64 + first as usize;
                 if at >= done {
+                    let length = (!(covers >> first)).trailing_zeros();
                     // A row's first byte is a digit; where it is not, the row began before and was read.
-                    done = if level.bytes[at].is_ascii_digit() {
-                        row.read(level.bytes, classes, at)
+                    if !level.bytes[at].is_ascii_digit() {
+                        done = at + 1;
+                    } else if first + length < 128 && few_digits(digits >> first, length, shortest) {
+                        done = at + length as usize;
                     } else {
-                        at + 1
-                    };
-                    if row.places.len() >= shortest && level.bytes[at].is_ascii_digit() {
-                        self.row(level, &row);
+                        done = row.read(level.bytes, classes, at);
+                        if row.places.len() >= shortest {
+                            self.row(level, &row);
+                        }
                     }
                 }
-                if done >= (block + 1) * 64 {
+                let next = done - block * 64;
+                if next > 63 {
                     break;
                 }
-                begins &= u64::MAX << (done - block * 64).min(63);
-                if done - block * 64 > 63 {
-                    break;
-                }
+                begins &= u64::MAX << next;
             }
         }
         self.row = row;
@@ -212,6 +219,13 @@ impl Search<'_> {
         let form: Vec<Encoding> = form.into_iter().filter(|(is, _)| *is).map(|(_, how)| how).collect();
         self.found(level, start..at.end, identifier, &form);
     }
+}
+
+/// Are fewer than `shortest` of the first `length` bits set?
+#[inline]
+fn few_digits(digits: u128, length: u32, shortest: usize) -> bool {
+    let within = digits & !(u128::MAX << length);
+    ((within as u64).count_ones() + ((within >> 64) as u64).count_ones()) < shortest as u32
 }
 
 /// Where a number begins together with the `+`, `00` or trunk 0 before it.

@@ -11,6 +11,7 @@ mod down;
 mod grants;
 mod interrupted;
 mod logins;
+mod messaging;
 mod network;
 mod next_steps;
 mod numbers;

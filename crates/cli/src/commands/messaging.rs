@@ -177,7 +177,7 @@ fn data_map(is_sqlite: bool) -> String {
     let mut text = format!(
         "# Which rows of the messaging service belong to whom: a mailbox moves with all that lies in it.\n\
          version = 1\nengine = \"{engine}\"\n\n\
-         [subject]\ntable = \"{schema}.{}\"\nkey = \"id\"\ncategory = \"profile\"\ncountry = \"country\"\n\n\
+         [subject]\ntable = \"{schema}.{}\"\nkey = \"id\"\ncategory = \"profile\"\ncountry = \"country\"\nconsents = \"consents\"\n\n\
          [[question]]\nid = \"stores\"\n\
          text = \"Do other stores hold data of these subjects: a search index, a cache, a queue, a warehouse?\"\n\
          choices = [\"none\", \"declared\"]\nanswer = \"none\"\n\n[tables]\n",
@@ -318,6 +318,7 @@ mod tests {
         let service = config.service(Some("messaging")).unwrap();
         let map = failure::read_map(&service.map).unwrap();
         assert_eq!(map.tables.len(), schema::OWNED.len() + schema::UNMAPPED.len());
+        assert_eq!(map.subject.consents.as_ref().unwrap().to_string(), "consents");
         crate::open::policies(&config, service).unwrap();
         // Again: nothing is written over; and the next generation beside the first.
         assert!(init(&config, &args()).unwrap().text.contains("everything was there already"));

@@ -12,6 +12,7 @@ mod grants;
 mod handsets;
 mod interrupted;
 mod logins;
+mod messaging;
 mod network;
 mod next_steps;
 mod numbers;

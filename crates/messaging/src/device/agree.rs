@@ -113,8 +113,7 @@ impl Device<Silent> {
         self,
         transport: impl FnOnce(&Agreement) -> Result<R, Unreachable>,
     ) -> Result<Device<Agreed<R>>, (Box<Self>, DeviceFault)> {
-        let withdrawal = |kept: &Kept| kept.countersigned.is_none() && kept.is_withdrawal();
-        if !self.state.agrees(Purpose::CloudMessaging) && !self.state.consents.values().any(withdrawal) {
+        if !self.state.agrees(Purpose::CloudMessaging) && !self.state.has_to_tell() {
             return Err((Box::new(self), DeviceFault::NoConsent(Purpose::CloudMessaging)));
         }
         match transport(&Agreement(())) {

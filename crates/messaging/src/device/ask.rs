@@ -104,9 +104,7 @@ impl<R: Relay> Device<Agreed<R>> {
 
     /// Withdrawn here is withdrawn: only records of consent still go out then.
     fn may_send(&self) -> Result<(), DeviceFault> {
-        let to_tell =
-            self.state.consents.values().any(|kept| kept.countersigned.is_none() && kept.is_withdrawal());
-        if to_tell { Ok(()) } else { self.needs(Purpose::CloudMessaging) }
+        if self.state.has_to_tell() { Ok(()) } else { self.needs(Purpose::CloudMessaging) }
     }
 
     async fn once(&mut self, ask: Ask<'_>) -> Result<Response<Bytes>, DeviceFault> {

@@ -233,6 +233,13 @@ impl State {
         })
     }
 
+    /// Is there a withdrawal of which the relay has not heard? Whose owner never agreed to messaging has never sent anything:
+    /// nobody needs to be told.
+    pub(super) fn has_to_tell(&self) -> bool {
+        self.consents.contains_key(&Purpose::CloudMessaging)
+            && self.consents.values().any(|kept| kept.countersigned.is_none() && kept.is_withdrawal())
+    }
+
     /// A record that the relay does not have yet: of what was agreed to, or a withdrawal that must still reach it.
     pub(super) fn undelivered(&self) -> Option<Purpose> {
         // Messaging first: the others mean nothing to a relay without it.

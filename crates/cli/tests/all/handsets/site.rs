@@ -109,12 +109,14 @@ impl Site {
     pub fn start(&mut self) {
         let mut command = self.shop.command(&["serve", "--messaging", "all"]);
         let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines().map_while(Result::ok);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines().map_while(Result::ok);
         for _ in REGIONS {
             let line = lines.next().expect("a relay says where it listens");
             assert!(line.starts_with("relay: http://127.0.0.1:"), "{line}");
         }
+        // Read on, so that the pipe neither fills nor closes.
+        std::thread::spawn(move || lines.for_each(drop));
         self.relays = Some(child);
     }
 

@@ -30,8 +30,8 @@ impl Numbers {
         let mut filter = Filter::new(count, FILTER_BITS);
         let mut lengths = 0;
         let mut begins = vec![0u64; ((DIGITS_MAX + 1) * LEADS).div_ceil(64)];
-        for (number, identifier) in (0..).zip(identifiers) {
-            for (digits, writing) in forms::digits(identifier) {
+        for identifier in identifiers {
+            for (digits, _) in forms::digits(identifier) {
                 filter.insert(keys.mixed(value(&digits), digits.len() as u64));
                 lengths |= 1 << digits.len();
                 let lead = digits[..LEAD_DIGITS].bytes().fold(0, |v, d| v * 10 + usize::from(d - b'0'));

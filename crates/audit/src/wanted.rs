@@ -100,19 +100,14 @@ fn digests(identifiers: &[Identifier], forms: &Forms, keys: &Keys) -> Digests {
     let each = identifiers.len().div_ceil(threads).max(1);
     let counts: Vec<usize> = identifiers.chunks(each).map(|some| digests::count(some, forms)).collect();
     let all = counts.iter().sum();
-    let parts = std::thread::scope(|scope| {
-        let begun: Vec<_> = identifiers
-            .chunks(each)
-            .zip(&counts)
-            .enumerate()
-            .map(|(at, (some, mine))| {
-                let first = (at * each) as u32;
-                scope.spawn(move || digests::Part::new(first, some, forms, keys, (all, *mine)))
-            })
-            .collect();
-        begun.into_iter().map(|part| part.join().expect("making digests does not panic")).collect()
-    });
-    Digests::new(parts)
+    let parts = counts.iter().map(|mine| digests::Part::new(all, *mine)).collect();
+    Digests::new(parts, |parts, half| {
+        std::thread::scope(|scope| {
+            for (at, (some, part)) in identifiers.chunks(each).zip(parts).enumerate() {
+                scope.spawn(move || part.make(half, (at * each) as u32, some, forms, keys));
+            }
+        });
+    })
 }
 
 impl Bounds {

@@ -6,7 +6,7 @@
 
 use crate::filter::Filter;
 use crate::keys::{Keys, Sort};
-use crate::table::{Entries, Table};
+use crate::table::Table;
 use crate::{Encoding, Identifier, Kind};
 use zeroize::Zeroizing;
 
@@ -106,7 +106,7 @@ impl Free {
             begins: Box::new([0; 1 << 10]),
             ends: Box::new([0; 1 << 10]),
             filter: Filter::new(count * grams.stride, FILTER_BITS),
-            table: Table::new(Vec::new()),
+            table: Table::default(),
             patterns: Vec::with_capacity(count),
             shortest: lengths().min().unwrap_or(0),
             longest: lengths().max().unwrap_or(0),
@@ -114,13 +114,14 @@ impl Free {
             spaced: all().any(|(_, i)| i.text.contains(' ')),
             bytes: [false; 256],
         };
-        let mut entries = Entries::with_capacity(count * grams.stride);
+        let mut entries = Vec::with_capacity(count * grams.stride);
         for (identifier, text) in all() {
             for (bytes, how) in spellings(&text.text) {
                 free.add(identifier, &bytes, how, &counters, keys, &mut entries);
             }
         }
-        free.table = Table::new(vec![entries]);
+        free.table =
+            Table::of(entries.len(), |push| entries.iter().for_each(|(gram, meaning)| push(*gram, *meaning)));
         free
     }
 
@@ -131,7 +132,7 @@ impl Free {
         how: Option<Encoding>,
         counters: &[u8],
         keys: &Keys,
-        entries: &mut Entries,
+        entries: &mut Vec<(u64, u32)>,
     ) {
         let Grams { stride, length } = self.grams;
         let value = |at: usize| self.grams.value(&bytes[at..at + length]);
@@ -151,7 +152,7 @@ impl Free {
                 bits[word] |= 1 << bit;
             }
             self.filter.insert(keys.mixed(gram, Sort::Gram as u64));
-            entries.push(keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24);
+            entries.push((keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24));
         }
         bytes.iter().for_each(|b| self.bytes[usize::from(*b)] = true);
         let print = keys.of_bytes(Sort::Free, bytes);

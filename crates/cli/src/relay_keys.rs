@@ -23,7 +23,7 @@ pub fn public_of(path: &Path) -> PathBuf {
 /// The secret keys of a relay.
 pub fn read(relay: &RelayDoors) -> Result<RelayKeys> {
     let path = &relay.service_key_file;
-    let service = service_key(&zeroize::Zeroizing::new(secret_text(path)?));
+    let service = service_key(&secret(path)?);
     let service = service.ok_or_else(|| unusable(path, "it is no service key"))?;
     let known = public_service_key(relay)?;
     if service.verifying_key() != known {
@@ -32,7 +32,7 @@ pub fn read(relay: &RelayDoors) -> Result<RelayKeys> {
     let mut discovery = Vec::new();
     for generation in &relay.generations {
         let path = &generation.key_file;
-        let text = zeroize::Zeroizing::new(secret_text(path)?);
+        let text = secret(path)?;
         let key: DiscoveryKey = text.parse().map_err(|e| unusable(path, &e))?;
         if key.public_key() != public_key(path)? {
             return Err(unusable(path, "it is not the key of the public half beside it"));
@@ -41,6 +41,19 @@ pub fn read(relay: &RelayDoors) -> Result<RelayKeys> {
     }
     let sealing = key_in(&relay.sealing_public_key_file)?;
     Ok(RelayKeys { service, sealing, discovery })
+}
+
+/// A secret of the relays, as text.
+pub fn secret(path: &Path) -> Result<zeroize::Zeroizing<String>> {
+    let text = secret_text(path).map_err(|mut failure| {
+        if failure.code == "key-missing" {
+            failure.why = "`domicile messaging init` makes the relays' keys, each once".to_owned();
+            let fix = "domicile messaging init   # makes those that never were there; else restore it from your backup";
+            failure = failure.fix(fix);
+        }
+        failure
+    })?;
+    Ok(zeroize::Zeroizing::new(text))
 }
 
 /// What a relay's tokens and records are verified with.

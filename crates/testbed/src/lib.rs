@@ -83,10 +83,11 @@ pub(crate) fn folder(what: &str) -> PathBuf {
 
 /// Runs `on_end` (a shell script) once this process is gone or the value is dropped.
 #[derive(Debug)]
-pub(crate) struct Watchdog(Option<Child>);
+pub struct Watchdog(Option<Child>);
 
 impl Watchdog {
-    pub(crate) fn new(on_end: &str) -> Self {
+    /// The script runs in `sh`; what it says is lost.
+    pub fn new(on_end: &str) -> Self {
         // The shell ignores SIGINT so that Ctrl-C in a terminal ends the tests, not the cleaning up.
         let script = format!("trap '' INT TERM HUP; cat >/dev/null; {on_end}");
         let child = Command::new("sh")

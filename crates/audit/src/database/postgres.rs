@@ -146,7 +146,7 @@ impl Session<'_> {
         }
     }
 
-    /// Columns of a row: ctid, the parts of the key, then each value and its length.
+    /// Columns of a row: ctid, the parts of the key, each value, and which of them are long.
     fn row(
         &self,
         table: &Table,
@@ -169,22 +169,22 @@ impl Session<'_> {
         }
         rows.row(key);
         let mut bytes = 0;
-        for column in 0..table.columns.len() {
-            let at = 1 + table.key.len() + 2 * column;
-            let value: Option<Raw<'_>> = row.try_get(at).map_err(|e| failed(&e))?;
-            let length: Option<i32> = row.try_get(at + 1).map_err(|e| failed(&e))?;
-            match (value, length) {
-                (Some(value), _) => {
+        let first = 1 + table.key.len();
+        let long = text(first + table.columns.len())?;
+        for (column, is_long) in long.trim_matches(['{', '}']).split(',').enumerate() {
+            let value: Option<Raw<'_>> = row.try_get(first + column).map_err(|e| failed(&e))?;
+            match value {
+                Some(value) => {
                     bytes += value.0.len();
                     if let Some(value) = rows.value(Value { column, bytes: value.0 }) {
                         rows.alone(column, value.bytes, examiner).map_err(|e| io_failed(&e))?;
                     }
                 }
-                (None, Some(_)) => {
+                None if is_long == "t" => {
                     let pieces = Pieces::new(self, table.piece(column, &ctid));
                     rows.alone(column, pieces, examiner).map_err(|e| io_failed(&e))?;
                 }
-                (None, None) => {}
+                None => {}
             }
         }
         Ok(bytes)

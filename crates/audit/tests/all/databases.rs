@@ -98,6 +98,26 @@ async fn every_table_wherever_it_is() {
     assert!(!json.contains(MAIL) && !json.contains(NUMBER));
 }
 
+/// PostgreSQL has 1600 columns in a table and 1664 expressions in a question.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_as_wide_as_can_be() {
+    let cluster = Cluster::start();
+    let columns: Vec<String> = (1..=1600).map(|n| format!("c{n} text")).collect();
+    cluster.sql(
+        "postgres",
+        &format!(
+            "CREATE TABLE wide ({}); ALTER TABLE wide ALTER c1599 SET STORAGE EXTERNAL;
+             INSERT INTO wide (c1, c1599, c1600) VALUES ('x', repeat('long ', 400000) || '{MAIL}', '{MAIL}')",
+            columns.join(", ")
+        ),
+    );
+    let report = search(&cluster, "postgres", "postgres").await;
+    for column in ["c1599", "c1600"] {
+        assert_eq!(in_column(&report, "wide", column).len(), 1, "{column}: {:?}", report.unseen);
+    }
+    assert_eq!(unseen(&report, "wide"), Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_role_may_not_see_is_said() {
     let cluster = Cluster::start();

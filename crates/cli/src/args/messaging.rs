@@ -81,7 +81,7 @@ pub enum ConsentCommand {
     /// Verify a record offline: both signatures
     #[command(after_help = VERIFY)]
     Verify {
-        /// A record as a device keeps it, or a list of them
+        /// A record as a device keeps it, a list of them, or what `consent show` printed
         file: PathBuf,
         /// The service keys to trust: files (*.service.pub)
         #[arg(long = "key", value_name = "PATH", num_args = 1..)]
@@ -102,7 +102,8 @@ Needs no server and no configuration if --key is given; else the service keys' p
 Exit code 3 where a record must not be believed.
 
 Example:
-  domicile consent verify record.json --key beijing.service.pub";
+  domicile consent show -- MAILBOX > records.json      # -- since an id may begin with a hyphen
+  domicile consent verify records.json --key keys/messaging/beijing.service.pub";
 
 const WITHDRAW: &str = "\
 Takes effect with the next request of any relay: traffic stops, and with contact_discovery nobody finds the mailbox any more.

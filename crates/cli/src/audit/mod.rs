@@ -10,5 +10,5 @@ mod targets;
 pub use identifiers::{Looked, columns_of, from_file, of_subjects, subjects_in};
 pub use residual::residual;
 pub use run::{Ran, run};
-pub use shown::{answer, hosts};
+pub use shown::{answer, check, hosts};
 pub use targets::{Target, open, paths};

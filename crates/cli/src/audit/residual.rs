@@ -35,6 +35,8 @@ pub async fn residual(app: &App, args: ResidualArgs) -> Result<Answer> {
     check(&wave, &args)?;
     let columns = columns_of(&[], &config)?;
     let receipts = config.receipts.join(format!("{}.receipts", wave.id));
+    let read = args.also.iter().chain([&receipts, &config.file]).map(PathBuf::as_path).collect::<Vec<_>>();
+    super::check(&args.output, &read)?;
     let moved = moved(&config, &receipts)?;
     let mapped = open::mapped(&config, service, &Want::only([wave.target.as_str()])).await?;
     let target = config.chosen(service, Some(&wave.target))?[0];

@@ -7,8 +7,9 @@ use crate::failure::{self, Failure, Result};
 use crate::screen::{self, Answer, Exit};
 use domicile_audit::hosts::Hosts;
 use domicile_audit::report::{self, Verdict};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// What is known of hosts: the table that was named, else the configured one, and the regions' own endpoints.
@@ -91,9 +92,53 @@ fn form(output: &OutputArgs) -> Format {
     })
 }
 
+/// Before a search that may take hours: the report can stand there, and over nothing that is read for it.
+pub fn check(output: &OutputArgs, read: &[&Path]) -> Result<()> {
+    let Some(path) = &output.output else { return Ok(()) };
+    let said = |e: &io::Error| Err(failure::of_file("write the report", path, e));
+    if path.is_dir() {
+        return said(&io::ErrorKind::IsADirectory.into());
+    }
+    if let Err(error) = fs::metadata(folder_of(path)) {
+        return said(&error);
+    }
+    let same = |other: &&&Path| match (fs::metadata(path), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    };
+    let Some(other) = read.iter().find(same) else { return Ok(()) };
+    Err(Failure::usage(
+        "audit-output",
+        format!("the report would be written over {}", other.display()),
+        "that file is read for the search",
+        "name another file behind -o",
+    ))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Readable by its owner alone: it names places where personal data stands.
+///
+/// CRASH: the report that was there before, and beside it a rest by another name.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|e| failure::of_file("write the report", path, &e))
+    let is_special = fs::metadata(path).is_ok_and(|there| !there.is_file());
+    let written = if is_special { fs::write(path, text) } else { replace(path, text) };
+    written.map_err(|e| failure::of_file("write the report", path, &e))
+}
+
+/// Whole or not at all, whoever could read what was there before.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = folder_of(path).join(name);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let written =
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // What can't be removed stays by a name that says what it is.
+        let _ = fs::remove_file(&new);
+    }
+    written
 }

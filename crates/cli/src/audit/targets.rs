@@ -7,6 +7,7 @@ use domicile_audit::objects::{Objects, OldVersion};
 use domicile_stores::objects::{Objects as Store, Versions, Whole};
 use domicile_stores::{postgres, sqlite};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// One target, open.
 pub enum Target {
@@ -74,13 +75,29 @@ fn as_typed(failure: Box<Failure>) -> Box<Failure> {
     failure
 }
 
-/// Files and folders, which must be there.
+/// Files and folders, which must be there and open: what is named and can't be read at all is no search that found
+/// nothing.
 pub fn paths(paths: &[PathBuf]) -> Result<Vec<Target>> {
-    let there = |path: &PathBuf| match std::fs::symlink_metadata(path) {
-        Ok(_) => Ok(Target::Path(path.clone())),
+    let open = |path: &PathBuf| match opens(path) {
+        Ok(()) => Ok(Target::Path(path.clone())),
         Err(error) => Err(failure::of_file("read", path, &error)),
     };
-    paths.iter().map(there).collect()
+    paths.iter().map(open).collect()
+}
+
+/// Pipes and devices are not opened: one would wait, the other never end.
+fn opens(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return fs::read_dir(path).map(drop);
+    }
+    if metadata.is_file() {
+        return fs::File::open(path).map(drop);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "it is a pipe, a socket or a device, which are not searched",
+    ))
 }
 
 /// A region's records and objects.
@@ -114,6 +131,8 @@ async fn objects(address: &Address, base: &Path, place: &str) -> Result<Target> 
     let failed = |error: domicile_stores::Error| failure::of_store(place, &error);
     let store = Store::open(&opening.url, base).await.map_err(failed)?;
     let (bucket, prefix) = match store.whole() {
+        // A folder that is not there holds no object; one that can't be read may.
+        Whole::Folder(path) if path.exists() => return Ok(paths(&[path])?.remove(0)),
         Whole::Folder(path) => return Ok(Target::Path(path)),
         Whole::Bucket { store, prefix } => (store, prefix),
     };

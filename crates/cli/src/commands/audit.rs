@@ -6,6 +6,7 @@ use crate::audit::{self, Looked};
 use crate::failure::{Failure, Result};
 use crate::open::{self, Want};
 use crate::screen::Answer;
+use std::path::{Path, PathBuf};
 
 /// Runs a search.
 pub async fn run(app: &App, args: AuditArgs) -> Result<Answer> {
@@ -24,6 +25,7 @@ async fn scan(app: &App, args: ScanArgs) -> Result<Answer> {
             "domicile audit TARGET... --identifiers FILE",
         ));
     }
+    audit::check(&args.output, &read_for(app, &args))?;
     let looked = looked_for(app, &args).await?;
     let mut targets = Vec::new();
     for typed in &args.targets {
@@ -31,6 +33,14 @@ async fn scan(app: &App, args: ScanArgs) -> Result<Answer> {
     }
     let ran = audit::run(app, looked, targets, &args.output).await?;
     audit::answer(&ran, &args.output)
+}
+
+/// The files that a search reads, as they were typed.
+fn read_for<'a>(app: &'a App, args: &'a ScanArgs) -> Vec<&'a Path> {
+    let targets = args.targets.iter().map(|t| Path::new(t.strip_prefix("sqlite:").unwrap_or(t)));
+    let named = [&args.identifiers, &args.subjects, &args.output.salt_file, &args.output.hosts];
+    let named = named.into_iter().flatten().map(PathBuf::as_path);
+    targets.chain(named).chain([app.global.config.as_path()]).collect()
 }
 
 /// The list, and what stands in the columns of the subjects named.

@@ -5,6 +5,7 @@ use crate::args::ConsentCommand;
 use crate::commands::serve::mailboxes;
 use crate::config::{Config, Messaging};
 use crate::failure::{self, Failure, Result};
+use crate::figures::counted;
 use crate::paper;
 use crate::relay_keys;
 use crate::screen::{Answer, Exit};
@@ -114,7 +115,7 @@ async fn show(app: &App, mailbox: &str, purpose: Option<&str>) -> Result<Answer>
 
 fn verify(app: &App, file: &Path, given: &[PathBuf]) -> Result<Answer> {
     let keys = trusted(app, given)?;
-    let records = read(file)?;
+    let (records, unsigned) = read(file)?;
     let mut rows = Vec::new();
     for record in &records {
         let is_known = keys.iter().any(|key| record.check(key).is_ok());
@@ -125,7 +126,7 @@ fn verify(app: &App, file: &Path, given: &[PathBuf]) -> Result<Answer> {
         };
         rows.push((record, why));
     }
-    let is_bad = rows.iter().any(|(_, why)| !why.is_empty());
+    let is_bad = unsigned > 0 || rows.iter().any(|(_, why)| !why.is_empty());
     let line = |(record, why): &(&Countersigned, String)| {
         let signed = &record.signed.record;
         let verdict = if why.is_empty() { "holds".to_owned() } else { format!("does not hold: {why}") };
@@ -149,11 +150,24 @@ fn verify(app: &App, file: &Path, given: &[PathBuf]) -> Result<Answer> {
             "at": record.at, "holds": why.is_empty(), "why": why,
         })
     };
-    let json = json!({ "holds": !is_bad, "records": rows.iter().map(of).collect::<Vec<_>>() });
-    Ok(Answer::new(format!("{table}\n"), json).no_if(is_bad))
+    let json = json!({
+        "holds": !is_bad, "records": rows.iter().map(of).collect::<Vec<_>>(), "unsigned": unsigned,
+    });
+    let more = match unsigned {
+        0 => String::new(),
+        n => format!("\n{} more that no device signed: withdrawn by the operator\n", counted(n, "record")),
+    };
+    Ok(Answer::new(format!("{table}\n{more}"), json).no_if(is_bad))
 }
 
-fn read(file: &Path) -> Result<Vec<Countersigned>> {
+/// As `consent show` prints it.
+#[derive(serde::Deserialize)]
+struct Shown {
+    record: Value,
+}
+
+/// Records with both signatures, and how many have none.
+fn read(file: &Path) -> Result<(Vec<Countersigned>, u64)> {
     let doing = "read the records";
     let size = std::fs::metadata(file).map_err(|e| failure::of_file(doing, file, &e))?.len();
     let unreadable = |why: String| {
@@ -164,10 +178,23 @@ fn read(file: &Path) -> Result<Vec<Countersigned>> {
         return Err(unreadable(format!("it has more than {FILE_BYTES_MAX} bytes")));
     }
     let text = std::fs::read(file).map_err(|e| failure::of_file(doing, file, &e))?;
+    // The parser's words would quote the record.
+    let said = |e: serde_json::Error| {
+        unreadable(format!("it can't be read at line {}, column {}", e.line(), e.column()))
+    };
+    if let Ok(shown) = serde_json::from_slice::<Vec<Shown>>(&text) {
+        let all = shown.into_iter().map(|shown| shown.record);
+        let (unsigned, signed): (Vec<_>, Vec<_>) = all.partition(|r| r["withdrawn_by"] == "operator");
+        let signed: Vec<Countersigned> = signed
+            .into_iter()
+            .map(serde_json::from_value)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(said)?;
+        return Ok((signed, unsigned.len() as u64));
+    }
     let one = serde_json::from_slice::<Countersigned>(&text).map(|one| vec![one]);
     let records = one.or_else(|_| serde_json::from_slice::<Vec<Countersigned>>(&text));
-    // The parser's words would quote the record.
-    records.map_err(|e| unreadable(format!("it can't be read at line {}, column {}", e.line(), e.column())))
+    Ok((records.map_err(said)?, 0))
 }
 
 /// The keys given, else those of the configuration's relays.
@@ -219,4 +246,53 @@ fn of_refusal(region: &str, refusal: &Refusal) -> Box<Failure> {
     let why = "the database did not do it";
     let fix = "domicile check   # then the same again";
     Failure::new("relay-store", what, why, fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domicile_messaging::consent::{DeviceSigned, EventState, Processing, Record, device_of};
+    use domicile_messaging::region::{Controller, Notice, Terms};
+    use domicile_server::messaging::{new_service_key, service_key};
+
+    fn countersigned() -> Countersigned {
+        let key = || service_key(&new_service_key().0).unwrap();
+        let (device, service) = (key(), key());
+        let text = |text: &str| text.parse().unwrap();
+        let terms = Terms {
+            notice: Notice { url: text("https://m.example"), sha256: Key([0; 32]), language: text("en") },
+            controller: Controller { name: text("M"), contact: text("m@m.example") },
+            jurisdiction: text("CN"),
+            storage_country: text("CN"),
+        };
+        let region: domicile_messaging::wire::RegionName = "beijing".parse().unwrap();
+        let offered = Processing::offered(Purpose::Presence, &region, &terms);
+        let id = device_of(&Key(device.verifying_key().to_bytes()));
+        let record = Record::new(id, offered, EventState::Given, 1, Timestamp::now());
+        Countersigned::sign(DeviceSigned::sign(record, &device), region, Timestamp::now(), &service)
+    }
+
+    #[test]
+    fn what_show_prints_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.json");
+        let record = countersigned();
+        let shown =
+            |record: Value| json!({ "purpose": "presence", "seq": 1, "state": "given", "record": record });
+        let own = json!({ "withdrawn_by": "operator", "at": Timestamp::now() });
+        let signed = serde_json::to_value(&record).unwrap();
+        for (text, counts) in [
+            (signed.clone(), (1, 0)),
+            (json!([signed]), (1, 0)),
+            (json!([shown(signed.clone())]), (1, 0)),
+            (json!([shown(signed), shown(own)]), (1, 1)),
+        ] {
+            std::fs::write(&file, text.to_string()).unwrap();
+            let (records, unsigned) = read(&file).unwrap();
+            assert_eq!((records.len(), unsigned), counts, "{text}");
+            records[0].signed.check().unwrap();
+        }
+        std::fs::write(&file, json!([shown(json!({ "withdrawn_by": "somebody" }))]).to_string()).unwrap();
+        assert_eq!(read(&file).err().unwrap().code, "consent-unreadable");
+    }
 }

@@ -160,7 +160,11 @@ fn grants() -> String {
     format!(
         "-- The relay's own role, once a server; then its grants in the messaging service's database of each region.\n\
          -- It must not be the role that moves (the one of [[region]] records): the guard exempts that one.\n\
-         CREATE ROLE domicile_relay LOGIN;  -- give it a password: \\password domicile_relay\n\
+         DO $$ BEGIN\n\
+         \x20 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'domicile_relay') THEN\n\
+         \x20   CREATE ROLE domicile_relay LOGIN;  -- give it a password: \\password domicile_relay\n\
+         \x20 END IF;\n\
+         END $$;\n\
          GRANT USAGE ON SCHEMA public TO domicile_relay;\n\
          GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_relay;\n",
         tables().collect::<Vec<_>>().join(", ")
@@ -332,5 +336,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(relay_keys::read(first).unwrap_err().code, "key-unusable");
+        // One that never was there: not `init` makes it.
+        std::fs::remove_file(&first.generations[0].key_file).unwrap();
+        let missing = relay_keys::secret(&first.generations[0].key_file).unwrap_err();
+        assert_eq!(missing.code, "key-missing");
+        assert!(missing.fix.starts_with("domicile messaging init"), "{}", missing.fix);
     }
 }

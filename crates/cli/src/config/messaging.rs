@@ -11,6 +11,7 @@ use domicile_messaging::wire;
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -99,7 +100,7 @@ struct TypedGeneration {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "a table of keys: `[messaging.limits]`")]
 struct TypedLimits {
-    requests: Option<usize>,
+    requests: Option<NonZeroUsize>,
     codes_an_hour: Option<u32>,
     codes_per_number: Option<u32>,
     codes_per_device: Option<u32>,
@@ -328,7 +329,7 @@ fn records(typed: &TypedRelay, region: &Region, service: &Service, base: &Path) 
         let what = format!("the relay of `{}` would log in as the role that moves", region.id());
         let why =
             "the guard exempts that role: writes of the relay would be accepted wherever the mailbox lives";
-        let fix = "a role of its own, with the grants of messaging/schema.postgres.sql";
+        let fix = "a role of its own, with the grants of messaging/grants.postgres.sql";
         return Err(Fault::new(text.span().start, "config-messaging", what, why, fix));
     }
     Ok(given)
@@ -404,7 +405,7 @@ fn generations(typed: &Spanned<Vec<TypedGeneration>>, base: &Path) -> Result<Vec
 fn limits(typed: &TypedLimits) -> domicile_server::messaging::MessagingLimits {
     let mut limits = domicile_server::messaging::MessagingLimits::default();
     let set = |to: &mut u32, from: Option<u32>| from.into_iter().for_each(|n| *to = n);
-    typed.requests.into_iter().for_each(|n| limits.requests = n);
+    typed.requests.into_iter().for_each(|n| limits.requests = n.get());
     set(&mut limits.starts_an_hour, typed.codes_an_hour);
     set(&mut limits.starts_per_number, typed.codes_per_number);
     set(&mut limits.starts_per_device, typed.codes_per_device);

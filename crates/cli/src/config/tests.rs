@@ -199,6 +199,8 @@ fn a_relay_is_told_its_keys_and_its_role() {
     }
     assert_eq!(wrong(&format!("{TWO}{RELAYS}nubmer = 1\n{RELAY}")).0, "config-unknown-key");
     assert!(wrong(&format!("{TWO}{RELAYS}")).1.contains("has no [[messaging.relay]]"));
+    // A relay that answers nobody.
+    assert_eq!(wrong(&format!("{TWO}{RELAYS}{RELAY}[messaging.limits]\nrequests = 0\n")).0, "config-syntax");
     assert!(wrong(&format!("{TWO}{RELAYS}{RELAY}{RELAY}")).1.contains("two relays"));
 }
 

@@ -167,3 +167,46 @@ fn a_server_and_a_bucket() {
     assert_eq!(json["controls"]["missed"], serde_json::json!([]));
     assert!(json["controls"]["planted"].as_u64().is_some_and(|n| n > 50), "{}", json["controls"]);
 }
+
+/// A target that is named and can't be read at all is no search that found nothing.
+#[test]
+fn what_is_named_is_read_or_refused() {
+    let shop = shop();
+    let pipe = shop.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    std::os::unix::fs::symlink("nowhere", shop.path("dangling")).expect("a link");
+    for target in ["pipe", "dangling", "/dev/null"] {
+        let ran = shop.run(&["audit", target, "--identifiers", "people.txt"]);
+        assert_eq!(ran.code, 1, "{target}: {}", ran.whole());
+        assert!(!ran.stdout.contains("Nothing was found"), "{target}: {}", ran.whole());
+    }
+}
+
+/// `-o` writes over no file that the search reads, finds out before the search, and leaves a report that only its owner reads.
+#[test]
+fn the_report_harms_no_other_file() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let shop = shop();
+    std::fs::hard_link(shop.path("people.txt"), shop.path("again.txt")).expect("a link");
+    let before = shop.read("logs/quiet.log");
+    let base = ["audit", "sqlite:shop.db", "logs/quiet.log", "--identifiers", "people.txt", "-o"];
+    for (file, code) in [
+        ("people.txt", 2),
+        ("again.txt", 2),
+        ("shop.db", 2),
+        ("logs/quiet.log", 2),
+        ("logs", 1),
+        ("no/r.html", 1),
+    ] {
+        let ran = shop.run(&[&base[..], &[file]].concat());
+        assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{file}: {}", ran.whole());
+    }
+    assert_eq!((shop.read("people.txt").as_str(), shop.read("logs/quiet.log")), (PEOPLE, before));
+    shop.write("r.html", "an older one");
+    std::fs::set_permissions(shop.path("r.html"), PermissionsExt::from_mode(0o666)).expect("a mode");
+    assert_eq!(shop.run(&[&base[..], &["r.html"]].concat()).code, 3);
+    assert!(shop.read("r.html").starts_with("<!doctype html>"));
+    assert_eq!(std::fs::metadata(shop.path("r.html")).expect("a report").mode() & 0o777, 0o600);
+    let rests = std::fs::read_dir(shop.path(".")).expect("the folder").flatten();
+    assert!(rests.map(|e| e.file_name()).all(|name| !name.to_string_lossy().contains(".new")));
+}

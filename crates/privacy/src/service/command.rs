@@ -1,5 +1,6 @@
 //! `domicile`, run as an operator runs it; everything that it says is kept with the evidence.
 
+use domicile_testbed::Watchdog;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,14 +47,19 @@ impl Domicile {
         if output.status.success() { Ok(stdout) } else { Err(format!("{}: {whole}", output.status)) }
     }
 
-    /// Starts it and leaves it running; what it says goes to `log` in the folder.
+    /// Starts it and leaves it running until the watchdog goes, or this process, however it ends; what it says goes to `log` in
+    /// the folder.
     ///
     /// # Errors
     /// In words: it did not start.
-    pub fn start(&self, args: &[&str], log: &str) -> Result<Child, String> {
+    pub fn start(&self, args: &[&str], log: &str) -> Result<(Child, Watchdog), String> {
         let file = File::create(self.dir.join(log)).map_err(|e| format!("{log}: {e}"))?;
         let same = file.try_clone().map_err(|e| e.to_string())?;
-        self.command(args).stdout(file).stderr(same).spawn().map_err(|e| e.to_string())
+        let child = self.command(args).stdout(file).stderr(same).spawn().map_err(|e| e.to_string())?;
+        let program = self.program.display().to_string().replace('\'', "'\\''");
+        // Not another one that was given the number since.
+        let end = format!("test /proc/{0}/exe -ef '{program}' && kill {0}", child.id());
+        Ok((child, Watchdog::new(&end)))
     }
 
     /// The logs of everything that ran.
@@ -69,4 +75,22 @@ impl Domicile {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn what_was_started_ends_with_its_watchdog() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("it's a program");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let domicile = Domicile { program, dir: folder.path().to_owned() };
+        let (mut child, watchdog) = domicile.start(&["600"], "log").unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+        drop(watchdog);
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+    }
 }

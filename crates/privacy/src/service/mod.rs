@@ -8,7 +8,7 @@ use crate::world::Door;
 use crate::world::zone::{HOME, NEW_HOME, REGIONS};
 use command::Domicile;
 use domicile_testbed::postgres::Cluster;
-use domicile_testbed::run as ran;
+use domicile_testbed::{Watchdog, run as ran};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -31,7 +31,10 @@ pub struct Service {
 }
 
 /// A running relay.
-struct Relay(Child);
+struct Relay {
+    child: Child,
+    _watchdog: Watchdog,
+}
 
 impl Service {
     /// Makes the databases, adopts them, and starts a relay in each region; its folder is below `dir`, where the
@@ -121,8 +124,9 @@ impl Service {
     }
 
     fn start_relay(&mut self, region: &str, door: &Door) -> Result<(), String> {
-        let child = self.domicile.start(&["serve", "--messaging", region], &format!("relay-{region}.log"))?;
-        self.relays.push(Relay(child));
+        let (child, watchdog) =
+            self.domicile.start(&["serve", "--messaging", region], &format!("relay-{region}.log"))?;
+        self.relays.push(Relay { child, _watchdog: watchdog });
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", door.listen)).is_err() {
             if began.elapsed() > READY {
@@ -196,8 +200,9 @@ impl Service {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).stderr(Stdio::null()).status();
-        let _ = self.0.wait();
+        let _ =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
+        let _ = self.child.wait();
     }
 }
 

@@ -56,21 +56,28 @@ pub(super) struct Key {
 }
 
 impl Table {
-    /// ctid, the key's parts, then value and length of each column; the value is null where it is longer than
-    /// `bytes_max` and a piece of it can be asked for.
+    /// ctid, the key's parts, the value of each column, and last an array that says which of them are longer than
+    /// `bytes_max`: such a value is null, and a piece of it can be asked for.
+    ///
+    /// INVARIANT: one expression a column. A table may have 1600 of them, and a question 1664.
     pub(super) fn select(&self, bytes_max: usize) -> String {
         let bytes_max = if self.has_ctid { bytes_max } else { i32::MAX as usize };
         let mut parts = vec![if self.has_ctid { "ctid::text".to_owned() } else { "null::text".to_owned() }];
         parts.extend(self.key.iter().map(|key| format!("{}::text", quoted(&key.name))));
+        let mut long = Vec::new();
         for column in &self.columns {
             let value = column.value();
-            parts.push(match column.varies {
-                true => format!(
-                    "CASE WHEN octet_length({value}) <= {bytes_max} THEN {value} END, octet_length({value})"
+            let (part, is_long) = match column.varies {
+                true => (
+                    format!("CASE WHEN octet_length({value}) <= {bytes_max} THEN {value} END"),
+                    format!("octet_length({value}) > {bytes_max}"),
                 ),
-                false => format!("{value}, null::int"),
-            });
+                false => (value, "false".to_owned()),
+            };
+            parts.push(part);
+            long.push(is_long);
         }
+        parts.push(format!("ARRAY[{}]::text", long.join(", ")));
         format!("SELECT {} FROM {}", parts.join(", "), self.from())
     }
 

@@ -14,6 +14,7 @@ use domicile_server::messaging::{
 use domicile_server::token::Tokens;
 use domicile_stores::mailboxes::Mailboxes;
 use sha2::{Digest, Sha256};
+use std::io;
 use std::sync::Arc;
 
 const EXAMPLE: &str = "# domicile messaging init writes messaging/domicile.fragment.toml to be added";
@@ -77,7 +78,7 @@ async fn start(
     let (_, placing) = rules(config, service, Some("text")).await?;
     let mailboxes = mailboxes(config, relay).await?;
     let parts = RelayParts { mailboxes, directory: directory.clone(), placing, sms: sms(messaging)? };
-    let token = crate::keys::secret_text(&messaging.relay_token_file)?;
+    let token = relay_keys::secret(&messaging.relay_token_file)?;
     let token_file = messaging.relay_token_file.display();
     let tokens = Tokens::read(&token).map_err(|e| {
         let why = "who shows it is taken for a relay";
@@ -186,7 +187,14 @@ fn sms(messaging: &Messaging) -> Result<Box<dyn Sms>> {
     match &messaging.sms {
         SmsTo::File(path) => Ok(Box::new(FileSms::new(path.clone()))),
         SmsTo::Http { url, token_file } => {
-            let token = crate::keys::secret_text(token_file)?;
+            let token = crate::keys::secret_text(token_file).map_err(|failure| match failure.code {
+                "key-missing" => failure::of_file(
+                    "read the SMS service's token",
+                    token_file,
+                    &io::ErrorKind::NotFound.into(),
+                ),
+                _ => failure,
+            })?;
             let sms = HttpSms::new(url, &token).map_err(|e| {
                 let why = "codes are sent through it";
                 Failure::usage("config-messaging", format!("sms: {e}"), why, "correct sms in [messaging]")

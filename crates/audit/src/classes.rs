@@ -1,6 +1,13 @@
 //! What each byte could be a part of, 64 bytes a word: most of a text is skipped by looking at these words only.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use std::ops::Range;
 use wide::u8x16;
+
+/// Characters of the shortest word that digests and packed streams are looked for in.
+pub(crate) const WORD_MIN: usize = 20;
 
 /// One bit a byte, for each thing that a byte may be.
 #[derive(Debug, Default)]
@@ -23,8 +30,12 @@ pub(crate) struct Classes {
     pub(crate) hex: Vec<u64>,
     /// A character of base64 or base64url.
     pub(crate) word: Vec<u64>,
+    /// One of those that is neither letter nor digit.
+    pub(crate) sign: Vec<u64>,
     /// Here and at the next three bytes stand characters of base64 that decode to three bytes under 128.
     pub(crate) quantum: Vec<u64>,
+    /// Where so many characters of base64 in a row ([`WORD_MIN`] at least) begin and end.
+    pub(crate) words: Vec<Range<usize>>,
     /// Not of ASCII text: a control character, or 128 and more.
     pub(crate) odd: Vec<u64>,
 }
@@ -41,6 +52,7 @@ struct Block {
     newline: u64,
     hex: u64,
     word: u64,
+    sign: u64,
     /// Bits 5, 3 and 1 of the sextet are zero.
     first: u64,
     second: u64,
@@ -52,27 +64,60 @@ impl Classes {
     /// Classifies `bytes`; every word vector gets one word more than there are blocks, zero, to look ahead.
     #[inline(never)]
     pub(crate) fn fill(&mut self, bytes: &[u8]) {
-        let words = bytes.len().div_ceil(64) + 1;
-        for vector in self.vectors() {
-            vector.clear();
-            vector.reserve(words);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            v3.vectorize(avx2::Fill { v3, classes: self, bytes });
+            return self.long_words();
         }
-        let (blocks, rest) = bytes.as_chunks::<64>();
-        let mut held = None;
-        for block in blocks {
-            self.push(&mut held, classify(block));
-        }
-        if !rest.is_empty() {
-            // A byte that is in no class.
-            let mut last = [b'~'; 64];
-            last[..rest.len()].copy_from_slice(rest);
-            self.push(&mut held, classify(&last));
-        }
-        self.push(&mut held, Block::default());
-        self.push(&mut held, Block::default());
+        self.fill_by(bytes, classify);
+        self.long_words();
     }
 
-    fn vectors(&mut self) -> [&mut Vec<u64>; 11] {
+    fn long_words(&mut self) {
+        self.words.clear();
+        let mut done = 0;
+        for block in 0..self.word.len() {
+            let mut begins = runs(&self.word, block, WORD_MIN);
+            while begins != 0 {
+                let at = block * 64 + begins.trailing_zeros() as usize;
+                begins &= begins - 1;
+                if at >= done {
+                    done = run_end(&self.word, at);
+                    self.words.push(at..done);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fill_by(&mut self, bytes: &[u8], classify: impl Fn(&[u8; 64]) -> Block) {
+        let words = bytes.len().div_ceil(64) + 1;
+        let mut into = self.vectors().map(|vector| {
+            vector.resize(words, 0);
+            &mut vector[..words]
+        });
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        // Bytes that are in no class.
+        let mut last = [b'~'; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some(&last);
+        let mut held = None;
+        let mut at = 0;
+        for block in blocks.iter().chain(last) {
+            let next = classify(block);
+            if let Some(held) = held.replace(next) {
+                put(&mut into, at, &held, &next);
+                at += 1;
+            }
+        }
+        if let Some(held) = held {
+            put(&mut into, at, &held, &Block::default());
+            at += 1;
+        }
+        put(&mut into, at, &Block::default(), &Block::default());
+    }
+
+    fn vectors(&mut self) -> [&mut Vec<u64>; 12] {
         [
             &mut self.digit,
             &mut self.joint,
@@ -83,32 +128,37 @@ impl Classes {
             &mut self.newline,
             &mut self.hex,
             &mut self.word,
+            &mut self.sign,
             &mut self.quantum,
             &mut self.odd,
         ]
     }
+}
 
-    /// Adds the block before `next`, which its last bytes are looked at together with.
-    #[inline(always)]
-    fn push(&mut self, held: &mut Option<Block>, next: Block) {
-        let Some(block) = held.replace(next) else { return };
-        let ahead = |this: u64, next: u64, by: u32| this >> by | next << (64 - by);
-        self.digit.push(block.digit);
-        self.joint.push(block.joint);
-        self.at.push(block.at);
-        self.zero.push(block.zero);
-        self.percent.push(block.percent);
-        self.backslash.push(block.backslash);
-        self.newline.push(block.newline);
-        self.hex.push(block.hex);
-        self.word.push(block.word);
-        self.quantum.push(
-            block.first
-                & ahead(block.second, next.second, 1)
-                & ahead(block.third, next.third, 2)
-                & ahead(block.word, next.word, 3),
-        );
-        self.odd.push(block.odd);
+/// Writes a block's words; its last bytes are looked at together with the next block's.
+#[inline(always)]
+fn put(into: &mut [&mut [u64]; 12], at: usize, block: &Block, next: &Block) {
+    let ahead = |this: u64, next: u64, by: u32| this >> by | next << (64 - by);
+    let quantum = block.first
+        & ahead(block.second, next.second, 1)
+        & ahead(block.third, next.third, 2)
+        & ahead(block.word, next.word, 3);
+    let words = [
+        block.digit,
+        block.joint,
+        block.at,
+        block.zero,
+        block.percent,
+        block.backslash,
+        block.newline,
+        block.hex,
+        block.word,
+        block.sign,
+        quantum,
+        block.odd,
+    ];
+    for (vector, word) in into.iter_mut().zip(words) {
+        vector[at] = word;
     }
 }
 
@@ -155,7 +205,9 @@ fn sixteen(x: u8x16, into: &mut Block, at: usize) {
     put(&mut into.backslash, is(x, b'\\'));
     put(&mut into.newline, is(x, b'\n'));
     put(&mut into.hex, digit | range(lower, b'a', 6));
-    put(&mut into.word, alphanumeric | is(x, b'+') | is(x, b'/') | is(x, b'-') | is(x, b'_'));
+    let sign = is(x, b'+') | is(x, b'/') | is(x, b'-') | is(x, b'_');
+    put(&mut into.word, alphanumeric | sign);
+    put(&mut into.sign, sign);
     // RFC 4648: A-Z are 0-25, a-z 26-51, 0-9 52-61. The other two have all three bits set.
     let small = range(x, b'a', 26) & all(6);
     let sextet = x - all(65) - small + (digit & all(69));
@@ -164,6 +216,20 @@ fn sixteen(x: u8x16, into: &mut Block, at: usize) {
     put(&mut into.second, clear(8));
     put(&mut into.third, clear(2));
     put(&mut into.odd, !(range(x, b' ', 95) | range(x, b'\t', 5)));
+}
+
+/// In UTF-8 (RFC 3629): which bytes are 128 and more, which follow another one, and which lead two, three and four.
+pub(crate) fn unicode(bytes: &[u8; 64]) -> [u64; 5] {
+    let (quarters, _) = bytes.as_chunks::<16>();
+    let mut words = [0; 5];
+    for (n, quarter) in quarters.iter().enumerate() {
+        let x = u8x16::new(*quarter);
+        let sorts = [(0x80, 128), (0x80, 64), (0xC2, 30), (0xE0, 16), (0xF0, 5)];
+        for (word, (first, count)) in words.iter_mut().zip(sorts) {
+            *word |= u64::from(range(x, first, count).to_bitmask()) << (16 * n);
+        }
+    }
+    words
 }
 
 /// Byte by byte, to test the fast one.
@@ -186,6 +252,7 @@ fn plainly(bytes: &[u8; 64]) -> Block {
         newline: of(|b| b == b'\n'),
         hex: of(|b| b.is_ascii_hexdigit()),
         word: of(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')),
+        sign: of(|b| matches!(b, b'+' | b'/' | b'-' | b'_')),
         first: clear(5),
         second: clear(3),
         third: clear(1),
@@ -194,19 +261,45 @@ fn plainly(bytes: &[u8; 64]) -> Block {
 }
 
 /// Positions at which `length` bits in a row begin, for at most 64; the last word looks at nothing after it.
+#[inline(always)]
 pub(crate) fn runs(words: &[u64], block: usize, length: usize) -> u64 {
-    // Most blocks have no run of eight, not even one that goes on in the next block: said with few instructions.
-    let mut few = words[block];
+    let this = words[block];
+    let next = words.get(block + 1).copied().unwrap_or(0);
+    // Most blocks have no run so long: said with few instructions.
+    if length >= ALIGNED_MIN {
+        if has_full_byte(this) | has_full_byte(next) == 0 {
+            return 0;
+        }
+    } else if few(this, length) == 0 {
+        return 0;
+    }
+    exact_runs(this, next, length)
+}
+
+/// A run of so many bits fills one of the bytes that a word consists of.
+const ALIGNED_MIN: usize = 15;
+
+/// Not zero if one of the bytes of a word is 255.
+#[inline(always)]
+fn has_full_byte(word: u64) -> u64 {
+    const LOWEST: u64 = u64::MAX / 255;
+    (!word).wrapping_sub(LOWEST) & word & LOWEST << 7
+}
+
+/// Where runs of `length` may begin that go on into the next word as far as need be.
+#[inline(always)]
+fn few(word: u64, length: usize) -> u64 {
+    let mut few = word;
     for by in [1, 2, 4] {
         if length >= 2 * by {
             few &= few >> by | !(u64::MAX >> by);
         }
     }
-    if few == 0 {
-        return 0;
-    }
-    let next = words.get(block + 1).copied().unwrap_or(0);
-    let mut bits = u128::from(words[block]) | u128::from(next) << 64;
+    few
+}
+
+fn exact_runs(this: u64, next: u64, length: usize) -> u64 {
+    let mut bits = u128::from(this) | u128::from(next) << 64;
     let mut have = 1;
     while have < length.min(64) {
         let by = have.min(length.min(64) - have);
@@ -214,6 +307,27 @@ pub(crate) fn runs(words: &[u64], block: usize, length: usize) -> u64 {
         have += by;
     }
     bits as u64
+}
+
+/// Calls `each` for every run of at least `length` bits, from its start to its end, of those that begin in a range.
+pub(crate) fn runs_in(
+    words: &[u64],
+    within: &Range<usize>,
+    length: usize,
+    mut each: impl FnMut(Range<usize>),
+) {
+    let mut done = within.start;
+    for block in within.start / 64..within.end.div_ceil(64) {
+        let mut begins = runs(words, block, length);
+        while begins != 0 {
+            let at = block * 64 + begins.trailing_zeros() as usize;
+            begins &= begins - 1;
+            if at >= done && at < within.end {
+                done = run_end(words, at);
+                each(at..done);
+            }
+        }
+    }
 }
 
 /// Where the run of bits ends that `at` stands in.
@@ -239,6 +353,11 @@ mod tests {
             for part in 0..4u8 {
                 let bytes: [u8; 64] = std::array::from_fn(|at| (at as u8 ^ shift).wrapping_add(part * 64));
                 assert_eq!(format!("{:?}", classify(&bytes)), format!("{:?}", plainly(&bytes)));
+                #[cfg(target_arch = "x86_64")]
+                if let Some(v3) = pulp::x86::V3::try_new() {
+                    let fast = super::avx2::classify(v3, &bytes);
+                    assert_eq!(format!("{fast:?}"), format!("{:?}", plainly(&bytes)));
+                }
             }
         }
     }

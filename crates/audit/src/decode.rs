@@ -6,6 +6,28 @@ pub(crate) mod hex;
 pub(crate) mod packed;
 pub(crate) mod utf16;
 
+use crate::search::Search;
+use std::ops::Range;
+
+/// Calls `each` for every run of `decoded` that consists of what forms and their encodings consist of, if one fits into it: most of
+/// what decodes to anything decodes to noise.
+fn texts(search: &mut Search, decoded: &[u8], mut each: impl FnMut(&mut Search, Range<usize>)) {
+    let bounds = &search.wanted.bounds;
+    let mut start = 0;
+    while start + bounds.shortest <= decoded.len() {
+        // Backwards from where the shortest would end: what stands before the last strange byte needs no look.
+        let strange = (start..start + bounds.shortest).rev().find(|at| !bounds.spells(decoded[*at]));
+        if let Some(at) = strange {
+            start = at + 1;
+            continue;
+        }
+        let more = decoded[start + bounds.shortest..].iter().take_while(|b| bounds.spells(**b)).count();
+        let end = start + bounds.shortest + more;
+        each(search, start..end);
+        start = end;
+    }
+}
+
 /// Values of characters, 255 for none.
 const fn table(base64: bool) -> [u8; 256] {
     let mut table = [255; 256];

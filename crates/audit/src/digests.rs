@@ -4,13 +4,13 @@
 
 use crate::filter::Filter;
 use crate::keys::{Keys, Sort};
-use crate::table::{Entries, Table};
+use crate::table::{Entries, Half, Table};
 use crate::{Encoding, Forms, Identifier, forms};
 use sha2::Digest as _;
 use zeroize::Zeroizing;
 
-/// Bits of the filter for each digest: 1.1 % of others pass.
-const FILTER_BITS: usize = 10;
+/// Bits of the filter for each digest: 0.4 % of others pass.
+const FILTER_BITS: usize = 14;
 /// Bytes of a digest that are compared.
 pub(crate) const COMPARED_BYTES: usize = 16;
 
@@ -30,7 +30,8 @@ pub(crate) struct Digests {
     table: Table,
 }
 
-/// Digests of some identifiers, made on one thread.
+/// Digests of some identifiers, made on one thread: first those of one half of the table, then those of the other. All at once would
+/// take as much memory again as the whole table.
 #[derive(Debug)]
 pub(crate) struct Part {
     filter: Filter,
@@ -44,61 +45,75 @@ pub(crate) fn count(identifiers: &[Identifier], salts: &Forms) -> usize {
 }
 
 impl Part {
-    /// Makes digests; `all` and `mine` say how many there are in all and of these identifiers.
-    pub(crate) fn new(
+    /// Empty; `all` and `mine` say how many digests there are in all and of these identifiers.
+    pub(crate) fn new(all: usize, mine: usize) -> Self {
+        Self { filter: Filter::new(all, FILTER_BITS), entries: Entries::with_capacity(mine) }
+    }
+
+    /// Makes the digests of these identifiers, whose numbers begin at `first`, and keeps those of a half.
+    pub(crate) fn make(
+        &mut self,
+        half: Half,
         first: u32,
         identifiers: &[Identifier],
         salts: &Forms,
         keys: &Keys,
-        (all, mine): (usize, usize),
-    ) -> Self {
-        let mut part = Self { filter: Filter::new(all, FILTER_BITS), entries: Entries::with_capacity(mine) };
+    ) {
         for (number, identifier) in (first..).zip(identifiers) {
             for form in forms::hashed(identifier) {
-                part.add(number, &form, keys);
+                self.add(half, number, &form, keys);
                 for salt in &salts.salts {
-                    part.add(number, &Zeroizing::new([salt.as_slice(), &form].concat()), keys);
-                    part.add(number, &Zeroizing::new([form.as_slice(), salt].concat()), keys);
+                    self.add(half, number, &Zeroizing::new([salt.as_slice(), &form].concat()), keys);
+                    self.add(half, number, &Zeroizing::new([form.as_slice(), salt].concat()), keys);
                 }
             }
         }
-        part
     }
 
-    fn add(&mut self, number: u32, form: &[u8], keys: &Keys) {
-        self.remember(number, 0, &md5::Md5::digest(form), keys);
-        self.remember(number, 1, &sha1::Sha1::digest(form), keys);
-        self.remember(number, 2, &sha2::Sha256::digest(form), keys);
-        self.remember(number, 3, &sha2::Sha512::digest(form), keys);
-        self.remember(number, 4, blake3::hash(form).as_bytes(), keys);
+    fn add(&mut self, half: Half, number: u32, form: &[u8], keys: &Keys) {
+        self.remember(half, number, 0, &md5::Md5::digest(form), keys);
+        self.remember(half, number, 1, &sha1::Sha1::digest(form), keys);
+        self.remember(half, number, 2, &sha2::Sha256::digest(form), keys);
+        self.remember(half, number, 3, &sha2::Sha512::digest(form), keys);
+        self.remember(half, number, 4, blake3::hash(form).as_bytes(), keys);
     }
 
-    fn remember(&mut self, number: u32, algorithm: u32, digest: &[u8], keys: &Keys) {
-        self.filter.insert(keys.mixed(head(digest), Sort::Digest as u64));
+    fn remember(&mut self, half: Half, number: u32, algorithm: u32, digest: &[u8], keys: &Keys) {
         let print = keys.of_bytes(Sort::Digest, &digest[..COMPARED_BYTES]);
-        self.entries.push(print, number | algorithm << 24);
+        if Half::of(print) == half {
+            self.filter.insert(keys.mixed(head(digest), Sort::Digest as u64));
+            self.entries.push(print, number | algorithm << 24);
+        }
     }
 }
 
 impl Digests {
-    /// All parts as one.
-    pub(crate) fn new(parts: Vec<Part>) -> Self {
-        let mut filters = Vec::new();
-        let mut entries = Vec::new();
-        for part in parts {
-            filters.push(part.filter);
-            entries.push(part.entries);
+    /// All parts as one; `make` makes the digests of a half.
+    pub(crate) fn new(mut parts: Vec<Part>, make: impl Fn(&mut [Part], Half)) -> Self {
+        let mut table = Table::default();
+        for half in [Half::First, Half::Second] {
+            make(&mut parts, half);
+            let mut entries: Vec<_> =
+                parts.iter_mut().map(|part| std::mem::take(&mut part.entries)).collect();
+            table.extend(half, &mut entries);
+            parts.iter_mut().zip(entries).for_each(|(part, empty)| part.entries = empty);
         }
-        let mut filter = filters.pop().unwrap_or_default();
-        filters.iter().for_each(|more| filter.merge(more));
-        drop(filters);
-        Self { filter, table: Table::new(entries) }
+        let mut filters = parts.into_iter().map(|part| part.filter);
+        let mut filter = filters.next().unwrap_or_default();
+        filters.for_each(|more| filter.merge(&more));
+        Self { filter, table }
     }
 
-    /// May a digest begin with these eight bytes?
+    /// What the filter knows a digest by that begins with these eight bytes.
     #[inline]
-    pub(crate) fn may_begin(&self, keys: &Keys, first: u64) -> bool {
-        self.filter.may_hold(keys.mixed(first, Sort::Digest as u64))
+    pub(crate) fn mixed(&self, keys: &Keys, first: u64) -> u64 {
+        keys.mixed(first, Sort::Digest as u64)
+    }
+
+    /// Which of these (at most 64) may begin digests, as bits.
+    #[inline]
+    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
+        self.filter.passing(mixed)
     }
 
     /// Whose digest begins with these 16 bytes: identifier, algorithm and the digest's length.

@@ -1,12 +1,12 @@
-//! A Bloom filter whose bits for one value stand in one word: a lookup touches one cache line.
+//! A Bloom filter whose bits for one value stand in two neighbouring words: a lookup touches one cache line.
 
-/// Bits set for a value.
+/// Bits set for a value in each of the two words.
 const PROBES: u32 = 3;
 
 /// Says no for nearly all that was not inserted, and never for what was.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    words: Vec<u64>,
+    words: Vec<[u64; 2]>,
     /// One bit a value, small enough for a core's own cache; empty where it would say yes to nearly all.
     front: Vec<u64>,
     /// How far to shift for a bit of the front.
@@ -21,7 +21,7 @@ const FRONT_BITS_MIN: usize = 2;
 impl Filter {
     /// For so many values with so many bits each.
     pub(crate) fn new(values: usize, bits_each: usize) -> Self {
-        let words = vec![0; values.saturating_mul(bits_each).div_ceil(64).max(1)];
+        let words = vec![[0; 2]; values.saturating_mul(bits_each).div_ceil(128).max(1)];
         let bits = values.saturating_mul(bits_each / 2).next_power_of_two().clamp(64, FRONT_BITS_MAX);
         let front = vec![0; if values.saturating_mul(FRONT_BITS_MIN) > bits { 0 } else { bits / 64 }];
         Self { words, front, shift: 64 - bits.ilog2() }
@@ -30,7 +30,9 @@ impl Filter {
     /// Remembers a value, given well mixed.
     pub(crate) fn insert(&mut self, mixed: u64) {
         let at = self.word(mixed);
-        self.words[at] |= bits(mixed);
+        let [a, b] = bits(mixed);
+        self.words[at][0] |= a;
+        self.words[at][1] |= b;
         let at = self.front_bit(mixed);
         if let Some(word) = self.front.get_mut(at / 64) {
             *word |= 1 << (at % 64);
@@ -47,24 +49,33 @@ impl Filter {
         self.may_hold_passed(mixed)
     }
 
-    /// Which of these values pass the front, as bits: no branch between the lookups, so that a core has many under way.
+    /// Which of these values (64 at most) may have been inserted, as bits: no branch between the lookups, so that a core has many
+    /// under way.
     #[inline]
     pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
+        let each = mixed.iter().take(64).enumerate();
         if self.front.is_empty() {
-            return u64::MAX >> (64 - mixed.len().clamp(1, 64));
+            return each.fold(0, |bits, (n, mixed)| bits | u64::from(self.may_hold_passed(*mixed)) << n);
         }
         let bit = |mixed: u64| {
             let at = self.front_bit(mixed);
             self.front.get(at / 64).map_or(0, |word| word >> (at % 64) & 1)
         };
-        mixed.iter().take(64).enumerate().fold(0, |bits, (n, mixed)| bits | bit(*mixed) << n)
+        let mut passing = each.fold(0, |bits, (n, mixed)| bits | bit(*mixed) << n);
+        let mut left = passing;
+        while left != 0 {
+            let n = left.trailing_zeros();
+            left &= left - 1;
+            passing &= !(u64::from(!self.may_hold_passed(mixed[n as usize])) << n);
+        }
+        passing
     }
 
     /// Of a value that passed the front: may it have been inserted?
     #[inline]
-    pub(crate) fn may_hold_passed(&self, mixed: u64) -> bool {
-        let wanted = bits(mixed);
-        self.words.get(self.word(mixed)).is_some_and(|word| word & wanted == wanted)
+    fn may_hold_passed(&self, mixed: u64) -> bool {
+        let [a, b] = bits(mixed);
+        self.words.get(self.word(mixed)).is_some_and(|words| (words[0] & a ^ a) | (words[1] & b ^ b) == 0)
     }
 
     #[inline]
@@ -80,19 +91,20 @@ impl Filter {
 
     /// Adds all that another one of the same size holds.
     pub(crate) fn merge(&mut self, other: &Self) {
-        let words = self.words.iter_mut().chain(&mut self.front);
-        for (word, more) in words.zip(other.words.iter().chain(&other.front)) {
+        let words = self.words.iter_mut().flatten().chain(&mut self.front);
+        for (word, more) in words.zip(other.words.iter().flatten().chain(&other.front)) {
             *word |= more;
         }
     }
 
     /// Bytes held.
     pub(crate) fn held_bytes(&self) -> usize {
-        (self.words.capacity() + self.front.capacity()) * 8
+        (2 * self.words.capacity() + self.front.capacity()) * 8
     }
 }
 
 #[inline]
-fn bits(mixed: u64) -> u64 {
-    (0..PROBES).fold(0, |bits, probe| bits | 1 << (mixed >> (6 * probe) & 63))
+fn bits(mixed: u64) -> [u64; 2] {
+    let of = |mixed: u64| (0..PROBES).fold(0, |bits, probe| bits | 1 << (mixed >> (6 * probe) & 63));
+    [of(mixed), of(mixed >> (6 * PROBES))]
 }

@@ -236,15 +236,17 @@ pub fn cannot_see() -> &'static [&'static str] {
         "digests of other spellings than these: phone numbers as +country code and number, without +, national, national with its trunk \
          digit; mail addresses as given and in lower case; IMEIs with and without check digit; others as given; each with the given salts \
          before or after it. Nothing keyed (HMAC), stretched (bcrypt, scrypt, Argon2) or cut short",
-        "digests as raw bytes within other encodings, or whose first 16 bytes are all printable ASCII (1 in 5 million); in base64 other than \
-         from the start of a word, or without letters of both cases in their first 22 characters (1 in 90 000)",
+        "digests as raw bytes within other encodings, or whose first 16 bytes read as UTF-8 text where they stand (1 in 100 000) or have three \
+         zeros (1 in 30 000); in base64 other than from the start of a word, or without letters of both cases in their first 22 characters \
+         (1 in 90 000)",
         "in base64, forms shorter than 8 bytes where they do not fill two whole groups of three; in UTF-16, forms shorter than 3 characters \
          and mail addresses that are not ASCII",
         "phone numbers given without a country under any other writing than their digits; digits split by more than three separators, by \
          line ends, commas or letters; across separators, numbers that begin more than three digits after a group's start",
         "national numbers of under 6 digits; rows of under 10 digits within longer rows of digits, except after one digit more",
         "free strings in another case, spelling or Unicode normalisation than given; identifiers under 4 or over 256 bytes",
-        "packed streams within base64 or hexadecimal beyond the part of their text that lies in one block of 128 KiB",
+        "what reaches 4 KiB beyond the block of 128 KiB that it begins in: an identifier of 256 bytes that is escaped and encoded twice has \
+         more; of packed streams within base64 or hexadecimal, zlib's and those within a further encoding end there, all others are read on",
         "false findings are possible: a lookup that finds what is not there has a probability under 2 in 10^11, and rows of digits marked \
          `within` may be a part of another number",
     ]

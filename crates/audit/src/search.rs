@@ -1,5 +1,7 @@
 //! The search through bytes that are all there: tokens first, then what they may be decoded to.
 
+mod batch;
+mod digests;
 mod numbers;
 mod tokens;
 
@@ -8,6 +10,7 @@ pub(crate) use tokens::each_run;
 use crate::classes::Classes;
 use crate::level::Level;
 use crate::{Encoding, Wanted, decode};
+use batch::Batch;
 use std::ops::Range;
 
 /// Decodings within one another: base64 of base64 of percent-encoded text is found, one more is not.
@@ -41,6 +44,8 @@ pub(crate) struct Search<'w> {
     bytes: Vec<Vec<u8>>,
     places: Vec<Vec<u32>>,
     row: numbers::Row,
+    windows: Batch<numbers::Window>,
+    digests: Batch<digests::Candidate>,
 }
 
 impl<'w> Search<'w> {
@@ -54,6 +59,8 @@ impl<'w> Search<'w> {
             bytes: Vec::new(),
             places: Vec::new(),
             row: numbers::Row::default(),
+            windows: Batch::default(),
+            digests: Batch::default(),
         }
     }
 

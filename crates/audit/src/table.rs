@@ -14,25 +14,39 @@ const BUCKET: usize = 4;
 /// A fingerprint (two words) and its meaning, while a table is made.
 type Entry = [u32; 3];
 
-/// Entries that become a table.
-#[derive(Debug)]
+/// Which fingerprints, by their first bit: a table of many is made of one half after the other, so that its entries take half the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    First,
+    Second,
+}
+
+impl Half {
+    /// Of a fingerprint.
+    pub(crate) fn of(print: u64) -> Self {
+        if print >> 63 == 0 { Self::First } else { Self::Second }
+    }
+}
+
+/// Entries that become a half of a table.
+#[derive(Debug, Default)]
 pub(crate) struct Entries(Vec<Vec<Entry>>);
 
 impl Entries {
-    /// Room for so many.
+    /// Room for so many in both halves.
     pub(crate) fn with_capacity(entries: usize) -> Self {
         // Shards differ by chance; one that had to grow would take twice its room for a while.
         let each = entries / SHARDS;
-        Self((0..SHARDS).map(|_| Vec::with_capacity(each + each / 16 + 8)).collect())
+        Self((0..SHARDS / 2).map(|_| Vec::with_capacity(each + each / 16 + 8)).collect())
     }
 
     pub(crate) fn push(&mut self, print: u64, meaning: u32) {
-        self.0[(print >> 56) as usize].push([(print >> 32) as u32, print as u32, meaning]);
+        self.0[(print >> 56) as usize % (SHARDS / 2)].push([(print >> 32) as u32, print as u32, meaning]);
     }
 }
 
 /// Fingerprints and what they mean.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Table(Vec<Shard>);
 
 #[derive(Debug, Default)]
@@ -45,17 +59,36 @@ struct Shard {
 }
 
 impl Table {
-    /// The table of what several threads collected. Shard by shard, so that no second copy of all is ever held.
-    pub(crate) fn new(mut parts: Vec<Entries>) -> Self {
-        let shard = |at: usize, parts: &mut Vec<Entries>| {
-            let mut all = parts.iter_mut().map(|part| std::mem::take(&mut part.0[at]));
-            let mut entries = all.next().unwrap_or_default();
-            all.for_each(|more| entries.extend_from_slice(&more));
+    /// The table of a few: `add` gives all entries, and is called for each half.
+    pub(crate) fn of(entries: usize, mut add: impl FnMut(&mut dyn FnMut(u64, u32))) -> Self {
+        let mut parts = [Entries::with_capacity(entries)];
+        let mut table = Self::default();
+        for half in [Half::First, Half::Second] {
+            add(&mut |print, meaning| {
+                if Half::of(print) == half {
+                    parts[0].push(print, meaning);
+                }
+            });
+            table.extend(half, &mut parts);
+        }
+        table
+    }
+
+    /// Adds the next half, of what several threads collected; they are left empty, after the first half with their room.
+    pub(crate) fn extend(&mut self, half: Half, parts: &mut [Entries]) {
+        let mut entries = Vec::new();
+        for at in 0..SHARDS / 2 {
+            entries.clear();
+            for part in &mut *parts {
+                entries.append(&mut part.0[at]);
+                if half == Half::Second {
+                    part.0[at] = Vec::new();
+                }
+            }
             entries.sort_unstable();
             entries.dedup();
-            Shard::new(&entries)
-        };
-        Self((0..SHARDS).map(|at| shard(at, &mut parts)).collect())
+            self.0.push(Shard::new(&entries));
+        }
     }
 
     /// What a fingerprint means: several identifiers may share a form.
@@ -112,7 +145,7 @@ fn bucket(high: u32, bits: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entries, Table};
+    use super::{Entries, Half, Table};
 
     fn print(n: u64) -> u64 {
         n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xD6E8_FEB8_6659_FD93)
@@ -122,10 +155,13 @@ mod tests {
     fn everything_is_found_and_nothing_else() {
         for count in [0, 1, 5, 1_000, 50_000] {
             let mut parts = [Entries::with_capacity(count as usize), Entries::with_capacity(0)];
-            for n in 0..count {
-                parts[(n % 2) as usize].push(print(n), n as u32);
+            let mut table = Table::default();
+            for half in [Half::First, Half::Second] {
+                for n in (0..count).filter(|n| Half::of(print(*n)) == half) {
+                    parts[(n % 2) as usize].push(print(n), n as u32);
+                }
+                table.extend(half, &mut parts);
             }
-            let table = Table::new(parts.into());
             for n in 0..count {
                 assert_eq!(table.meanings(print(n)), [n as u32]);
                 assert!(table.meanings(print(n + count)).is_empty());
@@ -136,10 +172,7 @@ mod tests {
 
     #[test]
     fn one_form_may_mean_several() {
-        let mut entries = Entries::with_capacity(3);
-        for n in [3, 1, 1] {
-            entries.push(print(7), n);
-        }
-        assert_eq!(Table::new(vec![entries]).meanings(print(7)), [1, 3]);
+        let table = Table::of(3, |push| [3, 1, 1].into_iter().for_each(|n| push(print(7), n)));
+        assert_eq!(table.meanings(print(7)), [1, 3]);
     }
 }

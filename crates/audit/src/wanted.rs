@@ -38,6 +38,8 @@ pub(crate) struct Bounds {
     pub(crate) longest: usize,
     /// Has a form bytes of 128 and more?
     pub(crate) wide: bool,
+    /// The bytes of all forms and of their encodings.
+    spelling: [bool; 256],
 }
 
 impl Wanted {
@@ -98,28 +100,36 @@ fn digests(identifiers: &[Identifier], forms: &Forms, keys: &Keys) -> Digests {
     let each = identifiers.len().div_ceil(threads).max(1);
     let counts: Vec<usize> = identifiers.chunks(each).map(|some| digests::count(some, forms)).collect();
     let all = counts.iter().sum();
-    let parts = std::thread::scope(|scope| {
-        let begun: Vec<_> = identifiers
-            .chunks(each)
-            .zip(&counts)
-            .enumerate()
-            .map(|(at, (some, mine))| {
-                let first = (at * each) as u32;
-                scope.spawn(move || digests::Part::new(first, some, forms, keys, (all, *mine)))
-            })
-            .collect();
-        begun.into_iter().map(|part| part.join().expect("making digests does not panic")).collect()
-    });
-    Digests::new(parts)
+    let parts = counts.iter().map(|mine| digests::Part::new(all, *mine)).collect();
+    Digests::new(parts, |parts, half| {
+        std::thread::scope(|scope| {
+            for (at, (some, part)) in identifiers.chunks(each).zip(parts).enumerate() {
+                scope.spawn(move || part.make(half, (at * each) as u32, some, forms, keys));
+            }
+        });
+    })
 }
 
 impl Bounds {
+    /// May a byte be one of a form, or of an encoding of it?
+    #[inline]
+    pub(crate) fn spells(&self, byte: u8) -> bool {
+        self.spelling[usize::from(byte)]
+    }
+
     fn of(numbers: &Numbers, mails: &Mails, free: &Free) -> Self {
+        // Separators of digits; UTF-16, base64 with its line ends, percent-encoding and JSON's escapes.
+        const ALWAYS: &[u8] = b" ()+-./\xC2\xA0@\0=\r\n_%\\";
+        let spelling = std::array::from_fn(|byte| {
+            let byte = byte as u8;
+            byte.is_ascii_alphanumeric() || ALWAYS.contains(&byte) || mails.spells(byte) || free.spells(byte)
+        });
         let shortest = [numbers.shortest(), mails.shortest(), free.shortest()].into_iter().flatten().min();
         Self {
             shortest: shortest.unwrap_or(usize::MAX),
             longest: numbers.longest().max(mails.longest()).max(free.longest()),
             wide: free.wide() || mails.wide(),
+            spelling,
         }
     }
 }

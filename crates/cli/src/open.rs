@@ -36,6 +36,7 @@ pub fn no_layout(engine: Engine) -> Arc<Layout> {
         country: AttributePath { hops: Vec::new(), column: String::new() },
         citizenship: None,
         flags: None,
+        consents: None,
         references: Vec::new(),
         excluded: Vec::new(),
         dropped_foreign_keys: Vec::new(),

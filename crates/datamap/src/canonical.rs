@@ -29,6 +29,11 @@ pub(crate) fn hash(layout: &Layout, kept: &[(TableName, String)]) -> String {
         out.text(&store.note);
     });
     out.list(&layout.safe_triggers, Writer::pair);
+    // Only where there is one: maps without it keep the hash that is on their receipts.
+    if let Some(path) = &layout.consents {
+        out.text("consents");
+        out.path(path);
+    }
     hex::encode(out.0.finalize())
 }
 

@@ -255,6 +255,7 @@ fn subject_of(table: &TableName, key: String) -> Subject {
         country: None,
         citizenship: None,
         flags: None,
+        consents: None,
         other: BTreeMap::new(),
         safe_triggers: Vec::new(),
     }

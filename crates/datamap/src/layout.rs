@@ -22,6 +22,8 @@ pub struct Layout {
     pub citizenship: Option<AttributePath>,
     /// Optional path to a text of flags, separated by commas or spaces.
     pub flags: Option<AttributePath>,
+    /// Optional path to a text of purposes consented to, separated likewise.
+    pub consents: Option<AttributePath>,
     /// Reference tables in dependency order (a table after those it refers to).
     pub references: Vec<ReferenceTable>,
     /// Excluded tables and the reason written in the map.

@@ -47,6 +47,8 @@ pub struct Subject {
     pub citizenship: Option<Path>,
     /// Where flags stand (text, separated by commas or spaces), if the policies ask for them.
     pub flags: Option<Path>,
+    /// Where the purposes stand that the subject consents to (text, separated likewise), if the policies ask for them.
+    pub consents: Option<Path>,
     /// Answers for the root's columns that point at another subject.
     pub other: BTreeMap<String, Other>,
     /// The root's own triggers that may fire while rows are loaded.

@@ -52,6 +52,7 @@ struct RawSubject {
     country: Option<Text>,
     citizenship: Option<Text>,
     flags: Option<Text>,
+    consents: Option<Text>,
     #[serde(default)]
     other: BTreeMap<String, Text>,
     #[serde(default)]
@@ -207,6 +208,7 @@ fn subject_meaning(raw: RawSubject) -> Result<Subject, Wrong> {
         country: raw.country.as_ref().filter(|c| !c.get_ref().is_empty()).map(parsed).transpose()?,
         citizenship: raw.citizenship.as_ref().map(parsed).transpose()?,
         flags: raw.flags.as_ref().map(parsed).transpose()?,
+        consents: raw.consents.as_ref().map(parsed).transpose()?,
         other: other_meaning(&raw.other)?,
         safe_triggers: raw.safe_triggers,
     })

@@ -59,8 +59,12 @@ impl DataMap {
         table.insert("table", value(subject.table.to_string()));
         table.insert("key", value(&subject.key));
         table.insert("category", value(&subject.category));
-        let paths =
-            [("country", &subject.country), ("citizenship", &subject.citizenship), ("flags", &subject.flags)];
+        let paths = [
+            ("country", &subject.country),
+            ("citizenship", &subject.citizenship),
+            ("flags", &subject.flags),
+            ("consents", &subject.consents),
+        ];
         for (name, path) in paths {
             if let Some(path) = path {
                 table.insert(name, value(path.to_string()));

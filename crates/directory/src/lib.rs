@@ -97,6 +97,16 @@ impl Directory {
         Self { store: Arc::new(store), key, prepared: OnceCell::new(), no_gateway: Mutex::default() }
     }
 
+    /// The same directory over connections of its own: what is asked by it does not queue behind what is asked by this one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn apart(&self) -> Result<Self> {
+        let store = self.store.apart().await?.unwrap_or_else(|| self.store.clone());
+        let (key, prepared) = (self.key.clone(), OnceCell::new());
+        Ok(Self { store, key, prepared, no_gateway: Mutex::default() })
+    }
+
     /// The control store's name for messages.
     pub fn name(&self) -> String {
         self.store.name()

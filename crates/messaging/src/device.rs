@@ -15,6 +15,7 @@ mod agree;
 mod ask;
 mod fault;
 mod file;
+mod filters;
 mod find;
 mod http;
 mod inbox;
@@ -73,10 +74,11 @@ impl Device<Silent> {
     /// Opens an existing one. One process at a time: a second one is refused.
     ///
     /// # Errors
-    /// No file, one in use, or not a device's.
+    /// No file, one in use, not a device's, or an older copy of it.
     pub fn open(path: &Path) -> Result<Self, DeviceFault> {
         let (file, bytes) = StateFile::open(path)?;
-        let state = serde_json::from_slice(&bytes).map_err(|_| DeviceFault::NotADevice)?;
+        let state: State = serde_json::from_slice(&bytes).map_err(|_| DeviceFault::NotADevice)?;
+        file.check_newest(state.saves)?;
         Ok(Self { file, state, link: Silent })
     }
 }
@@ -84,9 +86,17 @@ impl Device<Silent> {
 impl<S> Device<S> {
     // CRASH: before, the file is what it was; after, what it is now. Callers save before they act on it.
     fn save(&mut self) -> Result<(), DeviceFault> {
+        self.state.saves += 1;
         let bytes =
             zeroize::Zeroizing::new(serde_json::to_vec(&self.state).map_err(|_| DeviceFault::NotADevice)?);
-        self.file.replace(&bytes)
+        self.file.replace(&bytes, self.state.saves)
+    }
+
+    /// The next request asks for a new token first, and shows the one that there is.
+    fn renew_soon(&mut self) {
+        if let Some(token) = &mut self.state.token {
+            token.renew_at = i64::MIN;
+        }
     }
 
     fn key(&self) -> SigningKey {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 /// Version of the plan file's format.
@@ -224,7 +224,7 @@ pub fn class_of(facts: &SubjectFacts) -> Class {
         residence: country(&facts.country),
         citizenship: country(&facts.citizenship),
         flags: facts.flags.iter().cloned().collect(),
-        consents: BTreeSet::new(),
+        consents: facts.consents.iter().cloned().collect(),
     }
 }
 
@@ -233,11 +233,12 @@ fn words(class: &Class) -> String {
     let mut words = vec![class.residence.map_or("no known country".to_owned(), |c| c.to_string())];
     words.extend(class.citizenship.map(|c| format!("citizen of {c}")));
     words.extend(class.flags.iter().cloned());
+    words.extend(class.consents.iter().map(|purpose| format!("agreed to {purpose}")));
     words.join(", ")
 }
 
-/// Country, citizenship and flags as the database has them.
-type Attributes = (Option<String>, Option<String>, Vec<String>);
+/// Country, citizenship, flags and consents as the database has them.
+type Attributes = (Option<String>, Option<String>, Vec<String>, Vec<String>);
 
 /// What is known while regions are read: counts by class, and of each move its sums and the subjects that wait
 /// to be measured, a page at most. No list of subjects is held, however long it gets.
@@ -294,7 +295,8 @@ impl<'a> Draft<'a> {
                     *self.busy.entry(region.id.clone()).or_default() += 1;
                     continue;
                 }
-                let key = (facts.country.clone(), facts.citizenship.clone(), facts.flags.clone());
+                let (flags, consents) = (facts.flags.clone(), facts.consents.clone());
+                let key = (facts.country.clone(), facts.citizenship.clone(), flags, consents);
                 let id = match classes.get(&key) {
                     Some(id) => *id,
                     None => *classes.entry(key).or_insert(self.placer.intern(&class_of(&facts))),

@@ -24,7 +24,7 @@ pub struct Problem {
     pub fix: Option<&'static str>,
     /// Where to ask instead (421).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub home: Option<Elsewhere>,
+    pub home: Option<Box<Elsewhere>>,
     /// The answer has the member `type` of RFC 9457, made of the code.
     #[serde(skip)]
     pub is_typed: bool,
@@ -73,7 +73,7 @@ impl Problem {
 
     /// The same with who answers instead.
     pub fn at(self, home: Elsewhere) -> Self {
-        Self { home: Some(home), ..self }
+        Self { home: Some(Box::new(home)), ..self }
     }
 
     /// The same, worth repeating after `wait`.

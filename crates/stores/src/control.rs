@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest wait for a connection, seconds included in every call that needs a new one.
@@ -115,6 +116,14 @@ pub trait Control: Send + Sync {
     /// `Unreachable`: whether it was done is unknown. `Again`: it was not, and may succeed later.
     /// Anything else: it was not.
     async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Rows>>;
+    /// The same store over connections of its own, for what may not wait behind everybody else's questions, such as a lease
+    /// that is renewed. `None`: it has no others to give.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn apart(&self) -> Result<Option<Arc<dyn Control>>> {
+        Ok(None)
+    }
 }
 
 /// The control store that a configuration names.
@@ -171,5 +180,13 @@ impl Control for ControlStore {
             Engine::Sqlite(file) => file.run(statements).await,
             Engine::Postgres(pool) => pool.run(statements).await,
         }
+    }
+
+    async fn apart(&self) -> Result<Option<Arc<dyn Control>>> {
+        let engine = match &self.engine {
+            Engine::Sqlite(file) => Engine::Sqlite(file.apart().await?),
+            Engine::Postgres(pool) => Engine::Postgres(pool.apart()),
+        };
+        Ok(Some(Arc::new(Self { engine })))
     }
 }

@@ -149,8 +149,19 @@ pub struct SubjectFacts {
     pub citizenship: Option<String>,
     /// Flags, sorted, if the map has a path to them.
     pub flags: Vec<String>,
+    /// Purposes consented to, sorted, if the map has a path to them.
+    pub consents: Vec<String>,
     /// State here; `None`: no row in `domicile.home`.
     pub state: Option<State>,
+}
+
+/// The words of a text such as flags stand in, sorted, each once.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> =
+        text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    words.sort();
+    words.dedup();
+    words
 }
 
 /// One row of `domicile.home`.

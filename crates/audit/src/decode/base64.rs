@@ -85,13 +85,27 @@ fn decode(search: &mut Search, level: &Level, at: std::ops::Range<usize>) {
     let (mut decoded, places) = search.take();
     decoded.resize(at.len() * 6 / 8, 0);
     sextets(&level.bytes[at.clone()], &mut decoded);
-    search.level(&level.decoded(&decoded, Map::Sextets(at.start), Some(Encoding::Base64)));
+    super::texts(search, &decoded, |search, text| {
+        // From the start of a group on.
+        let group = text.start / 3;
+        let map = Map::Sextets(at.start + 4 * group);
+        search.level(&level.decoded(&decoded[3 * group..text.end], map, Some(Encoding::Base64)));
+    });
     search.leave(decoded, places);
 }
 
 /// Decodes characters to as many bytes as there is room for.
 pub(crate) fn sextets(characters: &[u8], into: &mut [u8]) {
-    for (bytes, group) in into.chunks_mut(3).zip(characters.chunks(4)) {
+    let (groups, _) = characters.as_chunks::<4>();
+    let (threes, _) = into.as_chunks_mut::<3>();
+    let whole = groups.len().min(threes.len());
+    for (bytes, group) in threes.iter_mut().zip(groups) {
+        let word =
+            group.iter().fold(0u32, |word, b| word << 6 | u32::from(super::SEXTETS[usize::from(*b)] & 63));
+        let [_, a, b, c] = word.to_be_bytes();
+        *bytes = [a, b, c];
+    }
+    for (bytes, group) in into[3 * whole..].chunks_mut(3).zip(characters[4 * whole..].chunks(4)) {
         let word = (0..4).fold(0u32, |word, n| {
             word << 6 | group.get(n).map_or(0, |b| u32::from(super::SEXTETS[usize::from(*b)] & 63))
         });

@@ -2,7 +2,7 @@
 
 use super::nibble;
 use crate::Encoding;
-use crate::classes::{Classes, run_end, runs};
+use crate::classes::{Classes, WORD_MIN, runs_in};
 use crate::level::{Level, Map};
 use crate::search::Search;
 
@@ -13,44 +13,32 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     if shortest > level.bytes.len() {
         return;
     }
-    let mut done = 0;
-    for block in 0..classes.hex.len() {
-        let begins = runs(&classes.hex, block, 2 * shortest);
-        if begins != 0 {
-            crate::search::each_run(begins, block, &mut done, |at| {
-                one(search, level, at..run_end(&classes.hex, at), shortest)
-            });
-        }
+    let mut decode = |run| one(search, level, run);
+    if 2 * shortest < WORD_MIN {
+        return runs_in(&classes.hex, &(0..level.bytes.len()), 2 * shortest, decode);
+    }
+    for word in classes.words.iter().filter(|word| word.len() >= 2 * shortest) {
+        runs_in(&classes.hex, word, 2 * shortest, &mut decode);
     }
 }
 
-fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>, shortest: usize) -> usize {
+fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>) {
     let bytes = level.bytes;
     let end = run.end;
     for phase in [run.start, run.start + 1] {
-        if !search.wanted.bounds.wide && !looks_like_text(&bytes[phase..end], shortest) {
-            continue;
-        }
         let (mut decoded, places) = search.take();
         let pair = |pair: &[u8]| digit(pair[0]) << 4 | digit(pair[1]);
         decoded.extend(bytes[phase..end].chunks_exact(2).map(pair));
-        search.level(&level.decoded(&decoded, Map::Pairs(phase), Some(Encoding::Hex)));
+        super::texts(search, &decoded, |search, text| {
+            let map = Map::Pairs(phase + 2 * text.start);
+            search.level(&level.decoded(&decoded[text], map, Some(Encoding::Hex)));
+        });
         search.leave(decoded, places);
     }
-    end
 }
 
 fn digit(byte: u8) -> u8 {
     nibble(byte).unwrap_or(0)
-}
-
-/// Are so many bytes in a row under 128?
-fn looks_like_text(digits: &[u8], shortest: usize) -> bool {
-    let mut row = 0;
-    digits.chunks_exact(2).any(|pair| {
-        row = if matches!(pair[0], b'0'..=b'7') { row + 1 } else { 0 };
-        row >= shortest
-    })
 }
 
 /// Decodes the pairs at the start of `digits`; false if they are too few.

@@ -2,7 +2,7 @@
 
 use super::{base64, nibble};
 use crate::Encoding;
-use crate::classes::{Classes, run_end, runs};
+use crate::classes::Classes;
 use crate::level::Level;
 use crate::search::Search;
 
@@ -16,19 +16,16 @@ const IN_HEX: [&[u8]; 6] = [b"1f8b08", b"7801", b"785e", b"789c", b"78da", b"28b
 /// Hands on every stream that begins at the start of a word.
 #[inline(never)]
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
-    let mut done = 0;
-    for block in 0..classes.word.len() {
-        let begins = runs(&classes.word, block, LENGTH_MIN);
-        if begins != 0 {
-            crate::search::each_run(begins, block, &mut done, |at| {
-                word(search, level, at, run_end(&classes.word, at) - at)
-            });
-        }
+    for long in classes.words.iter().filter(|word| word.len() >= LENGTH_MIN) {
+        word(search, level, long.start, long.len());
     }
 }
 
-fn word(search: &mut Search, level: &Level, start: usize, end: usize) -> usize {
+fn word(search: &mut Search, level: &Level, start: usize, end: usize) {
     let text = &level.bytes[start..];
+    if !text.first().is_some_and(|first| b"HeK172".contains(first)) {
+        return;
+    }
     let (mut decoded, places) = search.take();
     if IN_BASE64.iter().any(|magic| begins(text, magic, false)) && !base64::goes_on(level.bytes, start + end)
     {
@@ -42,7 +39,6 @@ fn word(search: &mut Search, level: &Level, start: usize, end: usize) -> usize {
         search.packed(level, start..start + end, Encoding::Hex, &decoded);
     }
     search.leave(decoded, places);
-    start + end
 }
 
 fn begins(text: &[u8], magic: &[u8], any_case: bool) -> bool {

@@ -10,7 +10,8 @@ use crate::search::Search;
 pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     let mut done = [0; 2];
     for block in 0..classes.zero.len() - 1 {
-        if classes.zero[block] == 0 {
+        // The zero of a block's last byte is the first of the next one.
+        if classes.zero[block] | classes.zero[block + 1] & 1 == 0 {
             continue;
         }
         let zero = u128::from(classes.zero[block]) | u128::from(classes.zero[block + 1]) << 64;

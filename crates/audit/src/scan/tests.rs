@@ -44,8 +44,18 @@ fn wanted_with(list: &[(Kind, &str)], forms: &Forms) -> Wanted {
 }
 
 fn hear(wanted: &Wanted, block_bytes: usize, chunks: &mut dyn Iterator<Item = &[u8]>) -> Heard {
+    hear_together(wanted, block_bytes, u64::MAX, chunks)
+}
+
+/// From `from_bytes` on, many blocks at once.
+fn hear_together(
+    wanted: &Wanted,
+    block_bytes: usize,
+    from_bytes: u64,
+    chunks: &mut dyn Iterator<Item = &[u8]>,
+) -> Heard {
     let mut heard = Heard::default();
-    let mut scan = Scan::with_block(wanted, block_bytes);
+    let mut scan = Scan::with_block(wanted, block_bytes, from_bytes);
     chunks.for_each(|chunk| scan.feed(chunk, &mut heard));
     scan.end(&mut heard);
     heard
@@ -284,6 +294,16 @@ fn written(wanted: &Wanted, number: u32, digest: &[u8], name: Encoding) {
 }
 
 #[test]
+fn utf16_is_found_wherever_it_begins() {
+    let wanted = wanted(&LIST);
+    let text = utf16("zhang.wei@mail.example", u16::to_le_bytes);
+    for before in 0..130 {
+        let bytes = [&b".".repeat(before)[..], &text, b".."].concat();
+        one(&wanted, &bytes, 1, before..before + text.len(), &[Utf16Le]);
+    }
+}
+
+#[test]
 fn utf16_of_a_whole_text_keeps_its_order() {
     let wanted = wanted(&LIST);
     let text = "Dear Zhang.Wei@mail.example, call +86 139 1234 5678.";
@@ -339,6 +359,22 @@ fn blocks_of_any_size_find_the_same() {
     for (block, chunk) in [(1 << 10, 1), (4_099, 700), (1_111, 13), (777, 100_000)] {
         let heard = hear(&wanted, block, &mut text.chunks(chunk));
         assert_eq!(told(&heard.0), expected, "blocks of {block}, chunks of {chunk}");
+    }
+}
+
+#[test]
+fn blocks_searched_together_find_the_same_in_the_same_order() {
+    let wanted = wanted(&LIST);
+    let filler = b"GET /index.html 200 1234 - - ".repeat(90);
+    let text: Vec<u8> =
+        (0..40).flat_map(|n| [&mixed()[..], &filler[..filler.len() - 61 * n]].concat()).collect();
+    let expected = told(&hits(&wanted, &text));
+    assert_eq!(expected.len(), 40 * (LIST.len() * 8 + 1));
+    for (block, from_bytes, chunk) in
+        [(1 << 10, 0, 100_000), (4_099, 20_000, 700), (777, 3_333, 13), (5_001, 0, 1)]
+    {
+        let heard = hear_together(&wanted, block, from_bytes, &mut text.chunks(chunk));
+        assert_eq!(told(&heard.0), expected, "blocks of {block} from {from_bytes} on, chunks of {chunk}");
     }
 }
 
@@ -533,6 +569,7 @@ proptest! {
     fn bytes_of_any_sort_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..3_000), chunk in 1usize..500) {
         let wanted = wanted(&LIST);
         let whole = told(&hits(&wanted, &bytes));
-        prop_assert_eq!(told(&hear(&wanted, 512, &mut bytes.chunks(chunk)).0), whole);
+        prop_assert_eq!(told(&hear(&wanted, 512, &mut bytes.chunks(chunk)).0), &whole[..]);
+        prop_assert_eq!(told(&hear_together(&wanted, 256, 700, &mut bytes.chunks(chunk)).0), whole);
     }
 }

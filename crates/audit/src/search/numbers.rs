@@ -6,7 +6,7 @@
 
 use super::Search;
 use crate::Encoding;
-use crate::classes::{Classes, runs};
+use crate::classes::{Classes, run_end, runs};
 use crate::forms::{DIGITS_MAX, Writing};
 use crate::level::Level;
 use crate::wanted::LEAD_DIGITS;
@@ -30,6 +30,14 @@ const TENS: [u64; DIGITS_MAX + 1] = {
     tens
 };
 
+/// Digits that may be a form.
+#[derive(Debug)]
+pub(super) struct Window {
+    value: u64,
+    length: usize,
+    at: Range<u32>,
+}
+
 /// Digits with separators between them.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
@@ -43,7 +51,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// Reads the row that begins at `at`, where a digit stands; gives where it ends.
-    fn read(&mut self, bytes: &[u8], mut at: usize) -> usize {
+    fn read(&mut self, bytes: &[u8], classes: &Classes, mut at: usize) -> usize {
         self.places.clear();
         self.values.clear();
         self.groups.clear();
@@ -51,12 +59,13 @@ impl Row {
         self.values.push(0);
         loop {
             let first = self.places.len();
-            while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+            let end = run_end(&classes.digit, at).min(bytes.len());
+            self.places.extend(at as u32..end as u32);
+            self.values.extend(bytes[at..end].iter().map(|digit| {
                 value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-                self.places.push(at as u32);
-                self.values.push(value);
-                at += 1;
-            }
+                value
+            }));
+            at = end;
             self.groups.push(first..self.places.len());
             match gap(bytes, at) {
                 Some(next) => at = next,
@@ -106,49 +115,48 @@ impl Search<'_> {
         let mut cover = covered(classes, 0, &mut before);
         for block in 0..classes.digit.len() - 1 {
             let next = covered(classes, block + 1, &mut before);
+            let covers = u128::from(cover) | u128::from(next) << 64;
             let mut begins = runs(&[cover, next], 0, shortest);
             cover = next;
+            if begins == 0 {
+                continue;
+            }
+            let digits = u128::from(classes.digit[block]) | u128::from(classes.digit[block + 1]) << 64;
             while begins != 0 {
-                let at = block * 64 + begins.trailing_zeros() as usize;
+                let first = begins.trailing_zeros();
+                let at = block * 64 + first as usize;
                 if at >= done {
+                    let length = (!(covers >> first)).trailing_zeros();
                     // A row's first byte is a digit; where it is not, the row began before and was read.
-                    done = if level.bytes[at].is_ascii_digit() { row.read(level.bytes, at) } else { at + 1 };
-                    if row.places.len() >= shortest && level.bytes[at].is_ascii_digit() {
-                        self.row(level, &row);
+                    if !level.bytes[at].is_ascii_digit() {
+                        done = at + 1;
+                    } else if first + length < 128 && few_digits(digits >> first, length, shortest) {
+                        done = at + length as usize;
+                    } else {
+                        done = row.read(level.bytes, classes, at);
+                        if row.places.len() >= shortest {
+                            self.row(level, &row);
+                        }
                     }
                 }
-                if done >= (block + 1) * 64 {
+                let next = done - block * 64;
+                if next > 63 {
                     break;
                 }
-                begins &= u64::MAX << (done - block * 64).min(63);
-                if done - block * 64 > 63 {
-                    break;
-                }
+                begins &= u64::MAX << next;
             }
         }
         self.row = row;
+        self.look_up(level);
     }
 
     fn row(&mut self, level: &Level, row: &Row) {
         let lengths = self.wanted.numbers.lengths();
-        let mut windows = [(0, 0, 0); 64];
-        let mut count = 0;
-        let mut look_up = |search: &mut Self, start: usize, length: usize| {
-            if !search.wanted.numbers.may_begin(row.value(start, LEAD_DIGITS), length) {
-                return;
-            }
-            windows[count] = (row.value(start, length), length, start);
-            count += 1;
-            if count == windows.len() {
-                search.windows(level, row, &windows);
-                count = 0;
-            }
-        };
         for (number, group) in row.groups.iter().enumerate() {
             for start in group.clone() {
                 let mut fitting = lengths & ((2u64 << (group.end - start).min(DIGITS_MAX)) - 1) as u32;
                 while fitting != 0 {
-                    look_up(self, start, fitting.trailing_zeros() as usize);
+                    self.window(level, row, start, fitting.trailing_zeros() as usize);
                     fitting &= fitting - 1;
                 }
             }
@@ -161,23 +169,38 @@ impl Search<'_> {
                     let nearly = (other.len() > 1).then(|| other.end - 1);
                     for end in nearly.into_iter().chain([other.end]) {
                         if end - start <= DIGITS_MAX && lengths >> (end - start) & 1 == 1 {
-                            look_up(self, start, end - start);
+                            self.window(level, row, start, end - start);
                         }
                     }
                 }
             }
         }
-        self.windows(level, row, &windows[..count]);
     }
 
-    fn windows(&mut self, level: &Level, row: &Row, windows: &[(u64, usize, usize)]) {
+    /// Keeps a window until there are enough to look up together.
+    #[inline]
+    fn window(&mut self, level: &Level, row: &Row, start: usize, length: usize) {
+        if !self.wanted.numbers.may_begin(row.value(start, LEAD_DIGITS), length) {
+            return;
+        }
+        let value = row.value(start, length);
+        let at = row.places[start]..row.places[start + length - 1] + 1;
+        let mixed = self.wanted.numbers.mixed(&self.wanted.keys, value, length);
+        if self.windows.add(mixed, Window { value, length, at }) {
+            self.look_up(level);
+        }
+    }
+
+    fn look_up(&mut self, level: &Level) {
         let wanted = self.wanted;
-        wanted.numbers.each(&wanted.keys, windows, |value, length, start| {
-            let at = row.places[start] as usize..row.places[start + length - 1] as usize + 1;
-            for (identifier, writing) in wanted.numbers.of(&wanted.keys, value, length) {
-                self.number(level, at.clone(), length, identifier, writing);
+        let mut windows = std::mem::take(&mut self.windows);
+        windows.each(wanted.numbers.passing(windows.mixed()), |Window { value, length, at }| {
+            let at = at.start as usize..at.end as usize;
+            for (identifier, writing) in wanted.numbers.of(&wanted.keys, *value, *length) {
+                self.number(level, at.clone(), *length, identifier, writing);
             }
         });
+        self.windows = windows;
     }
 
     fn number(&mut self, level: &Level, at: Range<usize>, length: usize, identifier: u32, writing: Writing) {
@@ -196,6 +219,13 @@ impl Search<'_> {
         let form: Vec<Encoding> = form.into_iter().filter(|(is, _)| *is).map(|(_, how)| how).collect();
         self.found(level, start..at.end, identifier, &form);
     }
+}
+
+/// Are fewer than `shortest` of the first `length` bits set?
+#[inline]
+fn few_digits(digits: u128, length: u32, shortest: usize) -> bool {
+    let within = digits & !(u128::MAX << length);
+    ((within as u64).count_ones() + ((within >> 64) as u64).count_ones()) < shortest as u32
 }
 
 /// Where a number begins together with the `+`, `00` or trunk 0 before it.

@@ -6,7 +6,7 @@
 
 use crate::filter::Filter;
 use crate::keys::{Keys, Sort};
-use crate::table::{Entries, Table};
+use crate::table::Table;
 use crate::{Encoding, Identifier, Kind};
 use zeroize::Zeroizing;
 
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 const FILTER_BITS: usize = 16;
 /// Counters for how common grams are in the list.
 const COUNTERS: usize = 1 << 20;
-/// Bits for how grams begin.
-const BEGINS: usize = 1 << 17;
+/// Bits for how grams begin, and for how they end.
+type Bits = [u64; 1 << 10];
 /// Where a remembered gram may begin, in bytes: it shares a word with the pattern's number.
 const POSITION_MAX: usize = 255;
 
@@ -49,6 +49,12 @@ impl Grams {
         );
         word & u64::MAX >> (64 - 8 * self.length)
     }
+
+    /// A gram's last three bytes.
+    #[inline]
+    fn end(self, gram: u64) -> u64 {
+        gram >> (8 * self.length.saturating_sub(3))
+    }
 }
 
 /// One string as it is looked for.
@@ -65,8 +71,9 @@ struct Pattern {
 #[derive(Debug)]
 pub(crate) struct Free {
     pub(crate) grams: Grams,
-    /// How grams begin (three bytes, 16 KiB of bits): says no from the first level of a core's cache.
-    begins: Vec<u64>,
+    /// How grams begin and how they end (three bytes, 8 KiB of bits each): says no from the first level of a core's cache.
+    begins: Box<Bits>,
+    ends: Box<Bits>,
     filter: Filter,
     table: Table,
     patterns: Vec<Pattern>,
@@ -74,6 +81,8 @@ pub(crate) struct Free {
     longest: usize,
     wide: bool,
     spaced: bool,
+    /// Which bytes stand in the strings, however they are spelt.
+    bytes: [bool; 256],
 }
 
 impl Free {
@@ -94,22 +103,25 @@ impl Free {
         }
         let mut free = Self {
             grams,
-            begins: vec![0; BEGINS / 64],
+            begins: Box::new([0; 1 << 10]),
+            ends: Box::new([0; 1 << 10]),
             filter: Filter::new(count * grams.stride, FILTER_BITS),
-            table: Table::new(Vec::new()),
+            table: Table::default(),
             patterns: Vec::with_capacity(count),
             shortest: lengths().min().unwrap_or(0),
             longest: lengths().max().unwrap_or(0),
             wide: all().any(|(_, i)| !i.text.is_ascii()),
             spaced: all().any(|(_, i)| i.text.contains(' ')),
+            bytes: [false; 256],
         };
-        let mut entries = Entries::with_capacity(count * grams.stride);
+        let mut entries = Vec::with_capacity(count * grams.stride);
         for (identifier, text) in all() {
             for (bytes, how) in spellings(&text.text) {
                 free.add(identifier, &bytes, how, &counters, keys, &mut entries);
             }
         }
-        free.table = Table::new(vec![entries]);
+        free.table =
+            Table::of(entries.len(), |push| entries.iter().for_each(|(gram, meaning)| push(*gram, *meaning)));
         free
     }
 
@@ -120,22 +132,29 @@ impl Free {
         how: Option<Encoding>,
         counters: &[u8],
         keys: &Keys,
-        entries: &mut Entries,
+        entries: &mut Vec<(u64, u32)>,
     ) {
         let Grams { stride, length } = self.grams;
         let value = |at: usize| self.grams.value(&bytes[at..at + length]);
-        let common =
-            |first: &usize| (*first..first + stride).map(|at| counters[counter(keys, value(at))]).max();
+        let count = |at: usize| u32::from(counters[counter(keys, value(at))]);
+        // A counter is shared by several grams: where the most common ones tie, the others decide.
+        let common = |first: &usize| {
+            let all = *first..first + stride;
+            (all.clone().map(count).max(), all.map(count).sum::<u32>())
+        };
         let last = (bytes.len() + 1 - length - stride).min(POSITION_MAX + 1 - stride);
         let first = (0..=last).min_by_key(common).unwrap_or(0);
         let pattern = self.patterns.len() as u32;
         for at in first..first + stride {
             let gram = value(at);
-            let bit = begin(gram);
-            self.begins[bit / 64] |= 1 << (bit % 64);
+            for (bits, three) in [(&mut self.begins, gram), (&mut self.ends, self.grams.end(gram))] {
+                let (word, bit) = place(three);
+                bits[word] |= 1 << bit;
+            }
             self.filter.insert(keys.mixed(gram, Sort::Gram as u64));
-            entries.push(keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24);
+            entries.push((keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24));
         }
+        bytes.iter().for_each(|b| self.bytes[usize::from(*b)] = true);
         let print = keys.of_bytes(Sort::Free, bytes);
         self.patterns.push(Pattern { identifier, length: bytes.len() as u16, how, print });
     }
@@ -144,17 +163,23 @@ impl Free {
     #[inline]
     pub(crate) fn passing(&self, keys: &Keys, text: &[u8], first: usize, count: usize) -> u64 {
         let gram = |n: usize| self.grams.value(&text[first + n * self.grams.stride..]);
-        let mut bits = 0;
-        for n in 0..count {
-            let bit = begin(gram(n));
-            bits |= (self.begins[bit / 64] >> (bit % 64) & 1) << n;
+        // Written whether it passes or not: no branch that can't be foretold.
+        let (mut kept, mut count_kept) = ([0u8; 64], 0);
+        for n in 0..count.min(64) {
+            let gram = gram(n);
+            let (begin, end) = (place(gram), place(self.grams.end(gram)));
+            kept[count_kept % 64] = n as u8;
+            count_kept += (self.begins[begin.0] >> begin.1 & self.ends[end.0] >> end.1 & 1) as usize;
         }
-        let mut left = bits;
-        while left != 0 {
-            let n = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let passes = self.filter.may_hold(keys.mixed(gram(n), Sort::Gram as u64));
-            bits &= !(u64::from(!passes) << n);
+        let mut mixed = [0; 64];
+        for (mixed, n) in mixed.iter_mut().zip(&kept[..count_kept]) {
+            *mixed = keys.mixed(gram(usize::from(*n)), Sort::Gram as u64);
+        }
+        let mut passing = self.filter.passing(&mixed[..count_kept]);
+        let mut bits = 0;
+        while passing != 0 {
+            bits |= 1 << kept[passing.trailing_zeros() as usize];
+            passing &= passing - 1;
         }
         bits
     }
@@ -195,6 +220,11 @@ impl Free {
         self.longest
     }
 
+    /// Does a string have this byte?
+    pub(crate) fn spells(&self, byte: u8) -> bool {
+        self.bytes[usize::from(byte)]
+    }
+
     pub(crate) fn wide(&self) -> bool {
         self.wide
     }
@@ -223,10 +253,11 @@ fn spellings(text: &str) -> Vec<(Zeroizing<Vec<u8>>, Option<Encoding>)> {
     all
 }
 
-/// The bit that stands for a gram's first three bytes.
+/// The word and the bit in it that stand for the first three bytes.
 #[inline]
-fn begin(gram: u64) -> usize {
-    ((gram & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize % BEGINS
+fn place(three: u64) -> (usize, u32) {
+    let mixed = (three & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed >> 54) as usize, (mixed >> 48) as u32 & 63)
 }
 
 fn counter(keys: &Keys, gram: u64) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::filter::Filter;
 use crate::keys::Keys;
-use crate::table::{Entries, Table};
+use crate::table::Table;
 use crate::{Identifier, Kind};
 
 /// Bits of the filters for each value: 0.3 % of others pass.
@@ -28,19 +28,17 @@ impl Mails {
         let mut mails = Self {
             domains: Filter::new(count, FILTER_BITS),
             addresses: Filter::new(count, FILTER_BITS),
-            table: Table::new(Vec::new()),
+            table: Table::default(),
             bytes: [0; 256],
             locals: (usize::MAX, 0),
             hosts: (usize::MAX, 0),
             wholes: (usize::MAX, 0),
         };
-        let mut entries = Entries::with_capacity(count);
-        for (number, identifier) in (0..).zip(identifiers).filter(|(_, i)| i.kind == Kind::Email) {
-            let address = identifier.text.as_bytes();
-            mails.add(address, keys);
-            entries.push(keys.of_mail(address), number);
-        }
-        mails.table = Table::new(vec![entries]);
+        let all = || (0..).zip(identifiers).filter(|(_, i)| i.kind == Kind::Email);
+        all().for_each(|(_, identifier)| mails.add(identifier.text.as_bytes(), keys));
+        mails.table = Table::of(count, |push| {
+            all().for_each(|(number, identifier)| push(keys.of_mail(identifier.text.as_bytes()), number));
+        });
         mails
     }
 
@@ -119,6 +117,11 @@ impl Mails {
 
     pub(crate) fn longest(&self) -> usize {
         self.wholes.1
+    }
+
+    /// Does an address have this byte?
+    pub(crate) fn spells(&self, byte: u8) -> bool {
+        self.bytes[usize::from(byte)] != 0
     }
 
     pub(crate) fn wide(&self) -> bool {

@@ -4,7 +4,7 @@ use crate::Identifier;
 use crate::filter::Filter;
 use crate::forms::{self, DIGITS_MAX, Writing};
 use crate::keys::Keys;
-use crate::table::{Entries, Table};
+use crate::table::Table;
 
 /// Bits of the filter for each form: 0.3 % of other windows pass.
 const FILTER_BITS: usize = 16;
@@ -28,21 +28,25 @@ impl Numbers {
     pub(crate) fn new(identifiers: &[Identifier], keys: &Keys) -> Self {
         let count = identifiers.iter().map(|i| forms::digits(i).len()).sum();
         let mut filter = Filter::new(count, FILTER_BITS);
-        let mut entries = Entries::with_capacity(count);
         let mut lengths = 0;
         let mut begins = vec![0u64; ((DIGITS_MAX + 1) * LEADS).div_ceil(64)];
-        for (number, identifier) in (0..).zip(identifiers) {
-            for (digits, writing) in forms::digits(identifier) {
-                let value = digits.bytes().fold(0u64, |v, d| v * 10 + u64::from(d - b'0'));
-                filter.insert(keys.mixed(value, digits.len() as u64));
-                entries.push(keys.of_digits(value, digits.len()), number | (writing as u32) << 24);
+        for identifier in identifiers {
+            for (digits, _) in forms::digits(identifier) {
+                filter.insert(keys.mixed(value(&digits), digits.len() as u64));
                 lengths |= 1 << digits.len();
                 let lead = digits[..LEAD_DIGITS].bytes().fold(0, |v, d| v * 10 + usize::from(d - b'0'));
                 let bit = digits.len() * LEADS + lead;
                 begins[bit / 64] |= 1 << (bit % 64);
             }
         }
-        Self { filter, table: Table::new(vec![entries]), begins, lengths }
+        let table = Table::of(count, |push| {
+            for (number, identifier) in (0..).zip(identifiers) {
+                for (digits, writing) in forms::digits(identifier) {
+                    push(keys.of_digits(value(&digits), digits.len()), number | (writing as u32) << 24);
+                }
+            }
+        });
+        Self { filter, table, begins, lengths }
     }
 
     /// Lengths of forms, as bits.
@@ -57,26 +61,16 @@ impl Numbers {
         self.begins.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
-    /// Calls `hit` with every one of these windows (at most 64; value, length, where) that may be a form.
-    pub(crate) fn each(
-        &self,
-        keys: &Keys,
-        windows: &[(u64, usize, usize)],
-        mut hit: impl FnMut(u64, usize, usize),
-    ) {
-        let mut mixed = [0; 64];
-        for (mixed, (value, length, _)) in mixed.iter_mut().zip(windows) {
-            *mixed = keys.mixed(*value, *length as u64);
-        }
-        let mut passing = self.filter.passing(&mixed[..windows.len().min(64)]);
-        while passing != 0 {
-            let n = passing.trailing_zeros() as usize;
-            passing &= passing - 1;
-            if self.filter.may_hold_passed(mixed[n]) {
-                let (value, length, at) = windows[n];
-                hit(value, length, at);
-            }
-        }
+    /// What the filter knows a window by.
+    #[inline]
+    pub(crate) fn mixed(&self, keys: &Keys, value: u64, length: usize) -> u64 {
+        keys.mixed(value, length as u64)
+    }
+
+    /// Which of these windows (at most 64) may be forms, as bits.
+    #[inline]
+    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
+        self.filter.passing(mixed)
     }
 
     /// Whose form so many digits of this value are, and which.
@@ -99,4 +93,9 @@ impl Numbers {
     pub(crate) fn held_bytes(&self) -> usize {
         self.filter.held_bytes() + self.table.held_bytes()
     }
+}
+
+/// The number that digits write.
+fn value(digits: &str) -> u64 {
+    digits.bytes().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
 }

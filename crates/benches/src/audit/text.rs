@@ -78,6 +78,8 @@ pub enum Sort {
     Mixed,
     /// JSON with long base64 values.
     Base64,
+    /// Exported CSV in UTF-16, and in hexadecimal, by turns.
+    Recoded,
     /// Pages of a database: short rows, numbers in binary, zeros.
     Pages,
 }
@@ -99,6 +101,7 @@ pub fn text(sort: Sort, list: &[(Kind, String)], bytes: usize) -> (Vec<u8>, Vec<
         };
         match (sort, drawn.below(3)) {
             (Sort::Base64, _) => base64_line(&mut drawn, &value, &mut out),
+            (Sort::Recoded, turn) => recoded_line(&mut drawn, &value, turn == 0, &mut out),
             (Sort::Pages, _) => row(&mut drawn, &value, &mut out),
             (Sort::Mixed, 0) => access_line(&mut drawn, due.then_some(&value), &mut out),
             (Sort::Mixed, 1) => json_line(&mut drawn, due.then_some(&value), &mut out),
@@ -176,6 +179,21 @@ fn base64_line(drawn: &mut Drawn, value: &str, out: &mut Vec<u8>) {
     let cut = drawn.below(noise.len() as u64) as usize;
     let blob = [&noise[..cut], value.as_bytes(), &noise[cut..]].concat();
     let _ = writeln!(out, "{{\"id\":{},\"blob\":\"{}\"}}", drawn.below(9_000_000), STANDARD.encode(blob));
+}
+
+fn recoded_line(drawn: &mut Drawn, value: &str, hexadecimal: bool, out: &mut Vec<u8>) {
+    let mut line = Vec::new();
+    csv_line(drawn, value, &mut line);
+    for byte in line {
+        if hexadecimal {
+            let _ = write!(out, "{byte:02x}");
+        } else {
+            out.extend([byte, 0]);
+        }
+    }
+    if hexadecimal {
+        out.push(b'\n');
+    }
 }
 
 fn row(drawn: &mut Drawn, value: &str, out: &mut Vec<u8>) {

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 /// What `domicile device --help` ends with.
 pub const DEVICE: &str = "\
 A handset in one file: keys, consents, contacts, messages. It opens no connection before its owner has given consent to
-cloud_messaging, and after that speaks to its home relay only. --service is the signed statement of a relay, as a phone is
-shipped with it (GET /v1/messaging/region).
+cloud_messaging, and after that speaks to its home relay only. --statement is what a region's relay says of itself, signed, as a
+phone is shipped with it: `domicile messaging statement REGION -o FILE` makes it, without a network.
 
 Two terminals. In the first one, Bob:
-  domicile device new --device bob --service region.json
+  domicile messaging statement oregon -o oregon.json
+  domicile device new --device bob --statement oregon.json
+  domicile device consent show --device bob                  # what he is asked to agree to
   domicile device consent give cloud_messaging --device bob
   domicile device consent give contact_discovery --device bob
   domicile device register --device bob +15035550123
@@ -43,8 +45,7 @@ pub enum DeviceCommand {
     New {
         /// The signed statement of a region's relay
         #[arg(long, value_name = "FILE")]
-        // A text, as the flag of the same name that every command has: clap keeps both under one name.
-        service: String,
+        statement: PathBuf,
     },
     /// Give consent, withdraw it, show what was agreed to
     #[command(subcommand)]
@@ -61,6 +62,8 @@ pub enum DeviceCommand {
     },
     /// Send a text to a contact who is a user
     Send(SendArgs),
+    /// Send what waits in the outbox: texts for which no relay has answered yet, each once
+    Flush,
     /// Fetch messages and print those that are new, each once
     Receive {
         /// Wait so many seconds for one

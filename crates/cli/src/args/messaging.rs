@@ -9,7 +9,25 @@ pub enum MessagingCommand {
     /// Write keys, tables, data map, policies and a piece of configuration; overwrite nothing
     #[command(after_help = INIT)]
     Init(MessagingInitArgs),
+    /// Write a region's signed statement, with which devices are set up; needs no network
+    #[command(after_help = STATEMENT)]
+    Statement {
+        /// Whose
+        region: String,
+        /// Into this file; without: to stdout
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
+
+const STATEMENT: &str = "\
+What the region's relay answers to GET /v1/messaging/region, made from the configuration and the region's service key: endpoints,
+public keys, notice and limits. There is nothing secret in it. A device has no network before its owner agrees, so it is shipped with
+this file.
+
+Example:
+  domicile messaging statement beijing -o beijing.json
+  domicile device new --device phone --statement beijing.json";
 
 const INIT: &str = "\
 Writes messaging/ (schema for both engines, grants, data map, notice, a piece of domicile.toml), policies/messaging.cedar,

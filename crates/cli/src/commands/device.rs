@@ -62,12 +62,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 pub async fn run(app: &App, args: DeviceArgs) -> Result<Answer> {
     let handset = Handset { path: args.device, ca: args.ca };
     match args.command {
-        DeviceCommand::New { service } => new(&handset, Path::new(&service)),
+        DeviceCommand::New { statement } => new(&handset, &statement),
         DeviceCommand::Consent(command) => consent(app, &handset, command).await,
         DeviceCommand::Register(args) => Box::pin(register(app, &handset, args)).await,
         DeviceCommand::Contacts(command) => Box::pin(contacts::run(app, &handset, command)).await,
         DeviceCommand::Open { contact } => contacts::open(&handset, &contact),
         DeviceCommand::Send(args) => Box::pin(messages::send(app, &handset, args)).await,
+        DeviceCommand::Flush => Box::pin(messages::flush(&handset)).await,
         DeviceCommand::Receive { wait, kept } => Box::pin(messages::receive(app, &handset, wait, kept)).await,
         DeviceCommand::Presence { contact, show_to } => {
             Box::pin(contacts::presence(&handset, contact, show_to)).await
@@ -75,13 +76,13 @@ pub async fn run(app: &App, args: DeviceArgs) -> Result<Answer> {
     }
 }
 
-fn new(handset: &Handset, service: &Path) -> Result<Answer> {
-    let statement: SignedRegion = serde_json::from_slice(&read(service)?).map_err(|_| {
+fn new(handset: &Handset, file: &Path) -> Result<Answer> {
+    let statement: SignedRegion = serde_json::from_slice(&read(file)?).map_err(|_| {
         Failure::usage(
             "region-statement",
-            format!("{} is not the statement of a region's relay", service.display()),
-            "it is the JSON that GET /v1/messaging/region answers",
-            format!("curl --fail -o {} https://RELAY/v1/messaging/region", service.display()),
+            format!("{} is not the statement of a region's relay", file.display()),
+            "it is the JSON that the operator of the relay gives out",
+            format!("domicile messaging statement REGION -o {}", file.display()),
         )
     })?;
     let device = Device::create(&handset.path, statement).map_err(|fault| handset.failed(fault))?;
@@ -119,18 +120,22 @@ async fn consent(app: &App, handset: &Handset, command: DeviceConsent) -> Result
     };
     let mut device = handset.open()?;
     let now = Timestamp::now();
+    let is_new = device.agrees(which) != (state == EventState::Given);
     let signed = match state {
         EventState::Given => device.agree(which, now),
         EventState::Withdrawn => device.withdraw(which, now),
     };
     signed.map_err(|fault| handset.failed(fault))?;
-    app.screen.say(&format!("signed and kept: {which} {}", state.as_str()));
+    if is_new {
+        app.screen.say(&format!("signed and kept: {which} {}", state.as_str()));
+    }
     let delivered = deliver(app, handset, device).await?;
     let said = match (state, delivered) {
         (EventState::Given, true) => format!("you agree to {which}; the service has signed too"),
         (EventState::Given, false) => {
             format!("you agree to {which}; nothing was sent, the service hears of it later")
         }
+        (EventState::Withdrawn, _) if !is_new => format!("you do not agree to {which}"),
         (EventState::Withdrawn, true) => {
             format!("you no longer agree to {which}; the service has signed too")
         }
@@ -172,7 +177,11 @@ fn show(handset: &Handset, which: Option<Purpose>) -> Result<Answer> {
     for each in Purpose::ALL.into_iter().filter(|each| which.is_none_or(|which| which == *each)) {
         let state = match device.consent(each) {
             None => "never asked",
-            Some((signed, _)) => signed.record.event.event_state.as_str(),
+            Some(_) if device.agrees(each) => "given",
+            Some((signed, _)) if signed.record.event.event_state == EventState::Given => {
+                "given to other terms: not agreed to"
+            }
+            Some(_) => "withdrawn",
         };
         let signed = device.consent(each).is_some_and(|(_, service)| service.is_some());
         let by = if signed { ", signed by the service" } else { "" };
@@ -211,7 +220,10 @@ async fn register(app: &App, handset: &Handset, args: RegisterDevice) -> Result<
     if let Some(text) = &args.number {
         let number = number(text, args.country.as_deref())?;
         device.start_registration(number).await.map_err(|fault| handset.failed(fault))?;
-        let said = "a code was sent by SMS\nnext: domicile device register --code CODE";
+        let said = format!(
+            "a code was sent by SMS\nnext: domicile device register --code CODE --device {}",
+            handset.path.display()
+        );
         return Ok(Answer::new(said, json!({ "state": "code-sent" })));
     }
     let code = args.code.unwrap_or_default().parse().map_err(|error: domicile_messaging::wire::NoCode| {

@@ -18,9 +18,49 @@ const FOLDER: &str = "messaging";
 
 /// Runs a messaging command.
 pub fn run(app: &App, command: MessagingCommand) -> Result<Answer> {
-    let MessagingCommand::Init(args) = command;
+    match command {
+        MessagingCommand::Init(args) if args.next => next(&app.config()?, &args),
+        MessagingCommand::Init(args) => init(&before_any_service(app)?, &args),
+        MessagingCommand::Statement { region, output } => statement(app, &region, output.as_deref()),
+    }
+}
+
+/// The configuration; also one whose first service is the one that is made here.
+fn before_any_service(app: &App) -> Result<Config> {
+    let path = &app.global.config;
+    let read = app.config();
+    if !read.as_ref().is_err_and(|failure| failure.code == "config-missing-key") {
+        return read;
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|e| failure::of_file("read the configuration", path, &e))?;
+    let service = "\n[[service]]\nname = \"messaging\"\nmap = \"messaging/datamap.toml\"\npolicies = [\"policies/messaging.cedar\"]\n";
+    Config::parse(&format!("{text}{service}"), path).or(read)
+}
+
+/// What devices are set up with. The relay itself says the same.
+fn statement(app: &App, region: &str, output: Option<&Path>) -> Result<Answer> {
     let config = app.config()?;
-    if args.next { next(&config, &args) } else { init(&config, &args) }
+    let signed = super::serve::statement(&config, region)?;
+    let json = serde_json::to_value(&signed).map_err(|_| unsaid(region))?;
+    let Some(path) = output else { return Ok(Answer::new(json.to_string(), json)) };
+    let text = format!("{json}\n");
+    std::fs::write(path, text).map_err(|e| failure::of_file("write", path, &e))?;
+    let said = format!(
+        "{}: the signed statement of {region}, with nothing secret in it\nnext: domicile device new --device phone --statement {}",
+        path.display(),
+        path.display()
+    );
+    Ok(Answer::new(said, json))
+}
+
+fn unsaid(region: &str) -> Box<Failure> {
+    Failure::usage(
+        "config-messaging",
+        format!("the statement of `{region}` can't be made"),
+        "a name or an endpoint of [messaging] does not fit",
+        "docs/messaging.md",
+    )
 }
 
 fn init(config: &Config, args: &MessagingInitArgs) -> Result<Answer> {
@@ -141,7 +181,7 @@ fn data_map(is_sqlite: bool) -> String {
     let mut text = format!(
         "# Which rows of the messaging service belong to whom: a mailbox moves with all that lies in it.\n\
          version = 1\nengine = \"{engine}\"\n\n\
-         [subject]\ntable = \"{schema}.{}\"\nkey = \"id\"\ncategory = \"profile\"\ncountry = \"country\"\n\n\
+         [subject]\ntable = \"{schema}.{}\"\nkey = \"id\"\ncategory = \"profile\"\ncountry = \"country\"\nconsents = \"consents\"\n\n\
          [[question]]\nid = \"stores\"\n\
          text = \"Do other stores hold data of these subjects: a search index, a cache, a queue, a warehouse?\"\n\
          choices = [\"none\", \"declared\"]\nanswer = \"none\"\n\n[tables]\n",
@@ -222,9 +262,10 @@ fn said(config: &Config, regions: &[&Region], made: &[PathBuf]) -> Answer {
         "{text}\ntake {keys}/*.opening off this machine: they open numbers at rest, and no relay needs them\n\n\
          next: add {folder}/domicile.fragment.toml to {file}\n\
          \x20     make the tables of {folder}/schema.{engine}.sql in each region's database\n\
-         \x20     domicile check --service messaging && domicile guard install --service messaging\n\
-         \x20     domicile guard backfill --service messaging && domicile guard enforce --service messaging\n\
-         \x20     domicile serve --messaging {first}\n",
+         \x20     domicile guard install --service messaging && domicile guard backfill --service messaging\n\
+         \x20     domicile guard enforce --service messaging && domicile check --service messaging\n\
+         \x20     domicile serve --messaging {first}\n\
+         \x20     domicile messaging statement {first} -o {first}.json   # what devices are set up with\n",
         keys = keys.display(),
         folder = folder.display(),
         file = config.file.display(),
@@ -281,6 +322,7 @@ mod tests {
         let service = config.service(Some("messaging")).unwrap();
         let map = failure::read_map(&service.map).unwrap();
         assert_eq!(map.tables.len(), schema::OWNED.len() + schema::UNMAPPED.len());
+        assert_eq!(map.subject.consents.as_ref().unwrap().to_string(), "consents");
         crate::open::policies(&config, service).unwrap();
         // Again: nothing is written over; and the next generation beside the first.
         assert!(init(&config, &args()).unwrap().text.contains("everything was there already"));

@@ -24,7 +24,7 @@ use domicile_server::gateway::{Gateway, Keys};
 use domicile_server::listen::{Certificate, Stop};
 use domicile_server::messaging::Relay;
 use doors::Doors;
-pub use relays::mailboxes;
+pub use relays::{mailboxes, statement};
 use requests::Watched;
 use serde_json::json;
 use std::sync::Arc;

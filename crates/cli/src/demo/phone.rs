@@ -84,7 +84,7 @@ pub async fn phone(stage: &Stage) -> Result<Shown> {
     let page = &stage.page;
     page.begin("The phone");
     page.say(
-        "In August 2014 a security firm took a new phone of this maker out of its box, put a SIM in, added a \
+        "In August 2014 a security firm took a new phone of the maker in Beijing out of its box, put a SIM in, added a \
          contact, and saw the phone send its number, its IMEI and the contact's number to Beijing. Nobody had \
          agreed. Here is a phone that can't: without its owner's consent its program has no way to open a socket. \
          The demo listens at its wire.",

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use domicile_messaging::device::DeviceFault;
+use domicile_messaging::wire::{Problem, ProblemCode};
 use std::path::Path;
 
 /// A fault of `domicile device`.
@@ -9,6 +10,12 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
     let device = file.display();
     let (what, code) = (fault.to_string(), fault.code());
     match fault {
+        DeviceFault::File(error) if error.kind() == std::io::ErrorKind::NotFound => Failure::new(
+            "no-device",
+            format!("there is no device in {device}"),
+            "a device is a file, made with the signed statement of its region's relay",
+            format!("domicile device new --device {device} --statement FILE"),
+        ),
         DeviceFault::File(error) => super::of_file("use the device", file, &error),
         DeviceFault::NoConsent(purpose) => Failure::new(
             code,
@@ -27,11 +34,28 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
             code,
             what,
             "a new one would take the keys and messages of the old one away",
-            "domicile device new --device ANOTHER --service FILE",
+            "domicile device new --device ANOTHER --statement FILE",
         ),
         DeviceFault::NotADevice => {
             Failure::new(code, what, "it does not hold what `device new` writes", format!("ls -l {device}"))
         }
+        DeviceFault::OlderCopy => Failure::new(
+            code,
+            what,
+            "it would encrypt with keys again that were used already, and could not read what came since",
+            "domicile device new --device ANOTHER --statement FILE   # then register the number: its mailbox comes along",
+        )
+        .state("nothing was sent"),
+        DeviceFault::TermsChanged(purpose) => Failure::new(
+            code,
+            what,
+            "an owner agrees to what was shown, and the region asks for it on other terms by now",
+            format!(
+                "domicile device consent show {purpose} --device {device}\n\
+                 domicile device consent give {purpose} --device {device}"
+            ),
+        )
+        .state("the new terms are on the device; the relay has kept nothing"),
         DeviceFault::NotRegistered | DeviceFault::NotStarted => Failure::new(
             code,
             what,
@@ -54,20 +78,21 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
             code,
             what,
             "the policies put this number's home into another region, with terms of its own",
-            format!("domicile device consent show --device {device}"),
+            format!(
+                "domicile device consent show --device {device}\n\
+                 domicile device consent give cloud_messaging --device {device}\n\
+                 domicile device register NUMBER --device {device}"
+            ),
         )
-        .state("the number was not stored in the region that was asked"),
+        .state("the number was not stored in the region that was asked; the other region's terms are on the device"),
         DeviceFault::Unreachable(_) => Failure::new(
             code,
             what,
             "whether the relay has done it is not known; every request can be repeated",
-            "the same command again",
+            format!("domicile device flush --device {device}   # texts; anything else: the same command again"),
         )
-        .state("what was to be sent is in the device's file"),
-        DeviceFault::Refused(problem) => {
-            let fix = problem.fix.unwrap_or_else(|| "the same command again, later".to_owned());
-            Failure::new(code, what, problem.detail.unwrap_or(problem.title), fix)
-        }
+        .state("what was to be sent is in the device's file, and goes out once"),
+        DeviceFault::Refused(problem) => of_refusal(*problem, what, &device.to_string()),
         _ => Failure::new(
             code,
             what,
@@ -76,4 +101,40 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
         )
         .state("the device believes none of it"),
     }
+}
+
+/// What a relay refused, with what the owner of a handset can do.
+fn of_refusal(problem: Problem, what: String, device: &str) -> Box<Failure> {
+    let code = problem.code.as_str();
+    let (why, fix) = match problem.code {
+        ProblemCode::CodeWrong => (
+            "a code has six digits, holds for ten minutes and is over after five wrong tries",
+            format!(
+                "domicile device register --code CODE --device {device}   # or NUMBER again, for a new code"
+            ),
+        ),
+        ProblemCode::MailboxUnknown => (
+            "the contact has withdrawn since the last sync: send an SMS",
+            format!("domicile device contacts sync --device {device}"),
+        ),
+        ProblemCode::DeviceReplaced | ProblemCode::DeviceUnknown => (
+            "a number has one device: consent and keys of this one have ended",
+            format!(
+                "domicile device consent give cloud_messaging --device {device}\n\
+                 domicile device register NUMBER --device {device}   # to take the number back"
+            ),
+        ),
+        ProblemCode::ConsentWithdrawn => (
+            "the service was told in another way that you agree no longer",
+            format!(
+                "domicile device consent withdraw cloud_messaging --device {device}   # and give what you do agree to"
+            ),
+        ),
+        _ => {
+            let fix = problem.fix.unwrap_or_else(|| "the same command again, later".to_owned());
+            let why = problem.detail.unwrap_or(problem.title);
+            return Failure::new(code, what, why, fix);
+        }
+    };
+    Failure::new(code, what, why, fix).state("the relay has done nothing")
 }

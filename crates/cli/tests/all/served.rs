@@ -105,14 +105,14 @@ fn answer(mut stream: TcpStream) {
 }
 
 /// A gateway that runs, and its lines as they come.
-struct Running {
+pub struct Running {
     child: Child,
     lines: Receiver<String>,
     told: Vec<String>,
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr"));
         let (to, lines) = channel();
@@ -121,7 +121,7 @@ impl Running {
     }
 
     /// The next line of this event.
-    fn event(&mut self, event: &str) -> serde_json::Value {
+    pub fn event(&mut self, event: &str) -> serde_json::Value {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(60));
             let line = line.unwrap_or_else(|_| panic!("no {event}:\n{}", self.told.join("\n")));
@@ -135,13 +135,13 @@ impl Running {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill").success());
     }
 
     /// Everything that it told, once it has ended.
-    fn ended(mut self) -> (i32, String) {
+    pub fn ended(mut self) -> (i32, String) {
         let code = self.child.wait().expect("it ends").code().unwrap_or(-1);
         self.told.extend(self.lines.iter());
         let mut stdout = String::new();
@@ -157,7 +157,7 @@ impl Drop for Running {
 }
 
 /// Sends bytes and reads until the other end hangs up.
-fn raw(url: &str, bytes: &str) -> String {
+pub fn raw(url: &str, bytes: &str) -> String {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
     stream.write_all(bytes.as_bytes()).expect("sent");
     let mut answer = String::new();

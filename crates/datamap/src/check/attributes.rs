@@ -16,6 +16,7 @@ pub(super) struct Attributes {
     pub(super) country: AttributePath,
     pub(super) citizenship: Option<AttributePath>,
     pub(super) flags: Option<AttributePath>,
+    pub(super) consents: Option<AttributePath>,
 }
 
 impl<'a> Scene<'a> {
@@ -31,10 +32,12 @@ impl<'a> Scene<'a> {
         let country = subject.country.as_ref().and_then(|p| self.path(root, "country", p, sides));
         let citizenship = subject.citizenship.as_ref().map(|p| self.path(root, "citizenship", p, sides));
         let flags = subject.flags.as_ref().map(|p| self.path(root, "flags", p, sides));
+        let consents = subject.consents.as_ref().map(|p| self.path(root, "consents", p, sides));
         Some(Attributes {
             country: country?,
             citizenship: citizenship.map_or(Some(None), |p| p.map(Some))?,
             flags: flags.map_or(Some(None), |p| p.map(Some))?,
+            consents: consents.map_or(Some(None), |p| p.map(Some))?,
         })
     }
 

@@ -45,6 +45,7 @@ impl Resolved<'_, '_> {
             country: self.attributes.country,
             citizenship: self.attributes.citizenship,
             flags: self.attributes.flags,
+            consents: self.attributes.consents,
             objects: self.objects,
             hash: String::new(),
         };

@@ -4,8 +4,11 @@ use super::state::Kept;
 use super::{Agreed, Device, DeviceFault, Relay, Silent, Unreachable};
 use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Record};
 use crate::session::Keyring;
-use crate::wire::{ConsentTaken, GiveConsent, Key};
+use crate::wire::{ConsentTaken, GiveConsent, Key, ProblemCode};
 use jiff::Timestamp;
+
+/// Records that are brought at once: each purpose's, and once more after a move.
+const DELIVERIES_MAX: usize = 2 * Purpose::ALL.len();
 
 /// That the owner of a device has agreed: the only key to a transport. Nobody but [`Device::connect`] makes one.
 #[derive(Debug)]
@@ -59,7 +62,18 @@ impl<S> Device<S> {
         if purpose == Purpose::CloudMessaging {
             self.forget_mailbox();
         }
+        // Kept until the relay has heard of it: the token says whose mailbox it is, which may have moved meanwhile.
+        self.renew_soon();
+        self.save()?;
+        if self.agrees(Purpose::ContactDiscovery) { Ok(()) } else { self.forget_filters() }
+    }
+
+    /// Another device has the number now, or the relay has forgotten this one: what was agreed to is not any more, and the
+    /// owner may agree and register again.
+    pub(super) fn is_nobodys(&mut self) -> Result<(), DeviceFault> {
+        self.state.consents.values_mut().for_each(|kept| kept.refused |= !kept.is_withdrawal());
         self.state.token = None;
+        self.forget_mailbox();
         self.save()
     }
 
@@ -76,7 +90,7 @@ impl<S> Device<S> {
         let now = self.relays_time(now);
         let record = Record::new(self.id(), self.offered(purpose), event, last + 1, now);
         let signed = DeviceSigned::sign(record, &self.key());
-        self.state.consents.insert(purpose, Kept { signed, countersigned: None });
+        self.state.consents.insert(purpose, Kept::new(signed));
     }
 
     fn relays_time(&self, own: Timestamp) -> Timestamp {
@@ -99,10 +113,7 @@ impl Device<Silent> {
         self,
         transport: impl FnOnce(&Agreement) -> Result<R, Unreachable>,
     ) -> Result<Device<Agreed<R>>, (Box<Self>, DeviceFault)> {
-        let withdrawal = |kept: &Kept| {
-            kept.countersigned.is_none() && kept.signed.record.event.event_state == EventState::Withdrawn
-        };
-        if !self.state.agrees(Purpose::CloudMessaging) && !self.state.consents.values().any(withdrawal) {
+        if !self.state.agrees(Purpose::CloudMessaging) && !self.state.has_to_tell() {
             return Err((Box::new(self), DeviceFault::NoConsent(Purpose::CloudMessaging)));
         }
         match transport(&Agreement(())) {
@@ -121,23 +132,60 @@ impl<R: Relay> Device<Agreed<R>> {
     /// Brings the relay every record that it does not have yet, and keeps them with its signature.
     ///
     /// # Errors
-    /// A relay that refuses one, or whose signature does not hold.
+    /// A relay that refuses one, or whose signature does not hold. Terms that have changed: see
+    /// [`DeviceFault::TermsChanged`].
     pub async fn deliver_consents(&mut self) -> Result<(), DeviceFault> {
-        while let Some(purpose) = self.state.undelivered() {
+        for _ in 0..DELIVERIES_MAX {
+            let Some(purpose) = self.state.undelivered() else { return Ok(()) };
             let signed = self.state.consents[&purpose].signed.clone();
             let given = GiveConsent { record: signed.clone() };
-            let taken: ConsentTaken = self.post_plain("/v1/messaging/consents", &given).await?;
-            let service_key: Key = self.region().service_key;
-            let holds = taken.record.signed == signed && taken.record.check(&service_key).is_ok();
-            if !holds {
-                return Err(DeviceFault::Countersignature);
+            match self.post_plain::<_, ConsentTaken>("/v1/messaging/consents", &given).await {
+                Ok(taken) => self.take_countersigned(purpose, &signed, taken)?,
+                // Withdrawn is withdrawn, whatever the terms of the region are in which the mailbox lives by now.
+                Err(DeviceFault::HomeElsewhere(_)) if self.state.consents[&purpose].is_withdrawal() => {}
+                Err(fault) => return Err(self.under_new_terms(purpose, fault).await?),
             }
-            self.take_token(taken.token);
-            if let Some(kept) = self.state.consents.get_mut(&purpose) {
-                kept.countersigned = Some(taken.record);
-            }
-            self.save()?;
         }
-        Ok(())
+        Err(DeviceFault::Limit("the relay asks for ever other records of consent"))
+    }
+
+    fn take_countersigned(
+        &mut self,
+        purpose: Purpose,
+        signed: &DeviceSigned,
+        taken: ConsentTaken,
+    ) -> Result<(), DeviceFault> {
+        let service_key: Key = self.region().service_key;
+        if taken.record.signed != *signed || taken.record.check(&service_key).is_err() {
+            return Err(DeviceFault::Countersignature);
+        }
+        self.take_token(taken.token);
+        if let Some(kept) = self.state.consents.get_mut(&purpose) {
+            kept.countersigned = Some(taken.record);
+        }
+        self.save()
+    }
+
+    /// A record was refused. If the relay has other terms than those that the owner was shown, nothing was agreed to, and
+    /// the new ones are kept to be shown. Returns what to tell the owner.
+    async fn under_new_terms(
+        &mut self,
+        purpose: Purpose,
+        fault: DeviceFault,
+    ) -> Result<DeviceFault, DeviceFault> {
+        let is_terms =
+            matches!(&fault, DeviceFault::Refused(problem) if problem.code == ProblemCode::RecordTerms);
+        if !is_terms {
+            return Ok(fault);
+        }
+        self.refresh_region().await?;
+        let offered = self.offered(purpose);
+        let Some(kept) = self.state.consents.get_mut(&purpose) else { return Ok(fault) };
+        if kept.signed.record.processing == offered {
+            return Ok(fault);
+        }
+        kept.refused = true;
+        self.save()?;
+        Ok(DeviceFault::TermsChanged(purpose))
     }
 }

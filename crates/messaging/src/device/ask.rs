@@ -1,8 +1,8 @@
 //! One request to the home relay: signed, with a token, by a corrected clock, at the home that is now.
 
 use super::state::Token;
-use super::{Agreed, Device, DeviceFault, Relay};
-use crate::consent::{EventState, Purpose};
+use super::{Agreed, Device, DeviceFault, HomeOf, Relay};
+use crate::consent::Purpose;
 use crate::proof::{Proof, Request};
 use crate::region::{SignedRegion, fingerprint};
 use crate::wire::limits::{ANSWER_BYTES_MAX, TOKEN_S};
@@ -104,10 +104,7 @@ impl<R: Relay> Device<Agreed<R>> {
 
     /// Withdrawn here is withdrawn: only records of consent still go out then.
     fn may_send(&self) -> Result<(), DeviceFault> {
-        let to_tell = self.state.consents.values().any(|kept| {
-            kept.countersigned.is_none() && kept.signed.record.event.event_state == EventState::Withdrawn
-        });
-        if to_tell { Ok(()) } else { self.needs(Purpose::CloudMessaging) }
+        if self.state.has_to_tell() { Ok(()) } else { self.needs(Purpose::CloudMessaging) }
     }
 
     async fn once(&mut self, ask: Ask<'_>) -> Result<Response<Bytes>, DeviceFault> {
@@ -136,7 +133,11 @@ impl<R: Relay> Device<Agreed<R>> {
                 self.renew_soon();
                 Ok(())
             }
-            (ProblemCode::Moved, Some(home)) => self.follow(home),
+            (ProblemCode::Moved, Some(home)) => self.follow(home).await,
+            (ProblemCode::DeviceReplaced | ProblemCode::DeviceUnknown, _) => {
+                self.is_nobodys()?;
+                Err(DeviceFault::Refused(Box::new(problem)))
+            }
             _ => Err(DeviceFault::Refused(Box::new(problem))),
         }
     }
@@ -152,27 +153,33 @@ impl<R: Relay> Device<Agreed<R>> {
     /// The mailbox, or the number that is being registered, lives elsewhere. Only a region that the present home's signed
     /// statement lists is followed, at the endpoint and with the key that are listed there.
     // CRASH: the new home is durable before this returns, and only then anything more is sent: to the new home.
-    pub(super) fn follow(&mut self, home: &Home) -> Result<(), DeviceFault> {
+    pub(super) async fn follow(&mut self, home: &Home) -> Result<(), DeviceFault> {
         let listed = self.region().listed(&home.region).ok_or(DeviceFault::MovedNowhere)?;
         let newer = home.epoch > self.state.home.epoch || self.state.mailbox.is_none();
         if home.region == self.state.home.region || listed.endpoint != home.endpoint || !newer {
             return Err(DeviceFault::MovedNowhere);
         }
-        self.state.home = super::HomeOf {
+        let new = HomeOf {
             region: listed.region.clone(),
             endpoint: listed.endpoint.clone(),
             service_key: fingerprint(&listed.service_key),
             epoch: home.epoch,
         };
+        // Without a mailbox nothing has moved: other terms apply there, and the owner has not seen them. So they come with
+        // the new home, in one write; the request for them names nobody.
+        let terms = match self.state.mailbox {
+            Some(_) => None,
+            None => Some(self.statement_of(&new).await?),
+        };
+        self.state.home = new;
         (self.state.tagged, self.state.attempt) = (None, None);
         self.renew_soon();
-        self.save()?;
-        // Without a mailbox nothing has moved: other terms apply there, and the owner has not seen them.
-        if self.state.mailbox.is_some() {
-            Ok(())
-        } else {
-            Err(DeviceFault::HomeElsewhere(home.region.clone()))
+        let is_elsewhere = terms.is_some();
+        if let Some(statement) = terms {
+            self.state.statement = statement;
         }
+        self.save()?;
+        if is_elsewhere { Err(DeviceFault::HomeElsewhere(home.region.clone())) } else { Ok(()) }
     }
 
     /// After a move: the new home's own statement, under the key that the old one vouched for.
@@ -186,16 +193,18 @@ impl<R: Relay> Device<Agreed<R>> {
     /// No answer, or not believed.
     pub async fn refresh_region(&mut self) -> Result<(), DeviceFault> {
         self.may_send()?;
-        let uri = format!("{}{REGION_PATH}", self.state.home.endpoint.as_str().trim_end_matches('/'));
+        self.state.statement = self.statement_of(&self.state.home).await?;
+        self.save()
+    }
+
+    /// What a region says of itself, if the key that is expected has signed it. The request names nobody.
+    async fn statement_of(&self, home: &HomeOf) -> Result<SignedRegion, DeviceFault> {
+        let uri = format!("{}{REGION_PATH}", home.endpoint.as_str().trim_end_matches('/'));
         let request = http::Request::get(uri).body(Bytes::new()).map_err(|_| DeviceFault::Answer)?;
         let answer = self.link.relay.ask(request, ANSWER_BYTES_MAX).await?;
         let signed: SignedRegion = parsed(answer.body())?;
-        let believed = signed.clone().believe(&self.state.home.service_key)?;
-        if believed.region != self.state.home.region {
-            return Err(DeviceFault::MovedNowhere);
-        }
-        self.state.statement = signed;
-        self.save()
+        let believed = signed.clone().believe(&home.service_key)?;
+        if believed.region == home.region { Ok(signed) } else { Err(DeviceFault::MovedNowhere) }
     }
 
     async fn renew_token(&mut self) -> Result<(), DeviceFault> {
@@ -215,13 +224,6 @@ impl<R: Relay> Device<Agreed<R>> {
         let issued: TokenIssued = parsed(&Box::pin(self.exchange(ask)).await?)?;
         self.take_token(Some(issued.token));
         Ok(())
-    }
-
-    /// The next request asks for a new token first, and shows the one that there is.
-    pub(super) fn renew_soon(&mut self) {
-        if let Some(token) = &mut self.state.token {
-            token.renew_at = i64::MIN;
-        }
     }
 
     pub(super) fn take_token(&mut self, token: Option<String>) {

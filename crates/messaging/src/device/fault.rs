@@ -21,6 +21,12 @@ pub enum DeviceFault {
     /// No device, or of another version.
     #[error("this file is not a device of this version")]
     NotADevice,
+    /// The file was put back from a copy of before.
+    #[error("this file is an older copy of the device")]
+    OlderCopy,
+    /// The relay has other terms than those that the owner was shown.
+    #[error("the terms for {0} have changed: nothing was agreed to")]
+    TermsChanged(Purpose),
     /// Nothing was opened and nothing sent.
     #[error("the owner has not agreed to {0}: nothing was sent")]
     NoConsent(Purpose),
@@ -76,6 +82,8 @@ impl DeviceFault {
             Self::InUse => "device-in-use",
             Self::Exists => "device-exists",
             Self::NotADevice => "not-a-device",
+            Self::OlderCopy => "device-older-copy",
+            Self::TermsChanged(_) => "terms-changed",
             Self::NoConsent(_) => "no-consent",
             Self::HomeElsewhere(_) => "home-elsewhere",
             Self::NotRegistered => "not-registered",

@@ -2,22 +2,28 @@
 //!
 //! It is not encrypted: mode 0600 protects it, as it protects an SSH key. A handset with a keystore would put the key to
 //! it there.
+//!
+//! The lock beside it holds how often the file was saved, so that an older copy that is put in its place is refused: its sessions
+//! would use keys again that were used already.
 
 use super::DeviceFault;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest file that is read, bytes: contacts, tags and messages at their limits.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
+/// The longest count beside it, bytes.
+const COUNT_BYTES_MAX: u64 = 21;
+
 /// An open device file. The lock goes with it.
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
-    _lock: File,
+    lock: File,
     #[cfg(test)]
     pub(super) crash: Option<std::sync::Arc<super::tests::Crash>>,
 }
@@ -36,7 +42,7 @@ fn private() -> OpenOptions {
 
 impl StateFile {
     fn lock(path: &Path) -> Result<Self, DeviceFault> {
-        let lock = private().create(true).truncate(false).open(beside(path, ".lock"))?;
+        let lock = private().read(true).create(true).truncate(false).open(beside(path, ".lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Err(DeviceFault::InUse),
@@ -44,7 +50,7 @@ impl StateFile {
         }
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
             #[cfg(test)]
             crash: None,
         })
@@ -66,9 +72,23 @@ impl StateFile {
         Ok((file, bytes))
     }
 
-    /// Replaces the content.
-    // CRASH: a temporary file may stay behind; the next call overwrites it. The rename is whole or not there.
-    pub(super) fn replace(&mut self, bytes: &[u8]) -> Result<(), DeviceFault> {
+    /// Is it what was saved last? A copy of before would use keys of its sessions again.
+    pub(super) fn check_newest(&self, saves: u64) -> Result<(), DeviceFault> {
+        let mut text = String::new();
+        (&self.lock).take(COUNT_BYTES_MAX).read_to_string(&mut text)?;
+        let last = text.trim().parse().unwrap_or(0);
+        if saves < last { Err(DeviceFault::OlderCopy) } else { Ok(()) }
+    }
+
+    /// Where the filters of the last sync are: nobody's secret, and got again where they are missing.
+    pub(super) fn filters(&self) -> PathBuf {
+        beside(&self.path, ".filters")
+    }
+
+    /// Replaces the content, which is saved for the `saves`-th time.
+    // CRASH: a temporary file may stay behind; the next call overwrites it. The rename is whole or not there. The count
+    // comes last: it may be behind the file, and is never ahead of it.
+    pub(super) fn replace(&mut self, bytes: &[u8], saves: u64) -> Result<(), DeviceFault> {
         let new = beside(&self.path, ".new");
         let mut to = private().create(true).truncate(true).open(&new)?;
         to.write_all(bytes)?;
@@ -77,6 +97,7 @@ impl StateFile {
         std::fs::rename(&new, &self.path)?;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        self.lock.write_all_at(format!("{saves:020}\n").as_bytes(), 0)?;
         self.crash_here()
     }
 

@@ -5,7 +5,7 @@ use super::{Agreed, Device, DeviceFault, Relay};
 use crate::consent::Purpose;
 use crate::discovery::{Blinding, Filter, ask};
 use crate::number::Number;
-use crate::wire::limits::{EVALUATE_MAX, FILTER_BYTES_MAX};
+use crate::wire::limits::EVALUATE_MAX;
 use crate::wire::{
     Evaluate, Evaluated, Filters, Found, List, Presence, PresenceOf, RegionName, ShowPresence, Text,
 };
@@ -20,7 +20,7 @@ pub struct Synced {
     pub blinded: usize,
     /// Regions that were asked for.
     pub regions: usize,
-    /// Bytes of filters downloaded.
+    /// Bytes of filters downloaded; those that have not changed are not.
     pub filter_bytes: usize,
 }
 
@@ -120,13 +120,7 @@ impl<R: Relay> Device<Agreed<R>> {
             if !current.contains(&(listed.region.clone(), listed.generation)) {
                 continue;
             }
-            let path = format!("/v1/messaging/filters/{}/{}", listed.region, listed.generation);
-            let bytes = self.get_bytes(&path, FILTER_BYTES_MAX).await?;
-            synced.filter_bytes += bytes.len();
-            let filter = Filter::from_bytes(&bytes).map_err(|_| DeviceFault::Answer)?;
-            if (filter.region(), filter.generation()) != (&listed.region, listed.generation) {
-                return Err(DeviceFault::Answer);
-            }
+            let filter = self.filter(&listed, &mut synced.filter_bytes).await?;
             found.extend(self.residents(&filter).await?);
         }
         self.state.contacts.values_mut().for_each(|contact| contact.found = None);
@@ -186,6 +180,7 @@ impl<R: Relay> Device<Agreed<R>> {
     pub async fn presence(&mut self, who: &str) -> Result<Presence, DeviceFault> {
         self.needs(Purpose::CloudMessaging)?;
         let mailbox = self.contact(who)?.1.found.ok_or(DeviceFault::NotAUser)?.mailbox;
+        self.settle().await?;
         let shown: PresenceOf = self.get(&format!("/v1/messaging/presence/{mailbox}")).await?;
         Ok(shown.presence)
     }

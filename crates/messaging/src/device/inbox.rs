@@ -39,6 +39,20 @@ impl<S> Device<S> {
     }
 }
 
+impl<S> Device<S> {
+    /// How many messages came since this was last asked that could not be decrypted: for other keys, changed, read before.
+    ///
+    /// # Errors
+    /// Its file.
+    pub fn take_unreadable(&mut self) -> Result<u64, DeviceFault> {
+        let unreadable = std::mem::take(&mut self.state.unreadable);
+        if unreadable > 0 {
+            self.save()?;
+        }
+        Ok(unreadable)
+    }
+}
+
 impl<R: Relay> Device<Agreed<R>> {
     /// Fetches what waits at home, and waits up to `wait_s` for the first one. Returns how many are new; they are in the
     /// inbox, and [`Device::take_new`] gives them out.
@@ -52,6 +66,8 @@ impl<R: Relay> Device<Agreed<R>> {
         let path = format!("/v1/messaging/messages?wait_s={}", wait_s.min(WAIT_S_MAX));
         let came: Messages = self.get(&path).await?;
         if came.messages.is_empty() {
+            // It may have moved while it waited.
+            self.settle().await?;
             return Ok(0);
         }
         let before = self.state.inbox.len();
@@ -79,8 +95,11 @@ impl<R: Relay> Device<Agreed<R>> {
         if self.state.seen.insert(id.to_string(), until).is_some() {
             return;
         }
-        // Whoever knows the mailbox can put anything there: what does not decrypt is acknowledged and forgotten.
-        let Ok(opened) = self.state.keyring.open(id, &body) else { return };
+        // Whoever knows the mailbox can put anything there: what does not decrypt is acknowledged and counted.
+        let Ok(opened) = self.state.keyring.open(id, &body) else {
+            self.state.unreadable += 1;
+            return;
+        };
         let contact = self.state.who(&opened.from, &opened.identity).map(|contact| contact.name.clone());
         let received =
             Received { id, from: opened.from, contact, text: opened.text, received_at, shown: false };

@@ -51,7 +51,7 @@ impl<R: Relay> Device<Agreed<R>> {
         self.renew_soon();
         self.save()?;
         if elsewhere {
-            self.follow(&registered.home)?;
+            self.follow(&registered.home).await?;
         }
         self.settle().await
     }

@@ -40,6 +40,9 @@ impl Drop for Seed {
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     v: u8,
+    /// How often it was saved: an older copy is known by it.
+    #[serde(default)]
+    pub(super) saves: u64,
     seed: Seed,
     pub(super) statement: SignedRegion,
     pub(super) home: HomeOf,
@@ -59,6 +62,9 @@ pub(super) struct State {
     pub(super) inbox: Vec<Received>,
     /// Ids of messages that were kept or refused: a message comes again until its acknowledgement has come through.
     pub(super) seen: BTreeMap<String, Timestamp>,
+    /// Messages that could not be decrypted, and of which the owner was not told yet.
+    #[serde(default)]
+    pub(super) unreadable: u64,
 }
 
 /// The home relay, as a signed statement had it.
@@ -81,6 +87,19 @@ pub struct HomeOf {
 pub(super) struct Kept {
     pub(super) signed: DeviceSigned,
     pub(super) countersigned: Option<Countersigned>,
+    /// It does not hold: the relay has other terms by now, or another device has the number. Kept, so that the next record counts on from it.
+    #[serde(default)]
+    pub(super) refused: bool,
+}
+
+impl Kept {
+    pub(super) fn new(signed: DeviceSigned) -> Self {
+        Self { signed, countersigned: None, refused: false }
+    }
+
+    pub(super) fn is_withdrawal(&self) -> bool {
+        self.signed.record.event.event_state == EventState::Withdrawn
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,6 +188,7 @@ impl State {
             HomeOf { region: own.region.clone(), endpoint: own.endpoint.clone(), service_key, epoch: 0 };
         Ok(Self {
             v: 1,
+            saves: 0,
             seed: Seed(Key::random()),
             statement,
             home,
@@ -187,6 +207,7 @@ impl State {
             outbox: Vec::new(),
             inbox: Vec::new(),
             seen: BTreeMap::new(),
+            unreadable: 0,
         })
     }
 
@@ -208,14 +229,23 @@ impl State {
     pub(super) fn agrees(&self, purpose: Purpose) -> bool {
         self.consents.get(&purpose).is_some_and(|kept| {
             let here = self.mailbox.is_some() || kept.signed.record.processing.region == self.home.region;
-            here && kept.signed.record.event.event_state == EventState::Given
+            here && !kept.refused && !kept.is_withdrawal()
         })
+    }
+
+    /// Is there a withdrawal of which the relay has not heard? Whose owner never agreed to messaging has never sent anything:
+    /// nobody needs to be told.
+    pub(super) fn has_to_tell(&self) -> bool {
+        self.consents.contains_key(&Purpose::CloudMessaging)
+            && self.consents.values().any(|kept| kept.countersigned.is_none() && kept.is_withdrawal())
     }
 
     /// A record that the relay does not have yet: of what was agreed to, or a withdrawal that must still reach it.
     pub(super) fn undelivered(&self) -> Option<Purpose> {
         // Messaging first: the others mean nothing to a relay without it.
-        let undelivered = |(_, kept): &(&Purpose, &Kept)| kept.countersigned.is_none();
+        let undelivered = |(purpose, kept): &(&Purpose, &Kept)| {
+            kept.countersigned.is_none() && (kept.is_withdrawal() || self.agrees(**purpose))
+        };
         self.consents.iter().find(undelivered).map(|(purpose, _)| *purpose)
     }
 

@@ -231,6 +231,52 @@ async fn withdrawing_stops_everything_but_the_withdrawal() {
 }
 
 #[tokio::test]
+async fn a_withdrawal_follows_the_mailbox() {
+    let world = World::new();
+    let (_, bob) = pair(&world).await;
+    world.move_mailbox(bob.open().mailbox().unwrap(), "oregon");
+    let mut device = bob.open();
+    device.withdraw(Purpose::CloudMessaging, Timestamp::now()).unwrap();
+    drop(device);
+    let mut device = bob.online(&world);
+    device.deliver_consents().await.unwrap();
+    let told = device.consent(Purpose::CloudMessaging).unwrap().1.unwrap();
+    assert_eq!(told.region.as_str(), "oregon", "where the mailbox lives, it is withdrawn");
+}
+
+#[tokio::test]
+async fn what_was_never_told_needs_no_withdrawal() {
+    let world = World::new();
+    let handset = Handset::new(&world);
+    let mut device = handset.open();
+    device.agree(Purpose::Presence, Timestamp::now()).unwrap();
+    device.withdraw(Purpose::Presence, Timestamp::now()).unwrap();
+    let refused =
+        device.connect(|_| -> Result<world::Line, Unreachable> { unreachable!("a transport was made") });
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn a_filter_is_downloaded_once_and_an_older_copy_is_refused() {
+    let world = World::new();
+    let (alice, _bob) = pair(&world).await;
+    let copy = std::fs::read(&alice.path).unwrap();
+    let filters = || world.packets().iter().filter(|packet| packet.path.contains("/filters/")).count();
+    let before = filters();
+    assert_eq!(alice.online(&world).sync_contacts().await.unwrap().filter_bytes, 0);
+    assert_eq!(filters(), before);
+    // One that was changed on the disk is not believed.
+    let kept = alice.path.with_extension("filters").join("beijing");
+    let mut bytes = std::fs::read(&kept).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&kept, bytes).unwrap();
+    assert_eq!(alice.online(&world).sync_contacts().await.unwrap().found, 1);
+    assert_eq!(filters(), before + 1);
+    std::fs::write(&alice.path, copy).unwrap();
+    assert!(matches!(Device::open(&alice.path), Err(DeviceFault::OlderCopy)));
+}
+
+#[tokio::test]
 async fn one_process_at_a_time() {
     let world = World::new();
     let handset = Handset::new(&world);

@@ -20,9 +20,9 @@ pub const PAGE_MESSAGES_MAX: usize = 100;
 /// Bytes of bodies in one answer, at most; a page has at least one message.
 pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Messages waiting in one mailbox: a flood stops here, with `mailbox-full`.
-pub const MAILBOX_MESSAGES_MAX: usize = 10_000;
+pub const MAILBOX_MESSAGES_MAX: usize = 2_000;
 /// Bytes waiting in one mailbox.
-pub const MAILBOX_BYTES_MAX: usize = 64 << 20;
+pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
 /// How long a device may wait for a message in one request, seconds: below what NATs and proxies cut.
 pub const WAIT_S_MAX: u32 = 60;
 
@@ -43,8 +43,10 @@ pub const REGIONS_MAX: usize = 64;
 /// Generations of keys that a region has published at once: the current one, and those that end.
 pub const GENERATIONS_MAX: usize = 4;
 
-/// One-time keys in one call, and kept for one mailbox.
+/// One-time keys in one call.
 pub const ONE_TIME_KEYS_MAX: usize = 100;
+/// One-time keys kept for one mailbox: two calls' worth; what is more is not kept.
+pub const ONE_TIME_KEYS_KEPT_MAX: usize = 200;
 /// Mailboxes that may see one's presence.
 pub const VIEWERS_MAX: usize = 1_000;
 

@@ -82,7 +82,9 @@ impl Gateway {
         let upstreams = Upstreams::new(settings.upstreams.values(), &limits)
             .map_err(|e| domicile_directory::Error::Argument(format!("the system's certificates: {e}")))?;
         let follower = Follower {
-            directory: directory.clone(),
+            // Of its own: behind the requests' look-ups, sign-ups and logins, a lease would be renewed too late just when
+            // everybody comes at once.
+            directory: Arc::new(directory.apart().await?),
             service: settings.service.clone(),
             gateway: settings.name.clone(),
             ttl: limits.lease,

@@ -86,6 +86,16 @@ impl Shared {
         self.prove(request, &claims).await
     }
 
+    /// The mailbox that a device had when it was given the token it shows, however old that is.
+    pub fn shown(&self, parts: &Parts, device: DeviceId) -> Option<MailboxId> {
+        let token = parts.headers.get(CONSENT_HEADER)?.to_str().ok()?;
+        let (region, exp) = unverified(token)?;
+        let relay = self.relay(&region).ok()?;
+        let last = exp.saturating_sub(1).min(now_s());
+        let claims = Claims::check(token, &relay.service_key, &region, last).ok()?;
+        claims.mailbox.filter(|_| claims.device == device)
+    }
+
     async fn prove(&self, request: Request, claims: &Claims) -> Result<Caller, Problem> {
         let proof = header(&request, PROOF_HEADER).ok_or_else(|| refused(ProblemCode::ProofMissing))?;
         let proof: Proof = proof.parse().map_err(of_proof)?;

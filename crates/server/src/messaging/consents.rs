@@ -31,8 +31,9 @@ pub(super) async fn give(State(shared): State<Arc<Shared>>, request: Request) ->
     is_json(&parts)?;
     let GiveConsent { record } = parse(&body).map_err(unreadable)?;
     shared.check(&record)?;
+    let before = shared.shown(&parts, record.record.header.pii_principal_id);
     for _ in 0..TRIES {
-        if let Some(taken) = shared.take(&record).await? {
+        if let Some(taken) = shared.take(&record, before).await? {
             return Ok(json(StatusCode::CREATED, &taken));
         }
     }
@@ -74,15 +75,33 @@ impl Shared {
     }
 
     /// Keeps the record where the device is known; `None`: another one came between.
-    async fn take(&self, signed: &DeviceSigned) -> Result<Option<ConsentTaken>, Problem> {
+    async fn take(
+        &self,
+        signed: &DeviceSigned,
+        before: Option<MailboxId>,
+    ) -> Result<Option<ConsentTaken>, Problem> {
         let device = signed.record.header.pii_principal_id.to_string();
         let mailbox = self.mailboxes.mailbox_of(&device).await.map_err(|e| of_store(&e))?;
-        let Some(mailbox) = mailbox else { return self.take_waiting(signed, &device).await };
+        let Some(mailbox) = mailbox else {
+            self.is_elsewhere(before).await?;
+            return self.take_waiting(signed, &device).await;
+        };
         let holder = self.mailboxes.holder(&mailbox).await.map_err(|e| of_store(&e))?;
         match holder {
             Some(holder) if holder.is_home => self.take_of(signed, &holder).await,
             _ => Err(self.not_here(&mailbox).await),
         }
+    }
+
+    /// A device's mailbox that moved away, and of which nothing is left here: its records belong where it lives. Else the
+    /// region that it left would take a withdrawal of which its home never hears.
+    async fn is_elsewhere(&self, before: Option<MailboxId>) -> Result<(), Problem> {
+        let Some(mailbox) = before else { return Ok(()) };
+        if self.mailboxes.holder(&mailbox.to_string()).await.map_err(|e| of_store(&e))?.is_some() {
+            return Ok(());
+        }
+        let problem = self.not_here(&mailbox.to_string()).await;
+        if problem.code == ProblemCode::DeviceUnknown.as_str() { Ok(()) } else { Err(problem) }
     }
 
     fn countersign(&self, signed: &DeviceSigned) -> Countersigned {

@@ -15,6 +15,7 @@ use crate::gateway::home::Known;
 use crate::listen::Stop;
 use crate::token::Tokens;
 use domicile_directory::Directory;
+use domicile_messaging::wire::limits as wire;
 use domicile_stores::mailboxes::{Mailboxes, Refusal};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ pub struct MailSettings {
     pub limits: MailLimits,
 }
 
-/// Bounds of a relay's mail.
+/// Bounds of a relay's mail. What devices know of stands in the protocol (`wire::limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailLimits {
     /// Bytes of a message's body.
@@ -88,17 +89,17 @@ pub struct MailLimits {
 impl Default for MailLimits {
     fn default() -> Self {
         Self {
-            message_bytes: 64 * 1024,
-            expires_s: 30 * 24 * 3600,
-            mailbox_messages: 2_000,
-            mailbox_bytes: 32 * 1024 * 1024,
+            message_bytes: wire::MESSAGE_BYTES_MAX,
+            expires_s: u64::from(wire::MESSAGE_EXPIRES_S_MAX),
+            mailbox_messages: wire::MAILBOX_MESSAGES_MAX as u64,
+            mailbox_bytes: wire::MAILBOX_BYTES_MAX as u64,
             sender_burst: 600,
             sender_per_s: 20,
-            one_time_keys: 200,
+            one_time_keys: wire::ONE_TIME_KEYS_KEPT_MAX as u64,
             claims_burst: 300,
-            viewers: 2_000,
+            viewers: wire::VIEWERS_MAX,
             waiters: 50_000,
-            wait_s: 60,
+            wait_s: u64::from(wire::WAIT_S_MAX),
             reread: Duration::from_secs(5),
             patience: Duration::from_secs(15),
             parked: 10_000,

@@ -44,6 +44,7 @@ pub use calls::MailCall;
 pub use limits::MessagingLimits;
 pub use mail::{Mail, MailLimits, MailSettings};
 pub(crate) use measure::MEASURED as RELAY_MEASURED;
+pub use region::Speaker;
 pub use routes::Relay;
 pub use secrets::{RelayKeys, new_service_key, service_key};
 pub use settings::{RelayListed, RelaySettings};

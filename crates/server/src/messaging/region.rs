@@ -1,5 +1,6 @@
 //! `GET region`: what this relay says of itself and of the others, signed. The one thing that a device may ask before its owner agrees.
 
+use super::limits::MessagingLimits;
 use super::refusals::BROKEN;
 use super::routes::json;
 use super::settings::RelayListed;
@@ -7,8 +8,11 @@ use super::shared::Shared;
 use crate::Problem;
 use axum::extract::State;
 use axum::response::Response;
-use domicile_messaging::region::{Generation, PublishedLimits, RegionListed, RegionStatement};
-use domicile_messaging::wire::{Key, List};
+use domicile_messaging::SigningKey;
+use domicile_messaging::region::{
+    Generation, PublishedLimits, RegionListed, RegionStatement, SignedRegion, Terms,
+};
+use domicile_messaging::wire::{Key, List, RegionName};
 use http::StatusCode;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -16,31 +20,66 @@ use std::sync::Arc;
 
 pub(super) async fn region(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let _place = shared.place()?;
-    let statement = shared.statement(Timestamp::now()).ok_or(BROKEN)?;
-    Ok(json(StatusCode::OK, &statement.sign(&shared.settings.service_key)))
+    let settings = &shared.settings;
+    let speaker = Speaker {
+        service: &settings.service,
+        region: shared.region(),
+        terms: &settings.terms,
+        service_key: &settings.service_key,
+        sealing_key: settings.sealing,
+        relays: &settings.relays,
+        limits: &shared.limits,
+    };
+    Ok(json(StatusCode::OK, &speaker.statement(Timestamp::now()).ok_or(BROKEN)?))
 }
 
-impl Shared {
-    fn statement(&self, now: Timestamp) -> Option<RegionStatement> {
+/// Who speaks for a region: its relay, or its operator who gives the statement out with devices.
+pub struct Speaker<'a> {
+    /// The service whose subjects are mailboxes.
+    pub service: &'a str,
+    /// The region.
+    pub region: &'a RegionName,
+    /// What consent is asked for.
+    pub terms: &'a Terms,
+    /// Signs.
+    pub service_key: &'a SigningKey,
+    /// What numbers are sealed to.
+    pub sealing_key: Key,
+    /// All relays of the service.
+    pub relays: &'a [RelayListed],
+    /// Its limits.
+    pub limits: &'a MessagingLimits,
+}
+
+impl std::fmt::Debug for Speaker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Speaker").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+impl Speaker<'_> {
+    /// What the region says of itself, signed. `None`: a name does not fit, or there are too many regions.
+    pub fn statement(&self, now: Timestamp) -> Option<SignedRegion> {
         let today = super::today();
-        let regions = self.settings.relays.iter().map(|relay| listed(relay, today));
+        let regions = self.relays.iter().map(|relay| listed(relay, today));
         let limits = PublishedLimits {
             budget_per_generation: u64::from(self.limits.discovery_allowance),
             budget_per_day: u64::from(self.limits.discovery_a_day),
             ..PublishedLimits::default()
         };
-        Some(RegionStatement {
+        let statement = RegionStatement {
             v: 1,
-            service: self.settings.service.parse().ok()?,
-            region: self.region().clone(),
+            service: self.service.parse().ok()?,
+            region: self.region.clone(),
             // Whole seconds: nobody needs more of it.
             at: Timestamp::from_second(now.as_second()).unwrap_or(now),
-            terms: self.settings.terms.clone(),
-            service_key: Key(self.settings.service_key.verifying_key().to_bytes()),
-            sealing_key: self.settings.sealing,
+            terms: self.terms.clone(),
+            service_key: Key(self.service_key.verifying_key().to_bytes()),
+            sealing_key: self.sealing_key,
             limits,
             regions: List::new(regions.collect::<Option<_>>()?)?,
-        })
+        };
+        Some(statement.sign(self.service_key))
     }
 }
 

@@ -58,7 +58,7 @@ async fn a_mailbox_moves() {
         let cid = stage.mailboxes[2];
         // Longer than a move takes: it ends because of that.
         let (waiting, ()) = tokio::join!(stage.poll(0, cid, 60), stage.emigrates(cid));
-        let told = waiting.err().expect("421");
+        let Err(told) = waiting else { panic!("a page, where 421 was due") };
         assert_eq!((told.status, told.code()), (StatusCode::MISDIRECTED_REQUEST, "moved"));
         assert_eq!(
             (told.json["home"]["region"].as_str(), told.json["home"]["epoch"].as_u64()),

@@ -223,6 +223,7 @@ impl Places {
         };
         let mut map: DataMap = propose(&catalogue, None);
         map.answer("stores", "none");
+        map.subject.consents = Some("consents".parse()?);
         let asked: Vec<_> = map.unanswered().map(|q| (q.ask.to_string(), q.choices.clone())).collect();
         for (ask, choices) in asked {
             let answer = choices.first().ok_or("a question without choices")?.clone();

@@ -1,11 +1,14 @@
 //! Relays over sockets, on both engines, under the real guard: consent, registration, discovery, and every bad input.
 
+mod agreed;
 mod consent;
+mod crash;
 mod find;
 mod moved;
 mod phone;
 mod refused;
 mod register;
+mod rolled;
 #[path = "../mail_story/site.rs"]
 #[allow(dead_code)]
 mod site;

@@ -15,10 +15,13 @@ use domicile_server::messaging::{
 };
 use domicile_server::token::Tokens;
 use domicile_stores::mailboxes::Mailboxes;
+use domicile_testbed::free_ports;
+use jiff::civil::Date;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 const POLICY: &str = r#"
 @id("home") @law("law 1") @reason("residents stay in their country")
@@ -31,7 +34,10 @@ pub struct Stage {
     pub relays: Vec<Relay>,
     pub stores: Vec<Arc<Mailboxes>>,
     pub opening: OpeningKey,
+    sealing: Key,
     pub listed: Vec<RelayListed>,
+    /// Each region's service key and first discovery key, as their files have them.
+    texts: Vec<(Zeroizing<String>, Zeroizing<String>)>,
     stops: Vec<Stop>,
 }
 
@@ -61,7 +67,7 @@ impl Stage {
         let service = site.places.service().await.unwrap();
         site.places.adopt(&service).await.unwrap();
         let (opening, sealing) = OpeningKey::generate();
-        let mut secrets = Vec::new();
+        let (mut secrets, mut texts) = (Vec::new(), Vec::new());
         let mut listed = Vec::new();
         for (region, country) in REGIONS {
             let text = new_service_key().0;
@@ -74,10 +80,20 @@ impl Stage {
                 service_key: service_key.verifying_key(),
                 generations: vec![(1, discovery.public_key(), None)],
             });
+            texts.push((text, discovery.to_text()));
             secrets.push(RelayKeys { service: service_key, sealing, discovery: vec![(1, discovery)] });
         }
-        let mut stage =
-            Self { site, service, relays: vec![], stores: vec![], opening, listed, stops: vec![] };
+        let mut stage = Self {
+            site,
+            service,
+            relays: vec![],
+            stores: vec![],
+            opening,
+            sealing,
+            listed,
+            texts,
+            stops: vec![],
+        };
         for (nr, keys) in secrets.into_iter().enumerate() {
             stage.open(nr, keys, limits).await;
         }
@@ -122,6 +138,23 @@ impl Stage {
         self.stops.push(stop);
     }
 
+    /// The first region's relay is started anew with a second discovery key; the first one is served until that day.
+    pub async fn rolls(&mut self, second: &DiscoveryKey, until: Option<Date>) {
+        self.stops.iter().for_each(Stop::stop);
+        let key = |text: &str| text.parse::<DiscoveryKey>().expect("a key");
+        let first = key(&self.texts[0].1);
+        let second = key(&second.to_text());
+        self.listed[0].generations = vec![(1, first.public_key(), until), (2, second.public_key(), None)];
+        let (sealing, service) = (self.sealing, service_key(&self.texts[0].0).unwrap());
+        let keys = RelayKeys { service, sealing, discovery: vec![(1, first), (2, second)] };
+        // Elsewhere: whether the old one has let go of its port is not waited for.
+        let [port] = free_ports::<1>();
+        self.site.places.ports.insert(REGIONS[0].0.to_owned(), port);
+        self.listed[0].endpoint = self.url(0).parse().unwrap();
+        (self.relays, self.stores, self.stops) = (vec![], vec![], vec![]);
+        self.open(0, keys, limits()).await;
+    }
+
     pub fn url(&self, region: usize) -> String {
         self.site.places.endpoint(REGIONS[region].0)
     }
@@ -138,8 +171,8 @@ impl Stage {
     /// The last code that was sent to a number.
     pub fn code(&self, number: &str) -> String {
         let text = std::fs::read_to_string(self.sms()).unwrap();
-        let sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let last = sent.filter(|sms| sms["to"] == number).last().expect("a text message");
+        let mut sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let last = sent.rfind(|sms| sms["to"] == number).expect("a text message");
         last["text"].as_str().unwrap()[..6].to_owned()
     }
 }

@@ -17,6 +17,9 @@ use tokio_postgres::{Client, Row};
 /// Most connections one process holds to the control store; further callers wait.
 const CONNECTIONS_MAX: usize = 8;
 
+/// Of those that stand apart: enough for a gateway's lease and for its look at what is new.
+const CONNECTIONS_APART_MAX: usize = 2;
+
 /// A small pool. Clones share it.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Shared>);
@@ -44,10 +47,19 @@ impl Pool {
             error => error,
         })?;
         let target = target.without_settings();
-        let (idle, permits) = (Mutex::new(Vec::new()), Semaphore::new(CONNECTIONS_MAX));
-        let pool = Self(Arc::new(Shared { target, idle, permits, dialect: OnceLock::new() }));
+        let pool = Self::of(target, CONNECTIONS_MAX, OnceLock::new());
         pool.dialect().await?;
         Ok(pool)
+    }
+
+    fn of(target: Target, connections: usize, dialect: OnceLock<Dialect>) -> Self {
+        let (idle, permits) = (Mutex::new(Vec::new()), Semaphore::new(connections));
+        Self(Arc::new(Shared { target, idle, permits, dialect }))
+    }
+
+    /// The same server by connections of its own; each is made when it is first needed.
+    pub(super) fn apart(&self) -> Self {
+        Self::of(self.0.target.clone(), CONNECTIONS_APART_MAX, self.0.dialect.clone())
     }
 
     pub(super) fn name(&self) -> String {

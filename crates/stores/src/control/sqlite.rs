@@ -26,6 +26,13 @@ impl File {
         Ok(Self { path, connection: Arc::new(Mutex::new(connection)) })
     }
 
+    /// The same file by a connection of its own.
+    pub(super) async fn apart(&self) -> Result<Self> {
+        let path = self.path.clone();
+        let connection = blocking(&self.path, move || open_connection(&path)).await?;
+        Ok(Self { path: self.path.clone(), connection: Arc::new(Mutex::new(connection)) })
+    }
+
     pub(super) fn name(&self) -> String {
         store_name(&self.path)
     }

@@ -140,7 +140,7 @@ impl Mailboxes {
     /// # Errors
     /// A refusal.
     pub async fn keep_consent(&self, mailbox: &str, record: &Kept, then: &[Effect]) -> Result<(), Refusal> {
-        let mut all = vec![consent(mailbox, record)];
+        let mut all = vec![consent(mailbox, record), summary(mailbox)];
         all.extend(then.iter().flat_map(|effect| effect.statements(mailbox)));
         self.run(all).await.map(drop)
     }
@@ -218,7 +218,7 @@ impl Effect {
             Self::NoViewers => one("DELETE FROM mailbox_viewer WHERE mailbox = $1"),
             Self::NoMessages => one("DELETE FROM mailbox_message WHERE mailbox = $1"),
             Self::Closed => one(
-                "UPDATE mailbox SET device = '', number_sealed = NULL, identity = NULL, fallback = NULL WHERE id = $1",
+                "UPDATE mailbox SET device = '', number_sealed = NULL, identity = NULL, fallback = NULL, consents = '' WHERE id = $1",
             ),
             Self::Remember { device, waiting, until_ms } => {
                 let sql = "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) VALUES ($1, $2, $3, $4) \
@@ -248,6 +248,14 @@ pub(super) fn consent(mailbox: &str, record: &Kept) -> Statement {
     Statement::new(sql, params)
 }
 
+/// The purposes that are agreed to now, beside the mailbox's country: where policies read them. After its records.
+pub(super) fn summary(mailbox: &str) -> Statement {
+    let sql = "UPDATE mailbox SET consents = coalesce((SELECT string_agg(c.purpose, ' ') FROM mailbox_consent c \
+             WHERE c.mailbox = $1 AND c.state = 'given' AND NOT EXISTS (SELECT 1 FROM mailbox_consent n \
+               WHERE n.mailbox = c.mailbox AND n.purpose = c.purpose AND n.seq > c.seq)), '') WHERE id = $1";
+    Statement::new(sql, vec![mailbox.into()])
+}
+
 pub(super) fn pair(row: Vec<Value>) -> Result<(String, String), Refusal> {
     match <[Value; 2]>::try_from(row) {
         Ok([Value::Text(a), Value::Text(b)]) => Ok((a, b)),
@@ -265,7 +273,7 @@ fn kept(row: Vec<Value>) -> Result<Kept, Refusal> {
 }
 
 pub(super) fn one_text(rows: Rows) -> Result<Option<String>, Refusal> {
-    match rows.rows.into_iter().next().map(|row| <[Value; 1]>::try_from(row)) {
+    match rows.rows.into_iter().next().map(<[Value; 1]>::try_from) {
         None => Ok(None),
         Some(Ok([Value::Text(text)])) => Ok(Some(text)),
         Some(_) => Err(other_shape()),

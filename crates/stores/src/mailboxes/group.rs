@@ -68,7 +68,8 @@ async fn commit<T: Item<Done = R>, R: Send>(
     let (items, answers): (Vec<T>, Vec<_>) = together.into_iter().unzip();
     let mut answers: Vec<Option<_>> = answers.into_iter().map(Some).collect();
     // Last in, first out: halves in their order.
-    let mut parts = vec![0..items.len()];
+    let all = 0..items.len();
+    let mut parts = vec![all];
     while let Some(part) = parts.pop() {
         let refused = match several_times(engine, &items[part.clone()]).await {
             Ok(done) => {

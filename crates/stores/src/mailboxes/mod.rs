@@ -51,7 +51,7 @@ impl std::fmt::Debug for Mailboxes {
 
 /// Where they are kept.
 enum Engine {
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
     Sqlite(sqlite::Sqlite),
 }
 
@@ -66,7 +66,7 @@ impl Mailboxes {
         let (engine, lanes) = if let Some(path) = url.strip_prefix("sqlite:") {
             (Engine::Sqlite(sqlite::Sqlite::open(path, base_dir).await?), 1)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            (Engine::Postgres(postgres::Postgres::open(url, secret).await?), LANES)
+            (Engine::Postgres(Box::new(postgres::Postgres::open(url, secret).await?)), LANES)
         } else {
             let what = "the URL of a region's records begins with `sqlite:` or `postgres://`";
             return Err(Error::Setting { what: what.into() });

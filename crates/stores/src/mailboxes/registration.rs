@@ -1,6 +1,6 @@
 //! A number's way to a mailbox: attempts with their codes, the row of a new mailbox, and who takes one over.
 
-use super::consents::{Kept, consent, other_shape};
+use super::consents::{Kept, consent, other_shape, summary};
 use super::{Engine, Mailboxes, Refusal};
 use crate::control::{Statement, Value};
 
@@ -122,7 +122,7 @@ impl Mailboxes {
         let tries = i64::from(tries_max);
         let params = vec![id.into(), device.into(), number_mac.into(), now_ms.into(), tries.into()];
         let rows = self.ask(sql, params).await?;
-        match rows.rows.into_iter().next().map(|row| <[Value; 1]>::try_from(row)) {
+        match rows.rows.into_iter().next().map(<[Value; 1]>::try_from) {
             None => Ok(None),
             Some(Ok([Value::Bytes(mac)])) => Ok(Some(mac)),
             Some(_) => Err(other_shape()),
@@ -151,6 +151,7 @@ impl Mailboxes {
         ];
         let mut all = vec![self.sign_up(&owner.mailbox, epoch), Statement::new(row, params)];
         all.extend(records.iter().map(|record| consent(&owner.mailbox, record)));
+        all.push(summary(&owner.mailbox));
         all.push(forget(&owner.device));
         // CRASH: all of it or nothing.
         match self.run(all).await {
@@ -179,6 +180,7 @@ impl Mailboxes {
             forget(&owner.device),
         ];
         all.extend(records.iter().map(|record| consent(&owner.mailbox, record)));
+        all.push(summary(&owner.mailbox));
         // CRASH: all of it or nothing; the old device has it, or the new one.
         let done = self.run(all).await?;
         if done.first().is_some_and(|row| row.affected == 1) { Ok(()) } else { Err(Refusal::NotHere) }

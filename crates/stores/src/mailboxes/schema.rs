@@ -1,13 +1,17 @@
 //! The messaging service's tables, one text an engine. They are ordinary tables of an ordinary application: the
 //! data map names them, so they move with their mailbox.
 //!
+//! `mailbox.consents` has the purposes that are agreed to now, for the policies (`principal in Consent::"region_move"`); it
+//! follows from `mailbox_consent`, and is written with it.
+//!
 //! Times are milliseconds since 1970 by the relay's clock. Ids are base64url texts.
 
 /// PostgreSQL.
 pub const POSTGRES: &str = "\
 CREATE TABLE IF NOT EXISTS mailbox(
   id text PRIMARY KEY, country text NOT NULL, device text NOT NULL, device_key bytea NOT NULL,
-  number_sealed bytea, identity bytea, fallback bytea, discoverable boolean NOT NULL, created_ms bigint NOT NULL);
+  number_sealed bytea, identity bytea, fallback bytea, discoverable boolean NOT NULL, created_ms bigint NOT NULL,
+  consents text NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS mailbox_by_device ON mailbox(device);
 CREATE TABLE IF NOT EXISTS mailbox_tag(
   mailbox text NOT NULL REFERENCES mailbox(id), region text NOT NULL, generation bigint NOT NULL,
@@ -43,7 +47,8 @@ CREATE INDEX IF NOT EXISTS mailbox_attempt_by_device ON mailbox_attempt(device);
 pub const SQLITE: &str = "\
 CREATE TABLE IF NOT EXISTS mailbox(
   id TEXT PRIMARY KEY NOT NULL, country TEXT NOT NULL, device TEXT NOT NULL, device_key BLOB NOT NULL,
-  number_sealed BLOB, identity BLOB, fallback BLOB, discoverable INTEGER NOT NULL, created_ms INTEGER NOT NULL);
+  number_sealed BLOB, identity BLOB, fallback BLOB, discoverable INTEGER NOT NULL, created_ms INTEGER NOT NULL,
+  consents TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS mailbox_by_device ON mailbox(device);
 CREATE TABLE IF NOT EXISTS mailbox_tag(
   mailbox TEXT NOT NULL REFERENCES mailbox(id), region TEXT NOT NULL, generation INTEGER NOT NULL,

@@ -78,7 +78,7 @@ impl Mailboxes {
     /// The database's.
     pub async fn identity(&self, mailbox: &str) -> Result<Option<Vec<u8>>, Refusal> {
         let rows = self.ask("SELECT identity FROM mailbox WHERE id = $1", vec![mailbox.into()]).await?;
-        match rows.rows.into_iter().next().map(|row| <[Value; 1]>::try_from(row)) {
+        match rows.rows.into_iter().next().map(<[Value; 1]>::try_from) {
             None | Some(Ok([Value::Null])) => Ok(None),
             Some(Ok([Value::Bytes(identity)])) => Ok(Some(identity)),
             Some(_) => Err(other_shape()),

@@ -8,7 +8,7 @@ use super::adoption::root;
 use super::guard::{self, letter, privileges};
 use super::pool::Conn;
 use crate::error::{Error, Result};
-use crate::records::{HomeRow, Lease, State, SubjectFacts, SubjectId, Transition};
+use crate::records::{HomeRow, Lease, State, SubjectFacts, SubjectId, Transition, words};
 use futures::future::{join, join_all};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -47,11 +47,12 @@ impl Postgres {
         let (key, root, _) = root(&self.layout);
         let path = |p: &Option<_>| p.as_ref().map_or("null".to_owned(), |p| guard::attribute(p, "r"));
         format!(
-            "select r.{key}::text, btrim({})::text, btrim({})::text, ({})::text, \
+            "select r.{key}::text, btrim({})::text, btrim({})::text, ({})::text, ({})::text, \
              (select h.state::text from domicile.home h where h.subject = r.{key}) from {root} r",
             guard::attribute(&self.layout.country, "r"),
             path(&self.layout.citizenship),
-            path(&self.layout.flags)
+            path(&self.layout.flags),
+            path(&self.layout.consents)
         )
     }
 
@@ -387,22 +388,15 @@ pub(super) fn home_row(row: &Row) -> HomeRow {
 }
 
 fn facts(row: &Row) -> SubjectFacts {
-    let mut flags: Vec<String> = row
-        .get::<_, Option<&str>>(3)
-        .unwrap_or_default()
-        .split([',', ' '])
-        .filter(|f| !f.is_empty())
-        .map(str::to_owned)
-        .collect();
-    flags.sort();
-    flags.dedup();
+    let listed = |n: usize| words(row.get::<_, Option<&str>>(n).unwrap_or_default());
     let filled = |n: usize| row.get::<_, Option<String>>(n).filter(|c| !c.is_empty());
     SubjectFacts {
         subject: SubjectId(row.get(0)),
         country: filled(1),
         citizenship: filled(2),
-        flags,
-        state: row.get::<_, Option<&str>>(4).and_then(guard::state),
+        flags: listed(3),
+        consents: listed(4),
+        state: row.get::<_, Option<&str>>(5).and_then(guard::state),
     }
 }
 

@@ -160,6 +160,7 @@ pub(crate) mod tests {
             country: AttributePath { hops: vec![], column: own("country") },
             citizenship: None,
             flags: None,
+            consents: None,
             references: vec![],
             excluded: vec![],
             dropped_foreign_keys: vec![],

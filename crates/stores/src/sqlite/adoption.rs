@@ -8,7 +8,7 @@ use super::guard::words::NOW_MS;
 use super::homes::state_of;
 use super::quote::{column, ident};
 use super::{Fault, Sqlite};
-use crate::records::{GuardSpec, GuardStatus, Mode, State, SubjectFacts, SubjectId};
+use crate::records::{GuardSpec, GuardStatus, Mode, State, SubjectFacts, SubjectId, words};
 use crate::{Error, Result};
 use domicile_datamap::layout::{Layout, Owner};
 use rusqlite::types::Value;
@@ -317,11 +317,12 @@ fn facts_where(
         None => "NULL".to_owned(),
     };
     let sql = format!(
-        "SELECT CAST({} AS TEXT), {}, {}, {}, {state} FROM {} WHERE {condition}",
+        "SELECT CAST({} AS TEXT), {}, {}, {}, {}, {state} FROM {} WHERE {condition}",
         root.key,
         text(Some(&layout.country)),
         text(layout.citizenship.as_ref()),
         text(layout.flags.as_ref()),
+        text(layout.consents.as_ref()),
         root.from
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -334,17 +335,21 @@ fn facts_where(
 }
 
 fn facts_of(row: &Row<'_>) -> Result<SubjectFacts, Fault> {
-    let state: Option<State> = row.get::<_, Option<String>>(4)?.map(|s| state_of(&s)).transpose()?;
-    let flags: Option<String> = match row.get(3)? {
-        Value::Text(text) => Some(text),
-        _ => None,
+    let state: Option<State> = row.get::<_, Option<String>>(5)?.map(|s| state_of(&s)).transpose()?;
+    let listed = |column: usize| -> Result<Vec<String>, Fault> {
+        Ok(match row.get(column)? {
+            Value::Text(text) => words(&text),
+            _ => Vec::new(),
+        })
     };
-    let mut flags: Vec<String> =
-        flags.unwrap_or_default().split([',', ' ']).filter(|f| !f.is_empty()).map(str::to_owned).collect();
-    flags.sort();
-    flags.dedup();
-    let country: Option<String> = row.get(1)?;
-    Ok(SubjectFacts { subject: SubjectId(row.get(0)?), country, citizenship: row.get(2)?, flags, state })
+    Ok(SubjectFacts {
+        subject: SubjectId(row.get(0)?),
+        country: row.get(1)?,
+        citizenship: row.get(2)?,
+        flags: listed(3)?,
+        consents: listed(4)?,
+        state,
+    })
 }
 
 /// Whether somebody works, or begins to, who needs the triggers: see [`crate::records::ARMED`].

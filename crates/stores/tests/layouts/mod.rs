@@ -35,6 +35,7 @@ pub fn layout(catalogue: &Catalogue, tables: &[(&str, Way<'_>)], country: &str) 
         country: AttributePath { hops: vec![], column: country.to_owned() },
         citizenship: None,
         flags: None,
+        consents: None,
         references: vec![],
         excluded: vec![],
         dropped_foreign_keys: vec![],

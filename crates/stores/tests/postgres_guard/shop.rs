@@ -101,6 +101,7 @@ pub fn layout_of(tables: Vec<MappedTable>) -> Layout {
         country: AttributePath { hops: Vec::new(), column: "country".to_owned() },
         citizenship: None,
         flags: None,
+        consents: None,
         references: Vec::new(),
         excluded: Vec::new(),
         dropped_foreign_keys: Vec::new(),

@@ -58,7 +58,7 @@ async fn sync(app: &App, handset: &Handset) -> Result<Answer> {
     let mut device = handset.online()?;
     app.screen.say("contacts without a tag yet are blinded here; no number leaves this device");
     let synced = device.sync_contacts().await.map_err(|fault| handset.failed(fault))?;
-    let said = format!(
+    let mut said = format!(
         "{} of {} contacts are users\n  blinded and asked for now  {} (in {} regions)\n  filters downloaded         {} bytes",
         synced.found,
         device.contacts().count(),
@@ -66,6 +66,9 @@ async fn sync(app: &App, handset: &Handset) -> Result<Answer> {
         synced.regions,
         synced.filter_bytes,
     );
+    if synced.found < device.contacts().count() {
+        said.push_str("\n\nwho has just registered is found within a minute or two: relays make filters anew from time to time");
+    }
     let json = json!({
         "found": synced.found, "blinded": synced.blinded, "regions": synced.regions, "filter_bytes": synced.filter_bytes,
     });
@@ -95,7 +98,10 @@ pub(super) async fn presence(
         let names: Vec<String> =
             names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         device.show_presence_to(&names).await.map_err(|fault| handset.failed(fault))?;
-        let said = format!("{} contacts may see whether this device is connected", names.len());
+        let said = match names.as_slice() {
+            [] => "nobody may see whether this device is connected".to_owned(),
+            names => format!("may see whether this device is connected: {}", names.join(", ")),
+        };
         return Ok(Answer::new(said, json!({ "visible_to": names })));
     }
     let who = contact.unwrap_or_default();

@@ -25,6 +25,18 @@ pub(super) async fn send(app: &App, handset: &Handset, args: SendArgs) -> Result
     Ok(Answer::new(said, json!({ "state": state })).no_if(state == SentState::UseSms))
 }
 
+pub(super) async fn flush(handset: &Handset) -> Result<Answer> {
+    let mut device = handset.online()?;
+    let sent = device.flush().await.map_err(|fault| handset.failed(fault))?;
+    let count = |state: SentState| sent.iter().filter(|(_, each)| *each == state).count();
+    let (kept, by_sms) = (count(SentState::Kept), count(SentState::UseSms));
+    let mut said = format!("{kept} sent");
+    if by_sms > 0 {
+        said = format!("{said}; {by_sms} not stored, as the receiver is away: send an SMS");
+    }
+    Ok(Answer::new(said, json!({ "kept": kept, "use_sms": by_sms })).no_if(by_sms > 0))
+}
+
 pub(super) async fn receive(app: &App, handset: &Handset, wait: u32, kept: bool) -> Result<Answer> {
     if kept {
         return Ok(printed(handset.open()?.inbox()));
@@ -34,6 +46,13 @@ pub(super) async fn receive(app: &App, handset: &Handset, wait: u32, kept: bool)
         app.screen.say(&format!("waiting up to {wait} s"));
     }
     device.receive(wait).await.map_err(|fault| handset.failed(fault))?;
+    let unreadable = device.take_unreadable().map_err(|fault| handset.failed(fault))?;
+    if unreadable > 0 {
+        app.screen.say(&format!(
+            "{unreadable} could not be decrypted: for keys that this device does not have, changed on the way, or read before; \
+             who sent them has to write again"
+        ));
+    }
     let new = device.take_new().map_err(|fault| handset.failed(fault))?;
     Ok(printed(&new))
 }

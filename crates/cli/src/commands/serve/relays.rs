@@ -6,10 +6,10 @@ use crate::config::{Config, Messaging, RelayDoors, Service, SmsTo, nearest};
 use crate::failure::{self, Failure, Result};
 use crate::relay_keys;
 use domicile_directory::Directory;
-use domicile_messaging::region::{Notice, Terms};
+use domicile_messaging::region::{Notice, SignedRegion, Terms};
 use domicile_messaging::wire::{self, Key, RegionName};
 use domicile_server::messaging::{
-    FileSms, HttpSms, MailLimits, Relay, RelayListed, RelayParts, RelaySettings, Sms,
+    FileSms, HttpSms, MailLimits, Relay, RelayListed, RelayParts, RelaySettings, Sms, Speaker,
 };
 use domicile_server::token::Tokens;
 use domicile_stores::mailboxes::Mailboxes;
@@ -127,6 +127,25 @@ pub async fn mailboxes(config: &Config, relay: &RelayDoors) -> Result<Arc<Mailbo
             Err(Failure::new("relay-store", what, why, fix))
         }
     }
+}
+
+/// What a region's relay says of itself, of the configuration and its service key.
+pub fn statement(config: &Config, region: &str) -> Result<SignedRegion> {
+    let Some(messaging) = &config.messaging else { return Err(no_table(config, "messaging", EXAMPLE)) };
+    let relay = messaging.relay(region).ok_or_else(|| unknown(messaging, region))?;
+    let relays: Vec<RelayListed> =
+        messaging.relays.iter().map(|relay| listed(config, relay)).collect::<Result<_>>()?;
+    let keys = relay_keys::read(relay)?;
+    let speaker = Speaker {
+        service: &messaging.service,
+        region: &name(region)?,
+        terms: &terms(config, messaging, relay)?,
+        service_key: &keys.service,
+        sealing_key: keys.sealing,
+        relays: &relays,
+        limits: &messaging.limits,
+    };
+    speaker.statement(jiff::Timestamp::now()).ok_or_else(|| unfit(region))
 }
 
 fn terms(config: &Config, messaging: &Messaging, relay: &RelayDoors) -> Result<Terms> {

@@ -232,6 +232,7 @@ mod tests {
             country: None,
             citizenship: None,
             flags: vec![],
+            consents: vec![],
             state,
         };
         let home = home.map(|region| Home { region: region.to_owned(), epoch: 1, attempt: 0 });

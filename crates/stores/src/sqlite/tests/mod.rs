@@ -186,6 +186,7 @@ fn layout(catalogue: &Catalogue) -> Layout {
         country: AttributePath { hops: Vec::new(), column: "country".into() },
         citizenship: None,
         flags: None,
+        consents: None,
         references: vec![
             reference(catalogue, "seats", Personal::Copy),
             reference(catalogue, "countries", Personal::Stub),

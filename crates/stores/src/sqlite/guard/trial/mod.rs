@@ -263,6 +263,7 @@ fn layout(conn: &Connection, owners: &[(&str, Owner)]) -> Layout {
         country: AttributePath { hops: Vec::new(), column: "country".into() },
         citizenship: None,
         flags: None,
+        consents: None,
         references: Vec::new(),
         excluded: Vec::new(),
         dropped_foreign_keys: Vec::new(),

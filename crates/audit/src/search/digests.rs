@@ -1,0 +1,268 @@
+//! Digests in the bytes of one level: in hexadecimal at every position, in base64 at the start of a word, raw where bytes are no text.
+
+use super::Search;
+use crate::classes::{Classes, runs_in, unicode};
+use crate::digests::{ALL, COMPARED_BYTES, head};
+use crate::level::Level;
+use crate::{Encoding, decode};
+use std::ops::Range;
+
+/// The shortest digest has so many hexadecimal digits.
+const HEX_MIN: usize = 2 * ALL[0].1;
+/// The shortest digest has so many characters of base64, without padding.
+const BASE64_MIN: usize = 22;
+/// Zero bytes that the first sixteen of a digest do not have: they do once in 30 000 times, and most of a database's pages have more.
+const ZEROS_MAX: u32 = 3;
+
+/// What may be the text of a digest: where, and where the word ends that it is in.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    at: u32,
+    end: u32,
+    how: Encoding,
+}
+
+impl Search<'_> {
+    /// Looks up digests.
+    #[inline(never)]
+    pub(super) fn digests(&mut self, level: &Level, classes: &Classes) {
+        for word in &classes.words {
+            if word.len() >= BASE64_MIN {
+                self.base64_digests(level, classes, word);
+            }
+            // Whatever is hexadecimal is a part of a word.
+            if word.len() >= HEX_MIN {
+                runs_in(&classes.hex, word, HEX_MIN, |run| self.hex_digests(level, run.start, run.end));
+            }
+        }
+        self.look_up_digests(level);
+        if level.depth == 0 && classes.odd.iter().fold(0, |any, odd| any | odd) != 0 {
+            self.raw_digests(level, classes);
+        }
+    }
+
+    fn hex_digests(&mut self, level: &Level, start: usize, end: usize) {
+        let nibble = |at: usize| u64::from(decode::nibble(level.bytes[at]).unwrap_or(0));
+        // The first half of a digest's digits decides; after the last of them the other half of the shortest must follow.
+        let half = HEX_MIN / 2;
+        let mut value = (start..start + half - 1).fold(0, |value, at| value << 4 | nibble(at));
+        for at in start..=end - HEX_MIN {
+            value = value << 4 | nibble(at + half - 1);
+            self.candidate(level, value, Candidate { at: at as u32, end: end as u32, how: Encoding::Hex });
+        }
+    }
+
+    fn base64_digests(&mut self, level: &Level, classes: &Classes, word: &Range<usize>) {
+        let last = word.end - BASE64_MIN;
+        self.base64_digest(level, word.start, word.end);
+        for block in word.start / 64..=last / 64 {
+            let mut signs = classes.sign[block];
+            while signs != 0 {
+                let at = block * 64 + signs.trailing_zeros() as usize + 1;
+                signs &= signs - 1;
+                if at > word.start && at <= last {
+                    self.base64_digest(level, at, word.end);
+                }
+            }
+        }
+    }
+
+    fn base64_digest(&mut self, level: &Level, at: usize, end: usize) {
+        if drawn(&level.bytes[at..at + BASE64_MIN]) {
+            let mut first = [0; 9];
+            decode::base64::sextets(&level.bytes[at..at + 12], &mut first);
+            let found = Candidate { at: at as u32, end: end as u32, how: Encoding::Base64 };
+            self.candidate(level, head(&first), found);
+        }
+    }
+
+    /// Keeps it until there are enough to look up together.
+    #[inline]
+    fn candidate(&mut self, level: &Level, first: u64, candidate: Candidate) {
+        let mixed = self.wanted.digests.mixed(&self.wanted.keys, first);
+        if self.digests.add(mixed, candidate) {
+            self.look_up_digests(level);
+        }
+    }
+
+    fn look_up_digests(&mut self, level: &Level) {
+        let mut waiting = std::mem::take(&mut self.digests);
+        waiting.each(self.wanted.digests.passing(waiting.mixed()), |candidate| {
+            let (at, end) = (candidate.at as usize, candidate.end as usize);
+            if candidate.how == Encoding::Hex {
+                let mut digest = [0; COMPARED_BYTES];
+                if decode::hex::pairs(&level.bytes[at..], &mut digest) {
+                    let ends = |length: usize| at + 2 * length;
+                    let whole = |length| decode::hex::reaches(level.bytes, at, ends(length));
+                    self.digest(level, at, &digest, Encoding::Hex, ends, whole);
+                }
+            } else {
+                let mut digest = [0; 18];
+                decode::base64::sextets(&level.bytes[at..(at + 24).min(end)], &mut digest);
+                let ends = |length: usize| at + (length * 8).div_ceil(6);
+                self.digest(level, at, &digest[..COMPARED_BYTES], Encoding::Base64, ends, |n| ends(n) <= end);
+            }
+        });
+        self.digests = waiting;
+    }
+
+    /// INVARIANT: no window is skipped but those whose first sixteen bytes are all UTF-8 text where they stand, or have three zeros.
+    fn raw_digests(&mut self, level: &Level, classes: &Classes) {
+        let blocks = classes.odd.len() - 1;
+        let mut carry = 0;
+        let mut broken = no_text(level.bytes, classes, 0, &mut carry);
+        for block in 0..blocks {
+            let next = no_text(level.bytes, classes, block + 1, &mut carry);
+            let both = u128::from(broken) | u128::from(next) << 64;
+            broken = next;
+            if both != 0 {
+                let zeros = u128::from(classes.zero[block]) | u128::from(classes.zero[block + 1]) << 64;
+                self.raw_block(level, block, anywhere(both) & !many(zeros));
+            }
+        }
+    }
+
+    /// Looks up the windows that begin at these bits of a block.
+    fn raw_block(&mut self, level: &Level, block: usize, mut windows: u64) {
+        let bytes = &level.bytes[block * 64..];
+        let last = (bytes.len() + 1).saturating_sub(COMPARED_BYTES);
+        if last < 64 {
+            windows &= (1 << last) - 1;
+        }
+        let (mut at, mut mixed, mut count) = ([0u8; 64], [0; 64], 0);
+        while windows != 0 {
+            let first = windows.trailing_zeros() as usize;
+            windows &= windows - 1;
+            at[count] = first as u8;
+            mixed[count] = self.wanted.digests.mixed(&self.wanted.keys, head(&bytes[first..]));
+            count += 1;
+        }
+        let mut passing = self.wanted.digests.passing(&mixed[..count]);
+        while passing != 0 {
+            let first = block * 64 + usize::from(at[passing.trailing_zeros() as usize]);
+            passing &= passing - 1;
+            let ends = |length: usize| first + length;
+            let window = &level.bytes[first..first + COMPARED_BYTES];
+            self.digest(level, first, window, Encoding::Raw, ends, |n| ends(n) <= level.bytes.len());
+        }
+    }
+
+    fn digest(
+        &mut self,
+        level: &Level,
+        start: usize,
+        first: &[u8],
+        how: Encoding,
+        ends: impl Fn(usize) -> usize,
+        whole: impl Fn(usize) -> bool,
+    ) {
+        let wanted = self.wanted;
+        for (identifier, algorithm, length) in wanted.digests.of(&wanted.keys, first) {
+            if whole(length) {
+                self.found(level, start..ends(length), identifier, &[how, algorithm]);
+            }
+        }
+    }
+}
+
+/// Has a word letters of both cases? A digest has none of one of them once in 90 000 times; words and paths of texts often.
+fn drawn(word: &[u8]) -> bool {
+    // All are looked at: where the first of a case stands can't be foretold, and a wrong guess takes longer.
+    let cases = word.iter().fold(0, |cases, b| {
+        let letter = (b | 0x20).is_ascii_lowercase();
+        cases | if letter { 1 << (b >> 5 & 1) } else { 0 }
+    });
+    cases == 3
+}
+
+/// Where, in the 64 bits of the first word, one of sixteen in a row is set.
+fn anywhere(mut bits: u128) -> u64 {
+    for by in [1, 2, 4, 8] {
+        bits |= bits >> by;
+    }
+    bits as u64
+}
+
+/// Where, in the 64 bits of the first word, [`ZEROS_MAX`] of sixteen in a row are set. Sums of 2, 4, 8 and 16, each bit of them
+/// in a word of its own; what reaches four stays there.
+fn many(bits: u128) -> u64 {
+    if bits.count_ones() < ZEROS_MAX {
+        return 0;
+    }
+    let (mut one, mut two, mut four) = (bits, 0u128, 0u128);
+    for by in [1, 2, 4, 8] {
+        let (a, b) = (one >> by, two >> by);
+        let carry = one & a;
+        let sum = two ^ b;
+        four |= four >> by | two & b | sum & carry;
+        two = sum ^ carry;
+        one ^= a;
+    }
+    (four | one & two) as u64
+}
+
+/// Where bytes of a block are no UTF-8 text (RFC 3629, but for some of its rarer rules): control characters, and leading and
+/// following bytes that do not fit. `carry`: which of the next bytes must follow.
+fn no_text(bytes: &[u8], classes: &Classes, block: usize, carry: &mut u64) -> u64 {
+    let odd = classes.odd.get(block).copied().unwrap_or(0);
+    if odd | *carry == 0 {
+        return 0;
+    }
+    let here = &bytes[(block * 64).min(bytes.len())..];
+    let mut last = [b' '; 64];
+    let whole = here.first_chunk().unwrap_or_else(|| {
+        last[..here.len()].copy_from_slice(here);
+        &last
+    });
+    let [high, follows, two, three, four] = unicode(whole);
+    let never = high & !(follows | two | three | four);
+    let wide = |bits: u64, by: u32| u128::from(bits) << by;
+    let due = wide(two | three | four, 1) | wide(three | four, 2) | wide(four, 3) | u128::from(*carry);
+    *carry = (due >> 64) as u64;
+    (due as u64 ^ follows) | never | odd & !high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ZEROS_MAX, anywhere, many, no_text};
+    use crate::classes::Classes;
+
+    #[test]
+    fn windows_are_counted_as_one_by_one() {
+        let mut bits = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834u128;
+        for round in 0..2_000 {
+            bits = bits.wrapping_mul(0xDA94_2042_E4DD_58B5).rotate_left(37) ^ round;
+            // Of all densities.
+            let sparse = (0..round % 6).fold(bits, |bits, n| bits & bits.rotate_left(11 + n as u32));
+            for at in 0..64 {
+                let window = sparse >> at & 0xFFFF;
+                assert_eq!(
+                    many(sparse) >> at & 1 == 1,
+                    window.count_ones() >= ZEROS_MAX,
+                    "{sparse:x} at {at}"
+                );
+                assert_eq!(anywhere(sparse) >> at & 1 == 1, window != 0);
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_told_from_other_bytes() {
+        let mut text = "caf\u{e9} \u{5ba2}\u{6237}\u{1f600}\ttab\r\n".repeat(20).into_bytes();
+        let broken = |text: &[u8]| {
+            let mut classes = Classes::default();
+            classes.fill(text);
+            let mut carry = 0;
+            let blocks = classes.odd.len();
+            let words =
+                (0..blocks).map(|block| no_text(text, &classes, block, &mut carry)).collect::<Vec<_>>();
+            (0..text.len() + 1).filter(|at| words[at / 64] >> (at % 64) & 1 == 1).collect::<Vec<_>>()
+        };
+        assert!(broken(&text).is_empty());
+        for (at, byte) in [(70, 0xC0), (200, 0x1B), (63, 0xFF), (127, 0)] {
+            let was = std::mem::replace(&mut text[at], byte);
+            assert!(broken(&text).iter().any(|wrong| wrong.abs_diff(at) < 4), "{byte} at {at}");
+            text[at] = was;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A registration that ends between the directory's home and the mailbox's row: nobody is stuck.
+
+use crate::phone::Phone;
+use crate::stage::Stage;
+use domicile_directory::Cursor;
+use domicile_messaging::consent::Purpose;
+
+const NUMBER: &str = "+8613912345678";
+const FUNCTION: &str = "CREATE FUNCTION public.crash() RETURNS trigger LANGUAGE plpgsql AS \
+     $$ BEGIN RAISE EXCEPTION 'a crash'; END $$; \
+     CREATE TRIGGER crash BEFORE INSERT ON mailbox FOR EACH ROW EXECUTE FUNCTION public.crash()";
+
+impl Stage {
+    /// SQL as the tables' owner.
+    fn owner(&self, [sqlite, postgres]: [&str; 2]) {
+        match self.site.clusters.first() {
+            Some(cluster) => drop(cluster.sql("messages", postgres)),
+            None => {
+                let db = rusqlite::Connection::open(self.site.places.dir.join("beijing.db")).unwrap();
+                db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+                db.execute_batch(sqlite).unwrap();
+            }
+        }
+    }
+
+    /// From here on no mailbox's row can be made.
+    fn crashes(&self) {
+        let sqlite =
+            "CREATE TRIGGER crash BEFORE INSERT ON mailbox BEGIN SELECT RAISE(ABORT, 'a crash'); END";
+        self.owner([sqlite, FUNCTION]);
+    }
+
+    fn recovers(&self) {
+        self.owner(["DROP TRIGGER crash", "DROP TRIGGER crash ON mailbox; DROP FUNCTION public.crash()"]);
+    }
+
+    async fn homes(&self) -> usize {
+        let directory = self.site.places.directory().await.unwrap();
+        directory.changes_since(crate::site::SERVICE, Cursor::default(), 100).await.unwrap().changes.len()
+    }
+
+    async fn rows(&self) -> usize {
+        self.stores[0].ask("SELECT id FROM mailbox", vec![]).await.unwrap().rows.len()
+    }
+
+    /// Ten minutes later, as far as reservations go.
+    fn later(&self) {
+        let sql = "UPDATE directory_claim SET expires_ms = 0 WHERE committed = 0";
+        match self.site.clusters.first() {
+            Some(cluster) => drop(cluster.sql("control", sql)),
+            None => {
+                let db = rusqlite::Connection::open(self.site.places.dir.join("control.db")).unwrap();
+                db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+                db.execute_batch(sql).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_without_a_row_is_finished_by_the_same_attempt() {
+    for stage in Stage::both().await {
+        let mut phone = Phone::new(&stage, 0);
+        phone.give(Purpose::CloudMessaging).await.ok();
+        let attempt = phone.start(NUMBER).await.ok()["attempt"].clone();
+        stage.crashes();
+        let ended = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await;
+        assert!(ended.status.is_server_error(), "{}", ended.status);
+        assert_eq!((stage.homes().await, stage.rows().await), (1, 0));
+        stage.recovers();
+        let registered = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await.ok();
+        assert_eq!((stage.homes().await, stage.rows().await), (1, 1));
+        phone.renew().await;
+        phone.get("messages").await.ok();
+        // Whoever proves the number from now on gets that mailbox.
+        let (_, taken) = Phone::registered(&stage, 0, NUMBER).await;
+        assert_eq!(taken["mailbox"], registered["mailbox"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_without_a_row_keeps_nobody_from_beginning_again() {
+    for stage in Stage::both().await {
+        let mut phone = Phone::new(&stage, 0);
+        phone.give(Purpose::CloudMessaging).await.ok();
+        let attempt = phone.start(NUMBER).await.ok()["attempt"].clone();
+        stage.crashes();
+        let ended = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await;
+        assert!(ended.status.is_server_error(), "{}", ended.status);
+        stage.recovers();
+        // Another device, which knows nothing of that attempt: not at once, since the number is reserved.
+        let mut other = Phone::new(&stage, 0);
+        other.give(Purpose::CloudMessaging).await.ok();
+        let again = other.start(NUMBER).await.ok()["attempt"].clone();
+        let code = stage.code(NUMBER);
+        assert_eq!(other.finish(&again, NUMBER, &code).await.no(), (409, "number-busy".into()));
+        stage.later();
+        let registered = other.finish(&again, NUMBER, &code).await.ok();
+        other.renew().await;
+        other.get("messages").await.ok();
+        // The first one's home is nobody's; its device gets the number's mailbox like everybody who proves the number.
+        assert_eq!((stage.homes().await, stage.rows().await), (2, 1));
+        let late = phone.start(NUMBER).await.ok()["attempt"].clone();
+        let late = phone.finish(&late, NUMBER, &stage.code(NUMBER)).await.ok();
+        assert_eq!(late["mailbox"], registered["mailbox"]);
+    }
+}

@@ -153,13 +153,18 @@ impl Shared {
 
     /// Head and whole body, within the limits.
     pub async fn read(&self, request: Request) -> Result<(Parts, Bytes), Problem> {
+        self.read_some(request, REQUEST_BYTES_MAX).await
+    }
+
+    /// The same with a body of so many bytes at most.
+    pub async fn read_some(&self, request: Request, most: usize) -> Result<(Parts, Bytes), Problem> {
         let (parts, body) = request.into_parts();
-        let body = self.whole(body).await?;
+        let body = self.whole(body, most).await?;
         Ok((parts, body))
     }
 
-    async fn whole(&self, body: Body) -> Result<Bytes, Problem> {
-        let read = Limited::new(body, REQUEST_BYTES_MAX).collect();
+    async fn whole(&self, body: Body, most: usize) -> Result<Bytes, Problem> {
+        let read = Limited::new(body, most).collect();
         match tokio::time::timeout(self.limits.body, read).await {
             Err(_) => Err(TOO_SLOW),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refused(ProblemCode::TooBig)),

@@ -21,13 +21,16 @@ use std::sync::Arc;
 
 /// Tries where another record of the same device comes between.
 const TRIES: u32 = 4;
+/// A request with a record, bytes: its texts are short.
+const RECORD_BYTES_MAX: usize = 32 << 10;
 /// How far ahead of ours a device's clock may be in a record.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 /// `POST consents`: takes a record, signs it too, and does what it means.
 pub(super) async fn give(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    // Anybody may send one, as slowly as they like: a place is for who has sent it.
+    let (parts, body) = shared.read_some(request, RECORD_BYTES_MAX).await?;
     let _place = shared.place()?;
-    let (parts, body) = shared.read(request).await?;
     is_json(&parts)?;
     let GiveConsent { record } = parse(&body).map_err(unreadable)?;
     shared.check(&record)?;

@@ -93,3 +93,22 @@ async fn only_relays_ask_as_relays() {
     let answer = phone.raw(Method::POST, "/v1/relay/messages", &[], long).await;
     assert_eq!(answer.no(), (401, "relay-unknown".into()));
 }
+
+/// Who sends a body slowly takes nobody's place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_stranger_stops_nobody() {
+    let one = domicile_server::messaging::MessagingLimits { requests: 1, ..crate::stage::limits() };
+    let stage = Stage::with(false, one).await;
+    let address = stage.url(0).trim_start_matches("http://").to_owned();
+    let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let head = "POST /v1/messaging/consents HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n\
+                Expect: 100-continue\r\nContent-Length: 500\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut slow, head.as_bytes()).await.unwrap();
+    // It is asked for the body: so it is being read.
+    let mut told = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut slow, &mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100");
+    let mut phone = Phone::new(&stage, 0);
+    phone.raw(Method::GET, "/v1/messaging/region", &[], String::new()).await.ok();
+    phone.give(Purpose::CloudMessaging).await.ok();
+}

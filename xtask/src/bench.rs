@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 
 /// Rows that run only when they are named.
-const NAMED: [&str; 3] = ["gateway", "relay", "audit"];
+const NAMED: [&str; 4] = ["gateway", "relay", "discovery", "audit"];
 
 /// Installs what the rows asked for need, builds the benchmarks optimised and runs them.
 pub fn run(args: &[String]) -> Result<(), String> {

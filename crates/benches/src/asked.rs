@@ -18,7 +18,7 @@ const fn row(name: &'static str, seconds: u64, seconds_quick: u64) -> Row {
 }
 
 /// All rows, in the order they run.
-pub const ROWS: [Row; 14] = [
+pub const ROWS: [Row; 15] = [
     row("whole", 80, 10),
     row("pgcopydb", 80, 15),
     row("pause", 200, 25),
@@ -31,12 +31,13 @@ pub const ROWS: [Row; 14] = [
     row("wan", 320, 240),
     row("gateway", 260, 60),
     row("relay", 180, 30),
+    row("discovery", 60, 10),
     row("audit", 180, 20),
     row("build", 600, 600),
 ];
 
 /// These run only when they are named.
-const NAMED: [&str; 4] = ["gateway", "relay", "audit", "build"];
+const NAMED: [&str; 5] = ["gateway", "relay", "discovery", "audit", "build"];
 /// The rows of `bench move`: those without a tool of others.
 const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 
@@ -44,16 +45,17 @@ const MOVE: [&str; 4] = ["whole", "pause", "guard", "memory"];
 const FLAGS: [&str; 3] = ["--quick", "--profile", "--large"];
 
 pub const HELP: &str = "\
-cargo xtask bench [move|gateway|relay|audit] [options]   Markdown on stdout, what it is doing on stderr
+cargo xtask bench [move|gateway|relay|discovery|audit] [options]   Markdown on stdout, what it is doing on stderr
 
   move                only the rows whole, pause, guard and memory
   gateway             only the row gateway
   relay               only the row relay
+  discovery           only the row discovery
   audit               only the row audit
   latency             the case's latency, replayed; options of its own: bench latency --help
   --quick             smaller and fewer runs: shows that it works, not what it costs
   --only LIST         of whole, pgcopydb, pause, hot, guard, objects, memory, linear, classes, wan, gateway,
-                      relay, audit, build (comma between); all but the last four where it is absent
+                      relay, discovery, audit, build (comma between); all but the last five where it is absent
   --runs N            runs of everything but memory, linear and classes (5; of wan at most 3)
   --subjects N        subjects of the whole move, 60 rows each (5000)
   --big-rows N        rows of a large subject in the pause rows (100000)

@@ -7,6 +7,7 @@
 mod asked;
 mod audit;
 mod classes;
+mod discovery;
 mod figures;
 mod gateway;
 mod ground;
@@ -114,6 +115,7 @@ async fn measure(row: &str, ground: &Ground, asked: &Asked, verdicts: &mut Verdi
         "audit" => audit::run(asked, verdicts).await,
         "gateway" => gateway::run(asked, verdicts).await,
         "relay" => relay::run(ground, asked, verdicts).await,
+        "discovery" => discovery::run(asked, verdicts),
         "build" => rebuild::run(verdicts).await,
         other => Err(format!("no row {other}").into()),
     }

@@ -200,7 +200,7 @@ fn show(handset: &Handset, which: Option<Purpose>) -> Result<Answer> {
             json!({ "purpose": each, "agreed": device.agrees(each), "offered": offered, "record": record }),
         );
     }
-    Ok(Answer::new(lines.join("\n"), json!(all)))
+    Ok(Answer::new(lines.join("\n"), json!({ "purposes": all })))
 }
 
 /// A number as it was typed.

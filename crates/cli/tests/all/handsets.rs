@@ -107,6 +107,14 @@ fn story(postgres: bool) {
     assert!(site.done("alice", &["flush"]).contains("0 sent"));
     assert_eq!(site.received("bob"), ["one", "two"]);
     assert!(site.received("bob").is_empty());
+    let kept = site.done("bob", &["receive", "--kept", "--json"]);
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect(&kept);
+    assert_eq!(
+        (kept["messages"].as_array().map(Vec::len), &kept["messages"][2]["text"]),
+        (Some(3), &"two".into())
+    );
+    let contacts = site.done("bob", &["contacts", "list", "--json"]);
+    assert!(contacts.contains("\"contacts\"") && contacts.contains(ALICE), "{contacts}");
 
     // Away, as a relay that has just started believes: one request, nothing stored, SMS.
     site.kill();
@@ -218,8 +226,9 @@ fn a_number_that_lives_elsewhere_is_asked_about_again() {
     site.register("bob", BOB);
     let shown = site.done("bob", &["consent", "show", "cloud_messaging", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown).expect(&shown);
-    assert_eq!(shown[0]["record"]["signed"]["record"]["processing"]["region"], "oregon");
-    assert_eq!(shown[0]["record"]["countersigned"]["region"], "oregon");
+    let record = &shown["purposes"][0]["record"];
+    assert_eq!(record["signed"]["record"]["processing"]["region"], "oregon");
+    assert_eq!(record["countersigned"]["region"], "oregon");
     assert!(site.received("bob").is_empty());
     assert_eq!(site.beijing.of_devices(), at_the_old_one);
 }

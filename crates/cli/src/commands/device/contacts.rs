@@ -51,7 +51,7 @@ fn list(handset: &Handset) -> Result<Answer> {
         .contacts()
         .map(|(number, contact)| json!({ "number": number, "name": contact.name, "way": way(contact) }))
         .collect();
-    Ok(Answer::new(lines.join("\n"), json!(all)))
+    Ok(Answer::new(lines.join("\n"), json!({ "contacts": all })))
 }
 
 async fn sync(app: &App, handset: &Handset) -> Result<Answer> {

@@ -79,5 +79,5 @@ fn printed(messages: &[Received]) -> Answer {
         })
         .collect();
     let said = if lines.is_empty() { "no new messages".to_owned() } else { lines.join("\n") };
-    Answer::new(said, json!(all))
+    Answer::new(said, json!({ "messages": all }))
 }

@@ -218,8 +218,8 @@ fn said(config: &Config, regions: &[&Region], made: &[PathBuf]) -> Answer {
         "{text}\ntake {keys}/*.opening off this machine: they open numbers at rest, and no relay needs them\n\n\
          next: add {folder}/domicile.fragment.toml to {file}\n\
          \x20     make the tables of {folder}/schema.{engine}.sql in each region's database\n\
-         \x20     domicile check --service messaging && domicile guard install --service messaging\n\
-         \x20     domicile guard backfill --service messaging && domicile guard enforce --service messaging\n\
+         \x20     domicile guard install --service messaging && domicile guard backfill --service messaging\n\
+         \x20     domicile guard enforce --service messaging && domicile check --service messaging\n\
          \x20     domicile serve --messaging {first}\n",
         keys = keys.display(),
         folder = folder.display(),

@@ -115,6 +115,11 @@ async fn a_lease_does_not_wait_behind_look_ups() {
             "BEGIN; LOCK TABLE directory_home IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);",
         )
     });
+    let held = "SELECT count(*) FROM pg_locks WHERE relation = 'directory_home'::regclass \
+                AND mode = 'AccessExclusiveLock' AND granted";
+    while cluster.sql("postgres", held).trim() != "1" {
+        assert!(!locked.is_finished(), "the lock was not taken");
+    }
     let look_ups: Vec<_> = (0..40)
         .map(|n| {
             let directory = directory.clone();

@@ -62,8 +62,7 @@ async fn two_generations_are_served_until_the_first_ones_day() {
         let (new, _) = Phone::registered(&stage, 0, NEW).await;
         // The region says both, and which is today's.
         let said = new.get("region").await.ok();
-        let listed = said["statement"]["regions"][0]["generations"].clone();
-        let listed = if listed.is_null() { said["regions"][0]["generations"].clone() } else { listed };
+        let listed = &said["statement"]["regions"][0]["generations"];
         let current: Vec<_> = listed.as_array().unwrap().iter().map(|g| g["current"].clone()).collect();
         assert_eq!(current, [false, true]);
         // Who has not come back since is found under the first, who has under the second.

@@ -171,7 +171,7 @@ impl Site {
     pub fn code(&self, number: &str) -> String {
         let text = self.shop.read("messaging/sms.jsonl");
         let sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
-        let last = sent.filter(|sms| sms["to"] == number).last().expect("a text message");
+        let last = sent.filter(|sms| sms["to"] == number).next_back().expect("a text message");
         last["text"].as_str().expect("a text")[..6].to_owned()
     }
 

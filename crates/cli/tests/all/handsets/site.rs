@@ -170,8 +170,8 @@ impl Site {
     /// The last code that was sent to a number.
     pub fn code(&self, number: &str) -> String {
         let text = self.shop.read("messaging/sms.jsonl");
-        let sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
-        let last = sent.filter(|sms| sms["to"] == number).next_back().expect("a text message");
+        let mut sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
+        let last = sent.rfind(|sms| sms["to"] == number).expect("a text message");
         last["text"].as_str().expect("a text")[..6].to_owned()
     }
 

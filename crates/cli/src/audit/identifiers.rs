@@ -5,6 +5,7 @@
 use crate::args::OutputArgs;
 use crate::config::{Config, IdentifierColumn, nearest};
 use crate::failure::{self, Failure, Result};
+use crate::figures::bytes as bytes_in_words;
 use domicile_audit::{Country, Forms, Identifier};
 use domicile_datamap::Layout;
 use domicile_datamap::layout::TableIx;
@@ -16,8 +17,8 @@ use std::io::Read;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The longest list that is read, in bytes.
-const LIST_BYTES_MAX: u64 = 4 << 30;
+/// The longest list that is read, in bytes; one that is longer is refused, never cut.
+const LIST_BYTES_MAX: u64 = 1 << 30;
 /// Subjects whose columns are read at once.
 const BATCH: usize = 1_000;
 
@@ -57,11 +58,19 @@ pub fn from_file(path: &Path, output: &OutputArgs, config: Option<&Config>) -> R
 fn bytes_of(path: &Path, doing: &str) -> Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(LIST_BYTES_MAX).read_to_end(&mut bytes)
+        std::io::stdin().lock().take(LIST_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(LIST_BYTES_MAX).read_to_end(&mut bytes))
+        std::fs::File::open(path).and_then(|file| file.take(LIST_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|e| failure::of_file(doing, path, &e))?;
+    let read = read.map_err(|e| failure::of_file(doing, path, &e))?;
+    if read as u64 > LIST_BYTES_MAX {
+        return Err(Failure::usage(
+            "audit-identifiers",
+            format!("{} is longer than {}", path.display(), bytes_in_words(LIST_BYTES_MAX)),
+            "a list is held in memory while it is made ready",
+            "split it, and search once for each part",
+        ));
+    }
     Ok(bytes)
 }
 

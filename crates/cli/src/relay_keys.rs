@@ -68,6 +68,22 @@ pub fn public_generations(relay: &RelayDoors) -> Result<Vec<(u32, Key, Option<Da
     relay.generations.iter().map(one).collect()
 }
 
+/// Refuses regions or generations that have one key under several names.
+pub fn are_distinct(relays: &[RelayDoors]) -> Result<()> {
+    let mut seen: Vec<(Key, &Path)> = Vec::new();
+    for relay in relays {
+        let files = relay.generations.iter().map(|g| &g.key_file).chain([&relay.service_key_file]);
+        for file in files {
+            let key = public_key(file)?;
+            if let Some((_, other)) = seen.iter().find(|(known, _)| *known == key) {
+                return Err(unusable(file, &format!("it is the key of {} once more", other.display())));
+            }
+            seen.push((key, file));
+        }
+    }
+    Ok(())
+}
+
 fn public_key(secret: &Path) -> Result<Key> {
     key_in(&public_of(secret))
 }

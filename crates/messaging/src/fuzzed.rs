@@ -62,7 +62,7 @@ pub fn credentials(data: &[u8]) {
     let region = "beijing".parse().expect("a name");
     assert!(Claims::check(text, &key, &region, 0).is_err());
     if let Ok(proof) = text.parse::<Proof>() {
-        let request = Request { method: "GET", path_and_query: "/", body: b"" };
+        let request = Request { region: "beijing", method: "GET", path_and_query: "/", body: b"" };
         assert!(proof.check(&key, request, 0).is_err());
     }
     if let Ok(number) = text.parse::<Number>() {
@@ -123,7 +123,7 @@ mod tests {
         let record = DeviceSigned::sign(record, &key);
         let whole = Countersigned::sign(record.clone(), statement.region.clone(), statement.at, &key);
         let filter = Filter::build("beijing".parse().unwrap(), 1, (0..9).map(|i| Locator([i; 16]))).unwrap();
-        let request = Request { method: "GET", path_and_query: "/", body: b"" };
+        let request = Request { region: "beijing", method: "GET", path_and_query: "/", body: b"" };
         let keys = Keyring::new().to_publish(2);
         let moved = Problem::moved(Home {
             region: "oregon".parse().unwrap(),

@@ -47,12 +47,26 @@ impl Number {
         &self.0
     }
 
-    /// The country whose numbering plan has it, ISO 3166-1 alpha-2. `None`: no country's, or not a number of its plan.
+    /// The country whose numbering plan has it, ISO 3166-1 alpha-2. `None`: no country's, not a number of its plan, or not the one
+    /// spelling of it (a trunk prefix within, say): two spellings would be two numbers for every limit and claim.
     /// It says where the number is from, not where its owner lives.
     pub fn country(&self) -> Option<String> {
         let number = phonenumber::parse(None, &self.0).ok()?;
         let id = number.country().id()?;
-        phonenumber::is_valid(&number).then(|| id.as_ref().to_owned())
+        let is_it = phonenumber::is_valid(&number)
+            && number.format().mode(phonenumber::Mode::E164).to_string() == self.0;
+        is_it.then(|| id.as_ref().to_owned())
+    }
+
+    /// May a code be sent to it? Not to numbers that nobody has as their own, or that earn somebody money for each message.
+    pub fn takes_codes(&self) -> bool {
+        use phonenumber::Type;
+        phonenumber::parse(None, &self.0).is_ok_and(|number| {
+            matches!(
+                number.number_type(&phonenumber::metadata::DATABASE),
+                Type::Mobile | Type::FixedLineOrMobile | Type::FixedLine | Type::Voip | Type::PersonalNumber
+            )
+        })
     }
 }
 
@@ -113,6 +127,25 @@ mod tests {
         assert_eq!(of("+16135550123").as_deref(), Some("CA"));
         assert_eq!(of("+4915112345678").as_deref(), Some("DE"));
         assert_eq!(of("+9999999999"), None);
+    }
+
+    #[test]
+    fn a_number_has_one_spelling_and_a_code_costs_no_premium() {
+        let number = |text: &str| text.parse::<Number>().unwrap();
+        assert_eq!(number("+447400123456").country().as_deref(), Some("GB"));
+        for other in ["+4407400123456", "+86013912345678"] {
+            assert_eq!(number(other).country(), None, "{other}");
+        }
+        for (text, wanted) in [
+            ("+447400123456", true),
+            ("+8613912345678", true),
+            ("+15035550123", true),
+            ("+19002345678", false),
+            ("+18002345678", false),
+            ("+449098790123", false),
+        ] {
+            assert_eq!(number(text).takes_codes(), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Proof of possession: each request is signed by the device's key, once.
 //!
 //! `Domicile-Proof: UNIXSECONDS.NONCE.SIGNATURE`, where NONCE is 16 random bytes and SIGNATURE the device's Ed25519 over
-//! `domicile-proof-v1\n` METHOD `\n` PATH?QUERY `\n` UNIXSECONDS `\n` NONCE `\n` hex(sha256(body)). Seconds as decimal
-//! digits, nonce and signature in base64url without padding.
+//! `domicile-proof-v2\n` REGION `\n` METHOD `\n` PATH?QUERY `\n` UNIXSECONDS `\n` NONCE `\n` hex(sha256(body)). REGION is the name of
+//! the region whose relay is asked: what one relay was shown is of no use at another one. Seconds as decimal digits, nonce and
+//! signature in base64url without padding.
 
 use crate::wire::limits::{PATH_BYTES_MAX, PROOF_BYTES_MAX, PROOF_SKEW_S, PROOFS_REMEMBERED_MAX};
 use crate::wire::{DeviceId, RecordId as Nonce, Signature};
@@ -15,6 +16,8 @@ use std::str::FromStr;
 /// What a proof is for: changing any of it makes the proof another's.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// Whose relay is asked.
+    pub region: &'a str,
     /// `GET`, `PUT` or `POST`.
     pub method: &'a str,
     /// As in the request line.
@@ -25,9 +28,10 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     fn to_bytes(self, at: i64, nonce: &Nonce) -> Vec<u8> {
-        let Self { method, path_and_query, body } = self;
+        let Self { region, method, path_and_query, body } = self;
         let body = Sha256::digest(body);
-        format!("domicile-proof-v1\n{method}\n{path_and_query}\n{at}\n{nonce}\n{body:x}").into_bytes()
+        format!("domicile-proof-v2\n{region}\n{method}\n{path_and_query}\n{at}\n{nonce}\n{body:x}")
+            .into_bytes()
     }
 }
 
@@ -111,6 +115,8 @@ pub struct Seen {
     of: HashSet<(DeviceId, Nonce)>,
     in_order: VecDeque<(i64, DeviceId, Nonce)>,
     max: usize,
+    /// What was made before may have been used: whoever remembered it is no more.
+    since: i64,
 }
 
 impl Default for Seen {
@@ -122,15 +128,25 @@ impl Default for Seen {
 impl Seen {
     /// With room for `max`.
     pub fn at_most(max: usize) -> Self {
-        Self { of: HashSet::new(), in_order: VecDeque::new(), max }
+        Self { of: HashSet::new(), in_order: VecDeque::new(), max, since: i64::MIN }
+    }
+
+    /// The same for a relay that starts at `now`: proofs of before are stale, since what was remembered of them is gone.
+    #[must_use]
+    pub fn since(self, now: i64) -> Self {
+        Self { since: now, ..self }
     }
 
     /// Remembers a proof of `device`, already checked at `now`.
     ///
     /// # Errors
-    /// [`ProofFault::Replayed`] where it was seen before, [`ProofFault::Busy`] where there is no room.
+    /// [`ProofFault::Replayed`] where it was seen before, [`ProofFault::Stale`] where that can't be known, [`ProofFault::Busy`] where
+    /// there is no room.
     pub fn first_time(&mut self, device: DeviceId, proof: &Proof, now: i64) -> Result<(), ProofFault> {
         self.forget_before(now);
+        if proof.at < self.since {
+            return Err(ProofFault::Stale);
+        }
         if self.of.contains(&(device, proof.nonce)) {
             return Err(ProofFault::Replayed);
         }
@@ -191,8 +207,12 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_795_000_000;
-    const REQUEST: Request<'_> =
-        Request { method: "POST", path_and_query: "/v1/messaging/messages?x=1", body: b"{}" };
+    const REQUEST: Request<'_> = Request {
+        region: "beijing",
+        method: "POST",
+        path_and_query: "/v1/messaging/messages?x=1",
+        body: b"{}",
+    };
 
     #[test]
     fn a_proof_is_for_one_request_of_one_device() {
@@ -201,6 +221,7 @@ mod tests {
         let proof: Proof = Proof::make(&key, REQUEST, NOW).to_string().parse().unwrap();
         assert_eq!(proof.check(&public, REQUEST, NOW), Ok(()));
         for other in [
+            Request { region: "oregon", ..REQUEST },
             Request { method: "PUT", ..REQUEST },
             Request { path_and_query: "/v1/messaging/messages?x=2", ..REQUEST },
             Request { body: b"{ }", ..REQUEST },
@@ -259,6 +280,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_used_before_a_restart_is_stale_after_it() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let (device, used) = (DeviceId([1; 16]), Proof::make(&key, REQUEST, NOW));
+        let mut seen = Seen::at_most(2).since(NOW + 1);
+        assert_eq!(seen.first_time(device, &used, NOW + 2), Err(ProofFault::Stale));
+        assert_eq!(seen.first_time(device, &Proof::make(&key, REQUEST, NOW + 1), NOW + 2), Ok(()));
+    }
+
+    #[test]
     fn a_full_memory_refuses_and_forgets_nothing() {
         let key = SigningKey::from_bytes(&[1; 32]);
         let (device, mut seen) = (DeviceId([1; 16]), Seen::at_most(1));
@@ -274,7 +304,18 @@ mod tests {
     fn what_is_no_proof_is_refused() {
         let good = Proof::make(&SigningKey::from_bytes(&[1; 32]), REQUEST, NOW).to_string();
         assert!(good.parse::<Proof>().is_ok());
-        for text in ["", "..", "1.2.3", &good[1..good.len() - 1], &format!("+{good}"), &"1".repeat(500)] {
+        let (at, rest) = good.split_once('.').unwrap();
+        let (_, signature) = rest.split_once('.').unwrap();
+        for text in [
+            &format!("{at}..{signature}"),
+            &format!("{at}.AAAA.{signature}"),
+            "",
+            "..",
+            "1.2.3",
+            &good[1..good.len() - 1],
+            &format!("+{good}"),
+            &"1".repeat(500),
+        ] {
             assert!(text.parse::<Proof>().is_err(), "{text}");
         }
     }

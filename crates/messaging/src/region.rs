@@ -162,6 +162,9 @@ pub enum RegionFault {
     /// The signature does not hold.
     #[error("the relay's statement is not signed by its service key")]
     Forged,
+    /// It has other keys for a region than the statement before it.
+    #[error("the relay's statement has another key for a region than this device knows")]
+    OtherRegionsKey,
     /// It contradicts itself.
     #[error("the relay's statement does not list itself with one current discovery key")]
     Contradiction,
@@ -184,6 +187,19 @@ impl RegionStatement {
     /// A region by its name.
     pub fn listed(&self, region: &RegionName) -> Option<&RegionListed> {
         self.regions.iter().find(|listed| listed.region == *region)
+    }
+
+    /// Whether this statement says of every region that `known` lists, too, what that says: the same service key, and the same
+    /// discovery key of a generation. A relay that vouches for others does so once: with keys of its own in the place of another
+    /// region's it would be asked what only that region may be asked.
+    pub fn agrees_with(&self, known: &Self) -> bool {
+        self.regions.iter().filter_map(|now| Some((now, known.listed(&now.region)?))).all(|(now, before)| {
+            let same = |each: &Generation| {
+                let kept = before.generations.iter().find(|kept| kept.generation == each.generation);
+                kept.is_none_or(|kept| kept.public_key == each.public_key)
+            };
+            now.service_key == before.service_key && now.generations.iter().all(same)
+        })
     }
 
     fn is_sound(&self) -> bool {

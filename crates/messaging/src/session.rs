@@ -242,6 +242,20 @@ impl Keyring {
         found.ok_or(SessionFault::Unreadable)
     }
 
+    /// Ends sessions with owners whom `is_known` does not know, until there are `most` of them; `latest` stays.
+    pub fn limit_strangers(&mut self, most: usize, latest: &Key, is_known: impl Fn(&Key) -> bool) {
+        if self.sessions.len() <= most {
+            return;
+        }
+        let latest = latest.to_string();
+        let is_stranger = |peer: &&Text| peer.parse().is_ok_and(|peer| !is_known(&peer));
+        let strangers: Vec<Text> = self.sessions.keys().filter(is_stranger).cloned().collect();
+        let beyond = strangers.len().saturating_sub(most);
+        for stranger in strangers.into_iter().filter(|peer| *peer != latest).take(beyond) {
+            self.sessions.remove(&stranger);
+        }
+    }
+
     fn keep(&mut self, peer: &Key, session: Session) -> Result<(), SessionFault> {
         let peer = peer.to_string();
         if !self.sessions.contains_key(&peer) && self.sessions.len() >= PEERS_MAX {
@@ -377,6 +391,26 @@ mod tests {
         let (id, body) = send(&mut alice, &bob, "first");
         assert!(bob.open(id, &body).is_ok());
         assert_eq!(stored(&bob).open(id, &body), Err(SessionFault::Unreadable));
+    }
+
+    #[test]
+    fn strangers_do_not_take_the_places_of_contacts() {
+        let (mut alice, mut bob) = pair();
+        let (id, body) = send(&mut alice, &bob, "a contact");
+        bob.open(id, &body).unwrap();
+        let contact = alice.identity().curve25519;
+        let keys = bob.to_publish(0);
+        let mut last = contact;
+        for _ in 0..6 {
+            let mut stranger = Keyring::new();
+            let claimed = ClaimedKeys { identity: keys.identity, one_time: keys.fallback };
+            stranger.start(&bob.identity(), &claimed).unwrap();
+            let (id, body) = send(&mut stranger, &bob, "a stranger");
+            last = bob.open(id, &body).unwrap().identity;
+            bob.limit_strangers(3, &last, |peer| *peer == contact);
+        }
+        assert_eq!(bob.sessions.len(), 4);
+        assert!(bob.has_session(&contact) && bob.has_session(&last));
     }
 
     #[test]

@@ -91,7 +91,8 @@ impl Senders {
                 if_offline: IfOffline::Keep,
             };
             let body = serde_json::to_vec(&message)?;
-            let signed = Request { method: "POST", path_and_query: PATH, body: &body };
+            let signed =
+                Request { region: region.as_str(), method: "POST", path_and_query: PATH, body: &body };
             let proof = Proof::make(&self.0[from].key, signed, now);
             let mut request = format!(
                 "POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\

@@ -16,7 +16,7 @@ Two terminals. In the first one, Bob:
   domicile device consent give cloud_messaging --device bob
   domicile device consent give contact_discovery --device bob
   domicile device register --device bob +15035550123
-  domicile device register --device bob --code 123456        # the code that came by SMS
+  domicile device register --device bob --code 12345678      # the code that came by SMS
   domicile device receive --device bob --wait 60
 In the second one, Alice, who has registered in the same way:
   domicile device contacts add --device alice +15035550123 --name Bob
@@ -127,6 +127,11 @@ pub enum ContactsCommand {
     },
     /// Look which contacts are users; their numbers leave blinded
     Sync,
+    /// Accept that a contact has another identity than before: compare its digits first, in person or by voice; sends nothing
+    Accept {
+        /// Name or number
+        contact: String,
+    },
 }
 
 /// `domicile device register`.

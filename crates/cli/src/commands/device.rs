@@ -231,7 +231,7 @@ async fn register(app: &App, handset: &Handset, args: RegisterDevice) -> Result<
             "code-wrong",
             "this is not a code",
             error.to_string(),
-            "domicile device register --code 123456",
+            "domicile device register --code 12345678",
         )
     })?;
     app.screen.say("bringing the code, and the keys that others encrypt to");

@@ -207,6 +207,7 @@ pub(super) fn of(
         }
         relays.push(relay);
     }
+    shared_keys(&relays, typed)?;
     if relays.is_empty() {
         let what = "[messaging] has no [[messaging.relay]]";
         let why = "a relay is what devices speak to: one in each region of the service";
@@ -229,6 +230,31 @@ pub(super) fn of(
         relays,
         limits: limits(&typed.limits),
     })
+}
+
+/// A region's keys are its own: under one discovery key a number has the same locator in two regions, so what one is asked the other
+/// can tell, and a service key of two regions speaks for both.
+fn shared_keys(relays: &[RelayDoors], typed: &TypedMessaging) -> Result<(), Fault> {
+    let mut seen: std::collections::BTreeMap<&Path, &str> = std::collections::BTreeMap::new();
+    for (relay, at) in relays.iter().zip(&typed.relay) {
+        let files = relay.generations.iter().map(|g| &g.key_file).chain([&relay.service_key_file]);
+        for file in files {
+            if let Some(other) = seen.insert(file, &relay.region) {
+                let what = match other == relay.region {
+                    true => format!("the relay of `{other}` has one key file twice: {}", file.display()),
+                    false => format!(
+                        "the relays of `{other}` and `{}` have one key: {}",
+                        relay.region,
+                        file.display()
+                    ),
+                };
+                let why = "who is asked for under one key can be told under the other: each region and generation has its own";
+                let fix = "domicile messaging init   # makes keys for each region";
+                return Err(Fault::new(at.span().start, "config-messaging", what, why, fix));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn english() -> wire::Text {

@@ -205,6 +205,19 @@ fn a_relay_is_told_its_keys_and_its_role() {
 }
 
 #[test]
+fn each_region_and_generation_has_a_key_of_its_own() {
+    let other = RELAY.replace("\"beijing\"", "\"oregon\"");
+    let own = other.replace("\"b1\"", "\"o1\"").replace("\"b2\"", "\"o2\"").replace("\"s\"", "\"os\"");
+    assert!(read(&format!("{HEAD}{TWO}{RELAYS}{RELAY}{own}")).is_ok());
+    for shared in [own.replace("\"o1\"", "\"b2\""), own.replace("\"os\"", "\"s\"")] {
+        let (code, what) = wrong(&format!("{TWO}{RELAYS}{RELAY}{shared}"));
+        assert!(code == "config-messaging" && what.contains("`beijing` and `oregon` have one key"), "{what}");
+    }
+    let (_, what) = wrong(&format!("{TWO}{RELAYS}{}", RELAY.replace("\"b1\"", "\"b2\"")));
+    assert!(what.contains("one key file twice"), "{what}");
+}
+
+#[test]
 fn a_relay_is_not_the_role_that_moves() {
     let two = TWO.replace("sqlite:b.db", "postgres://mover@db/m");
     assert!(wrong(&format!("{two}{RELAYS}{RELAY}")).1.contains("has no `records`"));

@@ -74,6 +74,16 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
             "the last sync did not find this contact among the users",
             format!("domicile device contacts sync --device {device}"),
         ),
+        DeviceFault::IdentityChanged => Failure::new(
+            code,
+            what,
+            "a new telephone, a new owner of the number, a stolen SIM card, or a relay that lies: only the two of you can tell",
+            format!(
+                "domicile device open CONTACT --device {device}              # compare the digits, in person or by voice\n\
+                 domicile device contacts accept CONTACT --device {device}   # then send again"
+            ),
+        )
+        .state("nothing was sent to the contact"),
         DeviceFault::HomeElsewhere(_) => Failure::new(
             code,
             what,
@@ -108,7 +118,7 @@ fn of_refusal(problem: Problem, what: String, device: &str) -> Box<Failure> {
     let code = problem.code.as_str();
     let (why, fix) = match problem.code {
         ProblemCode::CodeWrong => (
-            "a code has six digits, holds for ten minutes and is over after five wrong tries",
+            "a code has eight digits, holds for ten minutes and is over after three wrong tries",
             format!(
                 "domicile device register --code CODE --device {device}   # or NUMBER again, for a new code"
             ),

@@ -39,7 +39,7 @@ fn no_command_opens_a_connection_before_consent() {
     quiet.iter().for_each(|args| drop(site.done("bob", args)));
     let refused: [&[&str]; 8] = [
         &["register", BOB],
-        &["register", "--code", "123456"],
+        &["register", "--code", "12345678"],
         &["contacts", "sync"],
         &["send", "Alice", "hello"],
         &["receive", "--wait", "5"],
@@ -196,11 +196,25 @@ fn a_second_device_takes_the_number_over() {
     site.fails("bob", &["receive"], "no-consent");
     assert_eq!(site.oregon.of_devices(), before);
     site.finds("alice", 1);
-    until("Alice has the new keys", || {
+    // Another identity answers to Bob's number: Alice is asked before anything goes there.
+    until("Alice is told of the new keys", || {
         site.finds("alice", 1);
-        site.done("alice", &["send", "Bob", "to the new one"]);
-        site.received("bob2") == ["to the new one"]
+        site.done("alice", &["contacts", "list"]).contains("identity changed")
     });
+    let said = site.fails("alice", &["send", "Bob", "too early"], "identity-changed");
+    assert!(said.contains("contacts accept CONTACT --device alice"), "{said}");
+    assert!(site.received("bob2").is_empty());
+    let digits = |device: &str, who: &str, line: &str| {
+        let card = site.done(device, &["open", who]);
+        let shown = card.lines().find_map(|shown| shown.trim().strip_prefix(line).map(str::to_owned));
+        shown.expect("digits").trim().to_owned()
+    };
+    site.done("bob2", &["contacts", "add", ALICE, "--name", "Alice"]);
+    site.finds("bob2", 1);
+    assert_eq!(digits("alice", "Bob", "its identity"), digits("bob2", "Alice", "your identity"));
+    site.done("alice", &["contacts", "accept", "Bob"]);
+    site.done("alice", &["send", "Bob", "to the new one"]);
+    assert_eq!(site.received("bob2"), ["to the new one"]);
     // It may take the number back.
     site.agree("bob");
     site.register("bob", BOB);
@@ -252,10 +266,10 @@ fn codes_that_are_wrong() {
     let site = Site::running(false);
     site.new_device("bob", "oregon");
     site.agree("bob");
-    site.fails("bob", &["register", "--code", "123456"], "registration-not-started");
+    site.fails("bob", &["register", "--code", "12345678"], "registration-not-started");
     site.done("bob", &["register", BOB]);
     let code = site.code(BOB);
-    let wrong = if code == "000000" { "000001" } else { "000000" };
+    let wrong = if code == "00000000" { "00000001" } else { "00000000" };
     let said = site.fails("bob", &["register", "--code", wrong], "code-wrong");
     assert!(said.contains("register --code CODE --device bob"), "{said}");
     site.fails("bob", &["register", "--code", "12"], "code-wrong");

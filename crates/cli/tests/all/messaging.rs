@@ -60,7 +60,7 @@ fn code(shop: &Shop) -> String {
     let sent = shop.read("messaging/sms.jsonl");
     let last: serde_json::Value =
         serde_json::from_str(sent.lines().last().expect("a text message")).expect("JSON");
-    last["text"].as_str().expect("a text")[..6].to_owned()
+    last["text"].as_str().expect("a text")[..8].to_owned()
 }
 
 /// The device's owner agrees and proves the number.
@@ -156,7 +156,7 @@ fn a_relay_on_postgres_as_documented() {
     let codes: Vec<String> = codes
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
-        .map(|sent| sent["text"].as_str().expect("a text")[..6].to_owned())
+        .map(|sent| sent["text"].as_str().expect("a text")[..8].to_owned())
         .collect();
     assert_eq!((devices.lines().count(), codes.len()), (2, 2));
     let numbers = NUMBERS.iter().map(|(_, number)| &number[3..]);

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 /// What the service signs begins so.
 const COUNTERSIGNED: &[u8] = b"domicile-consent-countersigned-v1\n";
 
+/// The largest sequence: beyond it not all who read JSON see the same integer (RFC 8259, section 6).
+const SEQUENCE_MAX: u64 = (1 << 53) - 1;
+
 /// A device's id: the first half of the SHA-256 of its public key.
 pub fn device_of(key: &Key) -> DeviceId {
     let digest = Sha256::digest(key.0);
@@ -30,7 +33,7 @@ pub enum ConsentFault {
     /// Other terms than those offered.
     #[error("the record has other terms than the region publishes")]
     OtherTerms,
-    /// Another schema, or a sequence of zero.
+    /// Another schema, or a sequence that is none.
     #[error("the record has another form")]
     OtherForm,
 }
@@ -65,8 +68,8 @@ impl DeviceSigned {
         }
         verify(&self.device_key, &self.record.to_bytes(), &self.device_signature)
             .ok_or(ConsentFault::Forged)?;
-        let form =
-            self.record.header.schema_version.as_str() == SCHEMA_VERSION && self.record.event.sequence > 0;
+        let form = self.record.header.schema_version.as_str() == SCHEMA_VERSION
+            && (1..=SEQUENCE_MAX).contains(&self.record.event.sequence);
         form.then_some(()).ok_or(ConsentFault::OtherForm)
     }
 
@@ -197,7 +200,30 @@ mod tests {
     #[test]
     fn the_form_is_checked() {
         let key = SigningKey::from_bytes(&[1; 32]);
-        let none = DeviceSigned::sign(record(&key, EventState::Given, 0), &key);
-        assert_eq!(none.check(), Err(ConsentFault::OtherForm));
+        for (sequence, wanted) in [
+            (0, Err(ConsentFault::OtherForm)),
+            (SEQUENCE_MAX, Ok(())),
+            (SEQUENCE_MAX + 1, Err(ConsentFault::OtherForm)),
+            (u64::MAX, Err(ConsentFault::OtherForm)),
+        ] {
+            let signed = DeviceSigned::sign(record(&key, EventState::Given, sequence), &key);
+            assert_eq!(signed.check(), wanted, "{sequence}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let signed = DeviceSigned::sign(record(&key, EventState::Given, 1), &key);
+        let text = serde_json::to_string(&signed).unwrap();
+        assert!(serde_json::from_str::<DeviceSigned>(&text).is_ok());
+        for (field, again) in
+            [("\"event_state\":\"given\"", "withdrawn"), ("\"purpose\":\"presence\"", "cloud_messaging")]
+        {
+            let name = field.split_once(':').unwrap().0;
+            let twice = text.replacen(field, &format!("{field},{name}:\"{again}\""), 1);
+            assert_ne!(twice, text);
+            assert!(serde_json::from_str::<DeviceSigned>(&twice).is_err(), "{twice}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The owner agrees, or does so no longer.
 
-use super::state::Kept;
+use super::state::{Contact, Kept};
 use super::{Agreed, Device, DeviceFault, Relay, Silent, Unreachable};
 use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Record};
 use crate::session::Keyring;
@@ -56,7 +56,7 @@ impl<S> Device<S> {
         }
         if purpose == Purpose::ContactDiscovery || purpose == Purpose::CloudMessaging {
             self.state.tags.clear();
-            self.state.contacts.values_mut().for_each(|contact| contact.found = None);
+            self.state.contacts.values_mut().for_each(Contact::forget);
             self.state.tagged = None;
         }
         if purpose == Purpose::CloudMessaging {

@@ -4,7 +4,7 @@ use super::state::Token;
 use super::{Agreed, Device, DeviceFault, HomeOf, Relay};
 use crate::consent::Purpose;
 use crate::proof::{Proof, Request};
-use crate::region::{SignedRegion, fingerprint};
+use crate::region::{RegionFault, SignedRegion, fingerprint};
 use crate::wire::limits::{ANSWER_BYTES_MAX, TOKEN_S};
 use crate::wire::{CONSENT_HEADER, Home, PROOF_HEADER, Problem, ProblemCode, TokenIssued};
 use bytes::Bytes;
@@ -33,6 +33,10 @@ pub(super) struct Ask<'a> {
 
 fn parsed<A: DeserializeOwned>(body: &[u8]) -> Result<A, DeviceFault> {
     serde_json::from_slice(body).map_err(|_| DeviceFault::Answer)
+}
+
+fn is_stale(answer: &Response<Bytes>) -> bool {
+    parsed::<Problem>(answer.body()).is_ok_and(|problem| problem.code == ProblemCode::ProofStale)
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, DeviceFault> {
@@ -87,6 +91,7 @@ impl<R: Relay> Device<Agreed<R>> {
     }
 
     async fn exchange(&mut self, ask: Ask<'_>) -> Result<Bytes, DeviceFault> {
+        let mut was_stale = false;
         for _ in 0..TRIES_MAX {
             self.may_send()?;
             self.learn_region().await?;
@@ -96,6 +101,13 @@ impl<R: Relay> Device<Agreed<R>> {
             let answer = self.once(ask).await?;
             if answer.status().is_success() {
                 return Ok(answer.into_body());
+            }
+            // A relay that has just been started takes no proof of before: one made now is another.
+            if is_stale(&answer) && !was_stale {
+                was_stale = true;
+                self.learn_clock(&answer);
+                self.save()?;
+                continue;
             }
             self.do_better(&answer, ask.token).await?;
         }
@@ -110,7 +122,8 @@ impl<R: Relay> Device<Agreed<R>> {
     async fn once(&mut self, ask: Ask<'_>) -> Result<Response<Bytes>, DeviceFault> {
         let Ask { method, path, body, bytes_max, .. } = ask;
         let now = self.state.clock().relays(Timestamp::now().as_second());
-        let request = Request { method: method.as_str(), path_and_query: path, body };
+        let region = self.state.home.region.as_str();
+        let request = Request { region, method: method.as_str(), path_and_query: path, body };
         let proof = Proof::make(&self.key(), request, now).to_string();
         let uri = format!("{}{path}", self.state.home.endpoint.as_str().trim_end_matches('/'));
         let mut request = http::Request::builder().method(method).uri(uri).header(PROOF_HEADER, proof);
@@ -204,7 +217,13 @@ impl<R: Relay> Device<Agreed<R>> {
         let answer = self.link.relay.ask(request, ANSWER_BYTES_MAX).await?;
         let signed: SignedRegion = parsed(answer.body())?;
         let believed = signed.clone().believe(&home.service_key)?;
-        if believed.region == home.region { Ok(signed) } else { Err(DeviceFault::MovedNowhere) }
+        if believed.region != home.region {
+            return Err(DeviceFault::MovedNowhere);
+        }
+        if !believed.agrees_with(self.region()) {
+            return Err(RegionFault::OtherRegionsKey.into());
+        }
+        Ok(signed)
     }
 
     async fn renew_token(&mut self) -> Result<(), DeviceFault> {

@@ -45,6 +45,9 @@ pub enum DeviceFault {
     /// Not a user, as far as known: SMS is the way.
     #[error("this contact has no mailbox: send an SMS")]
     NotAUser,
+    /// It is found with another identity than before.
+    #[error("this contact has another identity than before: nothing was sent")]
+    IdentityChanged,
     /// Too many contacts, messages or tries.
     #[error("{0}")]
     Limit(&'static str),
@@ -90,6 +93,7 @@ impl DeviceFault {
             Self::NotStarted => "registration-not-started",
             Self::NoContact => "no-contact",
             Self::NotAUser => "not-a-user",
+            Self::IdentityChanged => "identity-changed",
             Self::Limit(_) => "limit",
             Self::Unreachable(_) => "relay-unreachable",
             Self::Refused(problem) => problem.code.as_str(),

@@ -86,11 +86,16 @@ impl StateFile {
     }
 
     /// Replaces the content, which is saved for the `saves`-th time.
-    // CRASH: a temporary file may stay behind; the next call overwrites it. The rename is whole or not there. The count
+    // CRASH: a temporary file may stay behind; the next call removes it. The rename is whole or not there. The count
     // comes last: it may be behind the file, and is never ahead of it.
     pub(super) fn replace(&mut self, bytes: &[u8], saves: u64) -> Result<(), DeviceFault> {
         let new = beside(&self.path, ".new");
-        let mut to = private().create(true).truncate(true).open(&new)?;
+        // Not opened but made: what lies there may be another's, with a mode of its own, or lead elsewhere.
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let mut to = private().create_new(true).open(&new)?;
         to.write_all(bytes)?;
         to.sync_all()?;
         self.crash_here()?;

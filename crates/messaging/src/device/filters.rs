@@ -66,7 +66,8 @@ impl<R: Relay> Device<Agreed<R>> {
                 bytes
             }
         };
-        let filter = Filter::from_bytes(&bytes).map_err(|_| DeviceFault::Answer)?;
+        let service_key = self.region().listed(&listed.region).ok_or(DeviceFault::Answer)?.service_key;
+        let filter = Filter::believe(&bytes, &service_key).map_err(|_| DeviceFault::Answer)?;
         if (filter.region(), filter.generation()) != (&listed.region, listed.generation) {
             return Err(DeviceFault::Answer);
         }

@@ -10,6 +10,7 @@ use crate::wire::{
     Evaluate, Evaluated, Filters, Found, List, Presence, PresenceOf, RegionName, ShowPresence, Text,
 };
 use http::Method;
+use std::collections::BTreeMap;
 
 /// What a sync found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Synced {
     pub found: usize,
     /// Contacts that were blinded and asked for now: those without a tag yet.
     pub blinded: usize,
+    /// Contacts that were found with another identity than before: see [`Contact::changed`].
+    pub changed: usize,
     /// Regions that were asked for.
     pub regions: usize,
     /// Bytes of filters downloaded; those that have not changed are not.
@@ -33,8 +36,7 @@ impl<S> Device<S> {
         if self.state.contacts.len() >= CONTACTS_MAX && !self.state.contacts.contains_key(&number) {
             return Err(DeviceFault::Limit("a device has at most 5000 contacts"));
         }
-        let contact =
-            self.state.contacts.entry(number).or_insert(Contact { name: name.clone(), found: None });
+        let contact = self.state.contacts.entry(number).or_insert_with(|| Contact::new(name.clone()));
         contact.name = name;
         self.save()
     }
@@ -62,6 +64,32 @@ impl<S> Device<S> {
         let is =
             |(number, contact): &(&Number, &Contact)| contact.name.as_str() == who || number.as_str() == who;
         self.state.contacts.iter().find(is).ok_or(DeviceFault::NoContact)
+    }
+
+    /// The owner has made sure that a contact's other identity ([`Contact::changed`]) is the contact's: by comparing
+    /// [`IdentityKeys::fingerprint`](crate::wire::IdentityKeys::fingerprint) in person, say. False: there is none. Sends nothing.
+    ///
+    /// # Errors
+    /// [`DeviceFault::NoContact`].
+    pub fn accept_identity(&mut self, who: &str) -> Result<bool, DeviceFault> {
+        let number = self.contact(who)?.0.clone();
+        let accepted = self.state.contacts.get_mut(&number).is_some_and(Contact::accept);
+        self.save()?;
+        Ok(accepted)
+    }
+
+    /// This device's own identity, as its contacts see it.
+    pub fn identity(&self) -> crate::wire::IdentityKeys {
+        self.state.keyring.identity()
+    }
+
+    /// How a contact is reached, if that is still the one who was found first.
+    pub(super) fn reached(&self, who: &str) -> Result<Reached, DeviceFault> {
+        let contact = self.contact(who)?.1;
+        match contact.changed {
+            Some(_) => Err(DeviceFault::IdentityChanged),
+            None => contact.found.ok_or(DeviceFault::NotAUser),
+        }
     }
 }
 
@@ -115,21 +143,21 @@ impl<R: Relay> Device<Agreed<R>> {
         synced: &mut Synced,
     ) -> Result<(), DeviceFault> {
         let filters: Filters = self.get("/v1/messaging/filters").await?;
-        let mut found = Vec::new();
+        let mut found: BTreeMap<Number, Vec<Reached>> = BTreeMap::new();
         for listed in filters {
             if !current.contains(&(listed.region.clone(), listed.generation)) {
                 continue;
             }
             let filter = self.filter(&listed, &mut synced.filter_bytes).await?;
-            found.extend(self.residents(&filter).await?);
-        }
-        self.state.contacts.values_mut().for_each(|contact| contact.found = None);
-        for (number, reached) in found {
-            if let Some(contact) = self.state.contacts.get_mut(&number) {
-                contact.found = Some(reached);
+            for (number, reached) in self.residents(&filter).await? {
+                found.entry(number).or_default().push(reached);
             }
         }
+        for (number, contact) in &mut self.state.contacts {
+            contact.is_found(found.get(number).map_or(&[], Vec::as_slice));
+        }
         synced.found = self.state.contacts.values().filter(|contact| contact.found.is_some()).count();
+        synced.changed = self.state.contacts.values().filter(|contact| contact.changed.is_some()).count();
         self.save()
     }
 
@@ -163,10 +191,7 @@ impl<R: Relay> Device<Agreed<R>> {
     /// No consent to presence: nothing is sent.
     pub async fn show_presence_to(&mut self, names: &[String]) -> Result<(), DeviceFault> {
         self.needs(Purpose::Presence)?;
-        let mailbox = |name: &String| {
-            let (_, contact) = self.contact(name)?;
-            contact.found.map(|at| at.mailbox).ok_or(DeviceFault::NotAUser)
-        };
+        let mailbox = |name: &String| self.reached(name).map(|at| at.mailbox);
         let visible_to: Vec<_> = names.iter().map(mailbox).collect::<Result<_, _>>()?;
         let visible_to = List::new(visible_to).ok_or(DeviceFault::Limit("at most 1000 may see it"))?;
         self.settle().await?;
@@ -179,7 +204,7 @@ impl<R: Relay> Device<Agreed<R>> {
     /// No consent, no such contact, not a user.
     pub async fn presence(&mut self, who: &str) -> Result<Presence, DeviceFault> {
         self.needs(Purpose::CloudMessaging)?;
-        let mailbox = self.contact(who)?.1.found.ok_or(DeviceFault::NotAUser)?.mailbox;
+        let mailbox = self.reached(who)?.mailbox;
         self.settle().await?;
         let shown: PresenceOf = self.get(&format!("/v1/messaging/presence/{mailbox}")).await?;
         Ok(shown.presence)

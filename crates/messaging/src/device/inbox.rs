@@ -4,13 +4,14 @@
 //! process dies, the message is at the home relay or in the file, and its id is known as soon as it is in the file. One
 //! that was marked and not yet printed is in the inbox ([`Device::inbox`]); none is shown twice.
 
-use super::state::{INBOX_MAX, Received};
+use super::state::{Contact, INBOX_BYTES_MAX, INBOX_MAX, Received, SEEN_MAX, STRANGERS_MAX, State};
 use super::{Agreed, Device, DeviceFault, Relay};
 use crate::consent::Purpose;
 use crate::wire::limits::{MESSAGE_EXPIRES_S_MAX, WAIT_S_MAX};
-use crate::wire::{Acknowledge, List, Message, Messages};
+use crate::wire::{Acknowledge, Key, List, Message, Messages};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
 /// One-time keys left below which new ones are published.
 const KEYS_LOW: usize = 25;
@@ -32,11 +33,21 @@ impl<S> Device<S> {
             return Ok(new);
         }
         self.state.inbox.iter_mut().for_each(|each| each.shown = true);
-        let beyond = self.state.inbox.len().saturating_sub(INBOX_MAX);
+        let beyond = beyond(&self.state.inbox);
         self.state.inbox.drain(..beyond);
         self.save()?;
         Ok(new)
     }
+}
+
+/// How many of the oldest have to go so that the rest is within its limits. The last one stays: it is smaller than they are.
+fn beyond(inbox: &[Received]) -> usize {
+    let mut bytes = 0;
+    let fits = inbox.iter().rev().take(INBOX_MAX).take_while(|each| {
+        bytes += each.text.len();
+        bytes <= INBOX_BYTES_MAX
+    });
+    inbox.len() - fits.count()
 }
 
 impl<S> Device<S> {
@@ -95,14 +106,27 @@ impl<R: Relay> Device<Agreed<R>> {
         if self.state.seen.insert(id.to_string(), until).is_some() {
             return;
         }
+        if self.state.seen.len() > SEEN_MAX {
+            let oldest = self.state.seen.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone());
+            oldest.map(|id| self.state.seen.remove(&id));
+        }
         // Whoever knows the mailbox can put anything there: what does not decrypt is acknowledged and counted.
         let Ok(opened) = self.state.keyring.open(id, &body) else {
             self.state.unreadable += 1;
             return;
         };
+        self.limit_strangers(&opened.identity);
         let contact = self.state.who(&opened.from, &opened.identity).map(|contact| contact.name.clone());
         let received =
             Received { id, from: opened.from, contact, text: opened.text, received_at, shown: false };
         self.state.inbox.push(received);
+    }
+    /// Whoever knows the mailbox can begin sessions, each with new keys: they must not take the place of contacts', nor make the
+    /// file grow.
+    fn limit_strangers(&mut self, latest: &Key) {
+        let State { keyring, contacts, .. } = &mut self.state;
+        let identities = contacts.values().filter_map(Contact::identity).map(|identity| identity.curve25519);
+        let known: BTreeSet<Key> = identities.collect();
+        keyring.limit_strangers(STRANGERS_MAX, latest, |peer| known.contains(peer));
     }
 }

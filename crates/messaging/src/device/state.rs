@@ -23,6 +23,12 @@ pub(super) const CONTACTS_MAX: usize = 5_000;
 pub(super) const OUTBOX_MAX: usize = 1_000;
 /// Messages kept to be read again; the oldest shown ones go.
 pub(super) const INBOX_MAX: usize = 10_000;
+/// Bytes of their texts: a file that is longer than a device reads would be none any more.
+pub(super) const INBOX_BYTES_MAX: usize = 32 << 20;
+/// Ids of messages that are remembered; the oldest ones go. The relay knows those that were acknowledged, too.
+pub(super) const SEEN_MAX: usize = 20_000;
+/// Owners who are no contacts and with whom sessions are kept; it takes nothing to be one.
+pub(super) const STRANGERS_MAX: usize = 1_000;
 
 /// The secret of the device's key. Wiped from memory when dropped.
 #[derive(Serialize, Deserialize)]
@@ -125,6 +131,51 @@ pub struct Contact {
     pub name: Text,
     /// Where it was found, if it is a user.
     pub found: Option<Reached>,
+    /// The identity that was found first, or accepted: another one is not written to.
+    #[serde(default)]
+    known: Option<IdentityKeys>,
+    /// Where the last look-up found it with another identity: a new telephone, a number with a new owner, a stolen SIM card, or a
+    /// relay that lies. Nothing is sent before the owner has accepted it.
+    #[serde(default)]
+    pub changed: Option<Reached>,
+}
+
+impl Contact {
+    /// One that was not looked for yet.
+    pub(super) fn new(name: Text) -> Self {
+        Self { name, found: None, known: None, changed: None }
+    }
+
+    /// The identity that it is known by.
+    pub fn identity(&self) -> Option<IdentityKeys> {
+        self.known.or(self.found.map(|at| at.identity))
+    }
+
+    /// What a look-up found: of several, the one that is known.
+    // INVARIANT: `found` has the identity that is known, whatever relays say.
+    pub(super) fn is_found(&mut self, all: &[Reached]) {
+        self.known = self.identity();
+        let known = all.iter().find(|at| self.known.is_none_or(|known| known == at.identity));
+        match (known, all.last()) {
+            (None, Some(other)) => self.changed = Some(*other),
+            (found, _) => {
+                self.known = self.known.or(found.map(|at| at.identity));
+                (self.found, self.changed) = (found.copied(), None);
+            }
+        }
+    }
+
+    /// The owner has made sure of the other identity. False: there is none.
+    pub(super) fn accept(&mut self) -> bool {
+        let Some(accepted) = self.changed.take() else { return false };
+        (self.found, self.known) = (Some(accepted), Some(accepted.identity));
+        true
+    }
+
+    /// Knows nothing of it any more but its name.
+    pub(super) fn forget(&mut self) {
+        (self.found, self.known, self.changed) = (None, None, None);
+    }
 }
 
 /// How a contact is reached.

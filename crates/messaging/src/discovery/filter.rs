@@ -13,12 +13,15 @@
 //! | 8 | users in it |
 //! | 20 | seed (8), segment length (4), its mask (4), length of all first segments (4) |
 //! | 4 each | fingerprints |
+//! | 64 | Ed25519 of the region's service key over `domicile-filter-v1\n` and all before: who passes it on cannot change it, and a region |
+//! |    | that puts in it who is no user has signed that |
 //!
 //! A locator's first eight bytes, as an integer, give a hash (`mixed`), the hash three places (`Layout::places`); it is in
 //! the filter if the fingerprints there, xored, are the hash's lower half xored with its upper half.
 
 use crate::wire::limits::FILTER_BYTES_MAX;
-use crate::wire::{Locator, RegionName};
+use crate::wire::{Key, Locator, RegionName};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use std::collections::BTreeSet;
 use std::fmt;
 use xorf::{BinaryFuse32, DmaSerializable};
@@ -26,6 +29,9 @@ use xorf::{BinaryFuse32, DmaSerializable};
 const MAGIC: &[u8; 8] = b"DOMFLTR1";
 /// The longest segment that a filter is built with, fingerprints.
 const SEGMENT_MAX: u32 = 1 << 18;
+
+/// What is signed begins so.
+const DOMAIN: &[u8] = b"domicile-filter-v1\n";
 
 /// Bytes of a [`Layout`].
 const LAYOUT_BYTES: usize = 20;
@@ -61,6 +67,9 @@ pub enum FilterFault {
     /// Its parts contradict each other.
     #[error("the filter's parts contradict each other")]
     Contradiction,
+    /// Not signed by its region.
+    #[error("the filter is not signed by its region")]
+    Forged,
     /// No filter can be built of these locators.
     #[error("no filter can be built of these locators")]
     Unbuildable,
@@ -128,7 +137,30 @@ impl Filter {
         MAGIC.len() + 1 + self.region.as_str().len() + 4 + 8 + LAYOUT_BYTES + 4 * self.fingerprints.len()
     }
 
-    /// As it is sent.
+    /// As it is sent: its bytes, and the signature of its region's service key.
+    pub fn sign(&self, key: &SigningKey) -> Vec<u8> {
+        let mut bytes = self.to_bytes();
+        let signature = key.sign(&[DOMAIN, &bytes].concat());
+        bytes.extend_from_slice(&signature.to_bytes());
+        bytes
+    }
+
+    /// Reads what [`Filter::sign`] wrote, if the region's service key has signed it.
+    ///
+    /// # Errors
+    /// [`FilterFault::Forged`], and all of [`Filter::from_bytes`].
+    pub fn believe(bytes: &[u8], service_key: &Key) -> Result<Self, FilterFault> {
+        if bytes.len() > FILTER_BYTES_MAX {
+            return Err(FilterFault::TooBig);
+        }
+        let (rest, signature) = bytes.split_last_chunk().ok_or(FilterFault::NoFilter)?;
+        let key = VerifyingKey::from_bytes(&service_key.0).map_err(|_| FilterFault::Forged)?;
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        key.verify_strict(&[DOMAIN, rest].concat(), &signature).map_err(|_| FilterFault::Forged)?;
+        Self::from_bytes(rest)
+    }
+
+    /// As it is kept, without its signature.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bytes_len());
         bytes.extend_from_slice(MAGIC);
@@ -266,6 +298,24 @@ mod tests {
     fn a_million_users_take_less_than_five_megabytes() {
         let (filter, _) = build(1_000_000);
         assert!(filter.to_bytes().len() <= 5_000_000, "{} bytes", filter.to_bytes().len());
+    }
+
+    #[test]
+    fn who_passes_a_filter_on_cannot_change_it() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let public = Key(key.verifying_key().to_bytes());
+        let (filter, locators) = build(100);
+        let good = filter.sign(&key);
+        assert!(Filter::believe(&good, &public).unwrap().has(&locators[0]));
+        for at in [0, 30, good.len() / 2, good.len() - 1] {
+            let mut changed = good.clone();
+            changed[at] ^= 1;
+            assert_eq!(Filter::believe(&changed, &public).err(), Some(FilterFault::Forged), "{at}");
+        }
+        let other = SigningKey::from_bytes(&[2; 32]);
+        assert_eq!(Filter::believe(&filter.sign(&other), &public).err(), Some(FilterFault::Forged));
+        assert_eq!(Filter::believe(&filter.to_bytes(), &public).err(), Some(FilterFault::Forged));
+        assert_eq!(Filter::believe(&[0; 63], &public).err(), Some(FilterFault::NoFilter));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::limits::ONE_TIME_KEYS_MAX;
 use super::{Key, List, MailboxId, OneTimeKey};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The long-lived public keys of a mailbox's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,17 @@ impl IdentityKeys {
         bytes[..32].copy_from_slice(&self.curve25519.0);
         bytes[32..].copy_from_slice(&self.ed25519.0);
         bytes
+    }
+
+    /// What two people compare, in person or by voice: 30 digits in groups of five, of the SHA-256 of both keys. Who wants to be
+    /// taken for another one needs 2^98 tries.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest([b"domicile-identity-v1\n".as_slice(), &self.to_bytes()].concat());
+        let group = |bytes: &[u8]| {
+            let number = bytes.iter().fold(0_u64, |all, byte| (all << 8) | u64::from(*byte));
+            format!("{:05}", number % 100_000)
+        };
+        digest[..30].chunks(5).map(group).collect::<Vec<_>>().join(" ")
     }
 
     /// The reverse of [`IdentityKeys::to_bytes`]. `None`: another length.
@@ -60,4 +72,19 @@ pub struct ClaimedKeys {
     pub identity: IdentityKeys,
     /// A one-time key, or the fallback key.
     pub one_time: OneTimeKey,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_of_both_keys() {
+        let keys = IdentityKeys { curve25519: Key([1; 32]), ed25519: Key([2; 32]) };
+        let shown = keys.fingerprint();
+        assert_eq!(shown.len(), 35);
+        assert!(shown.split(' ').all(|group| group.len() == 5 && group.bytes().all(|b| b.is_ascii_digit())));
+        assert_ne!(IdentityKeys { curve25519: Key([3; 32]), ..keys }.fingerprint(), shown);
+        assert_ne!(IdentityKeys { ed25519: Key([3; 32]), ..keys }.fingerprint(), shown);
+    }
 }

@@ -63,12 +63,13 @@ pub const PROOFS_REMEMBERED_MAX: usize = 2_000_000;
 /// A path with its query, bytes.
 pub const PATH_BYTES_MAX: usize = 1024;
 
-/// Digits of a one-time code.
-pub const CODE_DIGITS: usize = 6;
+/// Digits of a one-time code: with the codes that a relay sends in an hour (10,000) and the tries that each has, who tries them all day
+/// long is right once in some months. Six digits would give a number away every day.
+pub const CODE_DIGITS: usize = 8;
 /// How long a code can be used, seconds.
 pub const CODE_S: i64 = 600;
 /// Wrong codes before an attempt is over.
-pub const CODE_TRIES_MAX: u32 = 5;
+pub const CODE_TRIES_MAX: u32 = 3;
 
 /// A consent record, bytes of JSON.
 pub const RECORD_BYTES_MAX: usize = 16 << 10;

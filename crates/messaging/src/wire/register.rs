@@ -68,7 +68,7 @@ pub struct Tagged {
     pub generation: u32,
 }
 
-/// A one-time code: six digits.
+/// A one-time code: [`CODE_DIGITS`].
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Code(String);
@@ -97,7 +97,7 @@ impl FromStr for Code {
     }
 }
 
-/// Not six digits.
+/// Not so many digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a code has {CODE_DIGITS} digits")]
 pub struct NoCode;
@@ -116,6 +116,6 @@ impl Drop for Code {
 
 impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        super::bytes::from_text(from, "a code of six digits", |text| text.parse().ok())
+        super::bytes::from_text(from, "a code of eight digits", |text| text.parse().ok())
     }
 }

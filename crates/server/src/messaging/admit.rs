@@ -14,12 +14,14 @@ use domicile_messaging::token::Claims;
 use domicile_messaging::wire::limits::REQUEST_BYTES_MAX;
 use domicile_messaging::wire::{CONSENT_HEADER, DeviceId, Key, MailboxId, PROOF_HEADER, ProblemCode, parse};
 use domicile_stores::mailboxes::{GIVEN, Holder};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::sync::PoisonError;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// After news of a mailbox a long poll that is not over by then looks whether it may go on.
 const NEWS: Duration = Duration::from_millis(50);
@@ -38,6 +40,8 @@ pub(super) struct Caller {
     pub waiting: Vec<Countersigned>,
     pub parts: Parts,
     pub body: Bytes,
+    /// A place among the requests that are answered at once, as long as this one is.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Caller {
@@ -65,10 +69,20 @@ struct Known {
 impl Shared {
     /// Lets a request in whose device may do what is for this purpose.
     pub async fn admit(&self, request: Request, purpose: Purpose) -> Result<Caller, Problem> {
-        let token = header(&request, CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
+        self.admitted(request, purpose, false).await
+    }
+
+    /// The same of a request that waits, as long as its device wants: it takes nobody's place.
+    pub async fn admit_to_wait(&self, request: Request, purpose: Purpose) -> Result<Caller, Problem> {
+        self.admitted(request, purpose, true).await
+    }
+
+    async fn admitted(&self, request: Request, purpose: Purpose, waits: bool) -> Result<Caller, Problem> {
+        let token =
+            header(request.headers(), CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
         let service = self.settings.service_key.verifying_key();
         let claims = self.verified.check(token, &service, self.region(), now_s()).map_err(of_token)?;
-        let caller = self.prove(request, &claims).await?;
+        let caller = self.prove(request, &claims, waits).await?;
         if !caller.purposes.has(purpose) {
             return Err(refused(ProblemCode::ConsentWithdrawn).because(purpose.as_str()));
         }
@@ -77,13 +91,14 @@ impl Shared {
 
     /// Lets a request in that asks for a new token: with an old one, also one of the region where the mailbox was before.
     pub async fn admit_late(&self, request: Request) -> Result<Caller, Problem> {
-        let token = header(&request, CONSENT_HEADER).ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
+        let token = header(request.headers(), CONSENT_HEADER);
+        let token = token.ok_or_else(|| refused(ProblemCode::ConsentMissing))?;
         let (region, exp) = unverified(token).ok_or_else(|| refused(ProblemCode::ConsentForged))?;
         let relay = self.relay(&region).map_err(|_| refused(ProblemCode::ConsentForged))?;
         // Its last second: how long ago that was does not matter to who holds the device's key.
         let last = exp.saturating_sub(1).min(now_s());
         let claims = Claims::check(token, &relay.service_key, &region, last).map_err(of_token)?;
-        self.prove(request, &claims).await
+        self.prove(request, &claims, false).await
     }
 
     /// The mailbox that a device had when it was given the token it shows, however old that is.
@@ -96,21 +111,41 @@ impl Shared {
         claims.mailbox.filter(|_| claims.device == device)
     }
 
-    async fn prove(&self, request: Request, claims: &Claims) -> Result<Caller, Problem> {
-        let proof = header(&request, PROOF_HEADER).ok_or_else(|| refused(ProblemCode::ProofMissing))?;
-        let proof: Proof = proof.parse().map_err(of_proof)?;
+    async fn prove(&self, request: Request, claims: &Claims, waits: bool) -> Result<Caller, Problem> {
+        let proof = proof_of(request.headers())?;
         let (parts, body) = self.read(request).await?;
+        // Who has a token may be anybody, and sends as slowly as they like: a place is for who has sent it all.
+        let place = if waits { None } else { Some(self.place()?) };
         let known = self.known(claims).await?;
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let signed = proof::Request { method: parts.method.as_str(), path_and_query: path, body: &body };
-        let key = VerifyingKey::from_bytes(&known.key.0).map_err(|_| refused(ProblemCode::ProofForged))?;
         let now = now_s();
-        proof.check(&key, signed, now).map_err(of_proof)?;
+        self.is_signed(&proof, &known.key, (&parts, &body), now)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.first_time(claims.device, &proof, now).map_err(of_proof)?;
         drop(seen);
         let Known { key, mailbox, has_number, purposes, waiting } = known;
-        Ok(Caller { device: claims.device, key, mailbox, has_number, purposes, waiting, parts, body })
+        let device = claims.device;
+        Ok(Caller { device, key, mailbox, has_number, purposes, waiting, parts, body, _place: place })
+    }
+
+    /// Is a record brought by who has signed it? Else whoever reads records could bring old ones again.
+    ///
+    /// That it was brought so before is not asked: the same record changes nothing, and strangers would fill the memory.
+    pub fn is_its_own(&self, key: &Key, parts: &Parts, body: &[u8]) -> Result<(), Problem> {
+        self.is_signed(&proof_of(&parts.headers)?, key, (parts, body), now_s())
+    }
+
+    fn is_signed(
+        &self,
+        proof: &Proof,
+        key: &Key,
+        (parts, body): (&Parts, &[u8]),
+        now: i64,
+    ) -> Result<(), Problem> {
+        let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let (region, method) = (self.region().as_str(), parts.method.as_str());
+        let signed = proof::Request { region, method, path_and_query, body };
+        let key = VerifyingKey::from_bytes(&key.0).map_err(|_| refused(ProblemCode::ProofForged))?;
+        proof.check(&key, signed, now).map_err(of_proof)
     }
 
     /// A long poll, which goes on only as long as the mailbox is this device's and its owner agrees to messages: by its end either
@@ -222,9 +257,14 @@ fn key_of(bytes: &[u8], device: &DeviceId) -> Result<Key, Problem> {
     if device_of(&key) == *device { Ok(key) } else { Err(refused(ProblemCode::ProofForged)) }
 }
 
+fn proof_of(headers: &HeaderMap) -> Result<Proof, Problem> {
+    let proof = header(headers, PROOF_HEADER).ok_or_else(|| refused(ProblemCode::ProofMissing))?;
+    proof.parse().map_err(of_proof)
+}
+
 /// A header's text; none where it is there twice.
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let mut all = request.headers().get_all(name).iter();
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut all = headers.get_all(name).iter();
     match (all.next(), all.next()) {
         (Some(one), None) => one.to_str().ok(),
         _ => None,

@@ -34,6 +34,8 @@ pub(super) async fn give(State(shared): State<Arc<Shared>>, request: Request) ->
     is_json(&parts)?;
     let GiveConsent { record } = parse(&body).map_err(unreadable)?;
     shared.check(&record)?;
+    shared.is_its_own(&record.device_key, &parts, &body)?;
+    is_of_now(&record)?;
     let before = shared.shown(&parts, record.record.header.pii_principal_id);
     for _ in 0..TRIES {
         if let Some(taken) = shared.take(&record, before).await? {
@@ -45,7 +47,6 @@ pub(super) async fn give(State(shared): State<Arc<Shared>>, request: Request) ->
 
 /// `POST token`: a new token for what is agreed to now.
 pub(super) async fn token(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let _place = shared.place()?;
     let caller = shared.admit_late(request).await?;
     let token = shared.token(caller.device, caller.mailbox, caller.purposes);
     let token = token.ok_or_else(|| refused(ProblemCode::ConsentWithdrawn))?;
@@ -65,12 +66,6 @@ impl Shared {
         let purpose = signed.record.processing.purpose;
         let offered = Processing::offered(purpose, self.region(), &self.settings.terms);
         signed.check_offered(&offered).map_err(of_record)?;
-        let (now, at) = (Timestamp::now(), signed.record.event.event_time);
-        let kept_for = SignedDuration::from_secs(WAITING_S);
-        // Older than what is remembered of devices without a mailbox: it could be one that was superseded since.
-        if at > now + AHEAD || at < now - kept_for {
-            return Err(refused(ProblemCode::RecordSuperseded).because("its time is too far from now"));
-        }
         if signed.record.event.validity.is_some() {
             return Err(refused(ProblemCode::RecordTerms).because("consent holds until it is withdrawn"));
         }
@@ -134,15 +129,9 @@ impl Shared {
         let old = before.as_ref().map(|w| w.record.as_slice());
         let is_kept = self.mailboxes.keep_waiting(device, &kept, old, until, (now, most)).await;
         if !is_kept.map_err(|e| of_store(&e))? {
-            return if before.is_some() { Ok(None) } else { self.is_full(device).await };
+            return Ok(None);
         }
         Ok(Some(ConsentTaken { record, token: self.token(id, None, waiting::given(&records)) }))
-    }
-
-    /// Why a first record was not kept: another one of the device was faster, or there are too many devices.
-    async fn is_full(&self, device: &str) -> Result<Option<ConsentTaken>, Problem> {
-        let there = self.mailboxes.waiting(device, now_ms()).await.map_err(|e| of_store(&e))?;
-        if there.is_some() { Ok(None) } else { Err(refused(ProblemCode::Busy)) }
     }
 
     async fn take_of(&self, signed: &DeviceSigned, holder: &Holder) -> Result<Option<ConsentTaken>, Problem> {
@@ -197,6 +186,16 @@ impl Shared {
         }
         effects
     }
+}
+
+fn is_of_now(signed: &DeviceSigned) -> Result<(), Problem> {
+    let (now, at) = (Timestamp::now(), signed.record.event.event_time);
+    let kept_for = SignedDuration::from_secs(WAITING_S);
+    // Older than what is remembered of devices without a mailbox: it could be one that was superseded since.
+    if at > now + AHEAD || at < now - kept_for {
+        return Err(refused(ProblemCode::RecordSuperseded).because("its time is too far from now"));
+    }
+    Ok(())
 }
 
 fn sequence(record: &Countersigned) -> u64 {

@@ -30,7 +30,6 @@ pub(super) async fn evaluate(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     let asked: Evaluate = caller.json()?;
     if !asked.is_padded() {
@@ -65,7 +64,6 @@ pub(super) async fn look_up(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     let asked: Lookup = caller.json()?;
     caller.mailbox()?;

@@ -13,9 +13,13 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use domicile_messaging::SigningKey;
 use domicile_messaging::consent::Purpose;
+use domicile_messaging::discovery::Filter;
 use domicile_messaging::wire::limits::FILTER_BYTES_MAX;
-use domicile_messaging::wire::{FilterListed, Filters as Listed, List, Locator, ProblemCode, RegionName};
+use domicile_messaging::wire::{
+    FilterListed, Filters as Listed, Key, List, Locator, ProblemCode, RegionName,
+};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
@@ -72,8 +76,7 @@ impl Filters {
 
 /// `GET filters`.
 pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let _place = shared.place()?;
-    shared.admit(request, Purpose::ContactDiscovery).await?;
+    let _caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     shared.listed(|_| true)
 }
 
@@ -90,9 +93,8 @@ pub(super) async fn one(
     request: Request,
 ) -> Result<Response, Problem> {
     let Path((region, generation)) = path.map_err(|_| BAD_REQUEST)?;
-    let _place = shared.place()?;
     let headers = request.headers().clone();
-    shared.admit(request, Purpose::ContactDiscovery).await?;
+    let _caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     let region: RegionName = region.parse().map_err(|_| refused(ProblemCode::RegionUnknown))?;
     shared.served(&region, &generation, &headers)
 }
@@ -200,8 +202,8 @@ async fn build(shared: &Arc<Shared>) {
         let which = (shared.region().clone(), generation);
         let before = shared.filters.get(&which).and_then(|kept| kept.of);
         let built = {
-            let which = which.clone();
-            tokio::task::spawn_blocking(move || filter(which, locators, before)).await
+            let (key, which) = (shared.settings.service_key.clone(), which.clone());
+            tokio::task::spawn_blocking(move || filter(&key, which, locators, before)).await
         };
         if let Ok(Some(built)) = built {
             shared.filters.put(which, built);
@@ -224,7 +226,12 @@ async fn locators(shared: &Shared, generation: u32) -> Option<Vec<Locator>> {
 }
 
 /// A filter of these, sorted and each once; `None`: it is the one that there is, or none can be built.
-fn filter((region, generation): Which, locators: Vec<Locator>, before: Option<[u8; 32]>) -> Option<Kept> {
+fn filter(
+    key: &SigningKey,
+    (region, generation): Which,
+    locators: Vec<Locator>,
+    before: Option<[u8; 32]>,
+) -> Option<Kept> {
     let mut hash = Sha256::new();
     locators.iter().for_each(|locator| hash.update(locator.0));
     let of: [u8; 32] = hash.finalize().into();
@@ -232,7 +239,7 @@ fn filter((region, generation): Which, locators: Vec<Locator>, before: Option<[u
         return None;
     }
     let entries = locators.len() as u64;
-    let bytes = super::secrets::filter(region, generation, locators)?;
+    let bytes = super::secrets::filter(key, region, generation, locators)?;
     Some(Kept { etag: etag(&bytes), bytes: bytes.into(), entries, of: Some(of) })
 }
 
@@ -265,6 +272,7 @@ async fn mirror_of(shared: &Shared, relay: &RelayListed) {
         let heard = shared.others.bytes(relay, &path, FILTER_BYTES_MAX, FILTER).await;
         if let Ok(heard) = heard
             && heard.status == 200
+            && Filter::believe(&heard.body, &Key(relay.service_key.to_bytes())).is_ok()
         {
             let kept = Kept { etag: etag(&heard.body), bytes: heard.body, entries: one.entries, of: None };
             shared.filters.put(which, kept);

@@ -37,6 +37,10 @@ impl Mail {
             .take(&from.to_string(), Instant::now())
             .map_err(|wait| TOO_MANY.retry_after(wait.max(AGAIN)))?;
         let name = asked.mailbox.to_string();
+        // One who begins to write claims one key; nobody takes all that a device has put here.
+        self.pair_claims
+            .take(&super::messages::pair(&from, &name), Instant::now())
+            .map_err(|wait| TOO_MANY.retry_after(wait.max(AGAIN)))?;
         let here = || self.claimed(&name);
         let read = |_, answer: &[u8]| serde_json::from_slice::<ClaimedKeys>(answer).ok().map(Some);
         let keys = self.wherever(&name, here, relays::CLAIM, &asked, read).await?;

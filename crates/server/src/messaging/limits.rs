@@ -26,7 +26,7 @@ pub struct MessagingLimits {
     pub discovery_allowance: u32,
     /// What is added to it each day.
     pub discovery_a_day: u32,
-    /// Devices that agreed and have not registered; beyond: 503.
+    /// Devices that agreed and have not registered; beyond, those that have waited longest are forgotten.
     pub waiting: u64,
     /// Between two looks whether a filter is to be built again.
     pub filter_every: Duration,

@@ -28,6 +28,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(4);
 /// Between two tries, at most.
 const PAUSE_MAX: Duration = Duration::from_millis(64);
 
+/// Messages of one sender to one mailbox, added each second to what it may send at once.
+const PAIR_PER_S: f64 = 1.0 / 60.0;
+/// Claims of one mailbox's keys by one sender, added each second.
+const PAIR_CLAIMS_PER_S: f64 = 1.0 / 7_200.0;
+
 /// What a relay's mail is told.
 #[derive(Debug)]
 pub struct MailSettings {
@@ -60,10 +65,14 @@ pub struct MailLimits {
     pub sender_burst: u32,
     /// ... and that are added to it each second.
     pub sender_per_s: u32,
+    /// Messages that one sender may send to one mailbox at once, and one a minute, of what is beyond half of what may wait there.
+    pub pair_burst: u32,
     /// One-time keys of a mailbox.
     pub one_time_keys: u64,
     /// Claims of keys that one sender may make at once; one a second is added to it.
     pub claims_burst: u32,
+    /// Claims of keys of one mailbox that one sender may make at once; one every two hours is added to it.
+    pub pair_claims_burst: u32,
     /// Mailboxes that may see one's presence.
     pub viewers: usize,
     /// Long polls that are held at once.
@@ -95,8 +104,10 @@ impl Default for MailLimits {
             mailbox_bytes: wire::MAILBOX_BYTES_MAX as u64,
             sender_burst: 600,
             sender_per_s: 20,
+            pair_burst: 100,
             one_time_keys: wire::ONE_TIME_KEYS_KEPT_MAX as u64,
             claims_burst: 300,
+            pair_claims_burst: 10,
             viewers: wire::VIEWERS_MAX,
             waiters: 50_000,
             wait_s: u64::from(wire::WAIT_S_MAX),
@@ -120,6 +131,8 @@ pub struct Mail {
     pub(super) presences: Presences,
     pub(super) senders: Rates,
     pub(super) claims: Rates,
+    pub(super) pairs: Rates,
+    pub(super) pair_claims: Rates,
     pub(super) fills: Fills,
     pub(super) waiters: Arc<Semaphore>,
     pub(super) relay_requests: Arc<Semaphore>,
@@ -163,8 +176,10 @@ impl Mail {
             parks: Parks::new(limits.parked),
             peers,
             presences: Presences::new(kept, limits.present),
-            senders: Rates::new(kept, limits.sender_burst, limits.sender_per_s),
-            claims: Rates::new(kept, limits.claims_burst, 1),
+            senders: Rates::new(kept, limits.sender_burst, f64::from(limits.sender_per_s.max(1))),
+            claims: Rates::new(kept, limits.claims_burst, 1.0),
+            pairs: Rates::new(kept, limits.pair_burst, PAIR_PER_S),
+            pair_claims: Rates::new(kept, limits.pair_claims_burst, PAIR_CLAIMS_PER_S),
             fills: Fills::new(kept),
             waiters: Arc::new(Semaphore::new(limits.waiters)),
             relay_requests: Arc::new(Semaphore::new(limits.relay_requests)),

@@ -74,7 +74,8 @@ impl Mail {
             let is_known = self.mailboxes.is_known(&to, &message.id.to_string()).await?;
             return Ok(if is_known { Taken::Kept } else { Taken::UseSms });
         }
-        if is_full(&fill) {
+        let is_much = self.pairs.take(&pair(&asked.from, &to), Instant::now()).is_err();
+        if is_full(&fill) || is_much && self.is_half_full(&fill) {
             return Ok(Taken::Full);
         }
         self.keep(message, to).await
@@ -119,16 +120,21 @@ impl Mail {
             || fill.bytes.saturating_add(bytes as u64) > self.limits.mailbox_bytes
     }
 
+    /// What is left is for others than who has sent the most of it.
+    fn is_half_full(&self, fill: &Fill) -> bool {
+        fill.messages >= self.limits.mailbox_messages / 2 || fill.bytes >= self.limits.mailbox_bytes / 2
+    }
+
     /// `GET /v1/messaging/messages?wait_s=N` of a device whose mailbox this is: what waits, or what comes within the wait.
     ///
     /// INVARIANT: what is handed out was read while the mailbox was at home here: the directory names the same home, at the same
     /// epoch, afterwards. A copy that was left behind may hold what was acknowledged at the new home since.
     pub(super) async fn poll(&self, mailbox: MailboxId, wait_s: u64) -> Result<Response<Body>, Problem> {
         let _place = self.waiters.try_acquire().map_err(|_| BUSY.retry_after(AGAIN))?;
+        let _here = self.presences.enter(&mailbox.to_string()).ok_or(TOO_MANY.retry_after(AGAIN))?;
         let until = Instant::now() + Duration::from_secs(wait_s.min(self.limits.wait_s));
         let name = mailbox.to_string();
         let mut news = self.moving.wait_for(&name);
-        let _here = self.presences.enter(&name);
         loop {
             let home = self.moving.of(&name).await?.ok_or(MAILBOX_UNKNOWN)?;
             if !self.moving.is_here(home) {
@@ -180,6 +186,11 @@ impl Mail {
         }
         Ok(relays::done())
     }
+}
+
+/// Of whom to whom: in memory only, and forgotten with the limit that it is for.
+pub(super) fn pair(from: &MailboxId, to: &str) -> String {
+    format!("{from}{to}")
 }
 
 /// What a home did with a message.

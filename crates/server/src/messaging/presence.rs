@@ -13,6 +13,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Long polls of one mailbox at once: its device, and those of it that a dead connection still holds. Else one device would take
+/// the places of all.
+const POLLS_MAX: usize = 8;
+
 /// Who is here.
 pub(super) struct Presences {
     seen: Mutex<Seen>,
@@ -43,10 +47,13 @@ impl Presences {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A long poll begins.
-    pub fn enter(&self, mailbox: &str) -> Entered<'_> {
-        *self.seen().polling.entry(mailbox.to_owned()).or_default() += 1;
-        Entered { presences: self, mailbox: mailbox.to_owned() }
+    /// A long poll begins. `None`: the mailbox has [`POLLS_MAX`] of them.
+    pub fn enter(&self, mailbox: &str) -> Option<Entered<'_>> {
+        let mut seen = self.seen();
+        let polls = seen.polling.entry(mailbox.to_owned()).or_default();
+        let fits = *polls < POLLS_MAX;
+        *polls += usize::from(fits);
+        fits.then(|| Entered { presences: self, mailbox: mailbox.to_owned() })
     }
 
     /// Is its device here, or was until a moment ago?
@@ -132,14 +139,24 @@ mod tests {
     fn a_device_is_here_while_it_polls_and_a_moment_after() {
         let presences = Presences::new(2, Duration::from_secs(60));
         assert!(!presences.is_here("ann"));
-        let (first, second) = (presences.enter("ann"), presences.enter("ann"));
+        let (first, second) = (presences.enter("ann").unwrap(), presences.enter("ann").unwrap());
         drop(first);
         assert!(presences.is_here("ann"));
         drop(second);
         assert!(presences.is_here("ann"), "until the next poll");
         let presences = Presences::new(2, Duration::ZERO);
-        drop(presences.enter("ann"));
+        drop(presences.enter("ann").unwrap());
         assert!(!presences.is_here("ann"));
         assert!(presences.seen().polling.is_empty());
+    }
+
+    #[test]
+    fn a_mailbox_has_few_polls_at_once() {
+        let presences = Presences::new(2, Duration::ZERO);
+        let mut open: Vec<_> = (0..POLLS_MAX).map(|_| presences.enter("ann").unwrap()).collect();
+        assert!(presences.enter("ann").is_none());
+        assert!(presences.enter("bob").is_some(), "each for itself");
+        open.pop();
+        assert!(presences.enter("ann").is_some());
     }
 }

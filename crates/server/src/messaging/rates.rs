@@ -19,12 +19,8 @@ struct Bucket {
 
 impl Rates {
     /// For `kept` at most. One that is forgotten begins with a full bucket: so many have to come in between.
-    pub fn new(kept: usize, burst: u32, per_s: u32) -> Self {
-        Self {
-            buckets: Mutex::new(LruCache::new(kept.max(1))),
-            burst: f64::from(burst.max(1)),
-            per_s: f64::from(per_s.max(1)),
-        }
+    pub fn new(kept: usize, burst: u32, per_s: f64) -> Self {
+        Self { buckets: Mutex::new(LruCache::new(kept.max(1))), burst: f64::from(burst.max(1)), per_s }
     }
 
     /// Takes one; how long it is until there is one again, where there is none.
@@ -51,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_so_many_a_second() {
-        let rates = Rates::new(10, 3, 2);
+        let rates = Rates::new(10, 3, 2.0);
         let begun = Instant::now();
         assert!((0..3).all(|_| rates.take("ann", begun).is_ok()));
         assert_eq!(rates.take("ann", begun), Err(Duration::from_millis(500)));
@@ -63,7 +59,7 @@ mod tests {
 
     #[test]
     fn no_more_are_remembered_than_may() {
-        let (rates, now) = (Rates::new(4, 1, 1), Instant::now());
+        let (rates, now) = (Rates::new(4, 1, 1.0), Instant::now());
         for n in 0..100 {
             assert!(rates.take(&n.to_string(), now).is_ok());
         }

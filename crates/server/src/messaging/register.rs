@@ -41,7 +41,6 @@ const PAGE: u32 = 1_000;
 
 /// `POST register/start`: sends a code.
 pub(super) async fn start(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::CloudMessaging).await?;
     let StartRegistration { number } = caller.json()?;
     shared.belongs_here(&number).await?;
@@ -66,7 +65,6 @@ pub(super) async fn start(State(shared): State<Arc<Shared>>, request: Request) -
 
 /// `POST register/finish`: checks the code; then the number has its mailbox on this device.
 pub(super) async fn finish(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::CloudMessaging).await?;
     let asked: FinishRegistration = caller.json()?;
     let number_mac = shared.mac_of_number(&asked.number);
@@ -101,6 +99,7 @@ impl Shared {
     /// The number's country, and who has its claim. A refusal: another region is the home, or none may be.
     async fn belongs_here(&self, number: &Number) -> Result<(Country, Option<Claimed>), Problem> {
         let country = number.country().and_then(|code| code.parse::<Country>().ok());
+        let country = country.filter(|_| number.takes_codes());
         let country = country.ok_or_else(|| refused(ProblemCode::NumberInvalid))?;
         let claim = [claim(number)?];
         let claimed = self.ask(self.directory.resolve(&self.settings.service, &claim)).await?.pop().flatten();

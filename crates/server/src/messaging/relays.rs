@@ -87,14 +87,13 @@ fn said(status: u16, headers: &HeaderMap, body: Bytes) -> Said {
         200 | 202 => Said::Done(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
         421 => Said::Again(REGION_AWAY),
         500..=599 | 401 => Said::Again(REGION_AWAY),
-        _ => Said::No(match code().as_str() {
-            "mailbox-full" => MAILBOX_FULL.retry_after(wait),
-            "mailbox-unknown" => MAILBOX_UNKNOWN,
-            "message-too-large" => MESSAGE_TOO_LARGE,
-            "keys-missing" => KEYS_MISSING,
-            "refused" => MAIL_FORBIDDEN,
-            _ => REGION_AWAY.retry_after(AGAIN),
-        }),
+        _ => {
+            let code = code();
+            let known = [MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE, KEYS_MISSING, MAIL_FORBIDDEN, BAD_REQUEST];
+            let full = [MAILBOX_FULL].into_iter().map(|problem| problem.retry_after(wait));
+            let said = known.into_iter().chain(full).find(|problem| problem.code == code);
+            Said::No(said.unwrap_or_else(|| REGION_AWAY.retry_after(AGAIN)))
+        }
     }
 }
 

@@ -135,17 +135,18 @@ async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Res
     }
     let call = MailCall::of(request.method(), path, request.uri().query());
     let call = call.ok_or_else(|| refused(ProblemCode::NotFound))??;
-    let place = if call.is_long() { None } else { Some(shared.place()?) };
     let purpose = call.purpose().parse().map_err(|_| BROKEN)?;
-    let caller = shared.admit(request, purpose).await?;
-    let mailbox = caller.mailbox()?;
     let is_long = call.is_long();
+    let caller = match is_long {
+        true => shared.admit_to_wait(request, purpose).await?,
+        false => shared.admit(request, purpose).await?,
+    };
+    let mailbox = caller.mailbox()?;
     let answer = shared.mail.answer(mailbox, call, &caller.body);
     let answer = match is_long {
         true => Box::pin(shared.while_held(&caller, mailbox, answer)).await?,
         false => Box::pin(shared.in_time(answer)).await?,
     };
-    drop(place);
     Ok(answer.map(axum::body::Body::new))
 }
 

@@ -70,9 +70,14 @@ impl Discovery {
     }
 }
 
-/// A filter's bytes; `None`: none can be built of these.
-pub(super) fn filter(region: RegionName, generation: u32, locators: Vec<Locator>) -> Option<Vec<u8>> {
-    Filter::build(region, generation, locators).ok().map(|filter| filter.to_bytes())
+/// A filter's bytes, signed; `None`: none can be built of these.
+pub(super) fn filter(
+    key: &SigningKey,
+    region: RegionName,
+    generation: u32,
+    locators: Vec<Locator>,
+) -> Option<Vec<u8>> {
+    Filter::build(region, generation, locators).ok().map(|filter| filter.sign(key))
 }
 
 impl Shared {

@@ -97,7 +97,7 @@ impl Shared {
             sms,
             limits,
             stop,
-            seen: Mutex::new(Seen::at_most(limits.nonces)),
+            seen: Mutex::new(Seen::at_most(limits.nonces).since(Timestamp::now().as_second())),
             verified: Verified::default(),
             requests: Arc::new(Semaphore::new(limits.requests)),
         })

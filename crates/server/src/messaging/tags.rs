@@ -12,7 +12,6 @@ use http::StatusCode;
 use std::sync::Arc;
 
 pub(super) async fn tag(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let _place = shared.place()?;
     let caller = shared.admit(request, Purpose::ContactDiscovery).await?;
     let asked: Retag = caller.json()?;
     let mailbox = caller.mailbox()?;

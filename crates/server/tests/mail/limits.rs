@@ -50,6 +50,24 @@ async fn a_flood_stops_at_the_receiver() {
     );
 }
 
+/// One sender fills half of a mailbox, and takes some of its keys: what is left is for others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stranger_leaves_room_for_others() {
+    let limits =
+        MailLimits { mailbox_messages: 10, pair_burst: 2, pair_claims_burst: 1, ..MailLimits::default() };
+    let stage = Stage::new(false, limits).await;
+    let [ann, bob, cid] = [stage.mailboxes[0], stage.mailboxes[1], stage.mailboxes[2]];
+    for n in 0..5 {
+        assert_eq!(stage.send(0, ann, &message(bob, &n.to_string())).await.status, StatusCode::ACCEPTED);
+    }
+    assert_eq!(stage.send(0, ann, &message(bob, "more")).await.code(), "mailbox-full");
+    assert_eq!(stage.send(0, cid, &message(bob, "another's")).await.status, StatusCode::ACCEPTED);
+    assert_eq!(stage.send(0, ann, &message(cid, "to another")).await.status, StatusCode::ACCEPTED);
+    let claim = async |of| stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox: of })).await;
+    let codes = [claim(bob).await, claim(bob).await, claim(cid).await].map(|a| a.code().to_owned());
+    assert_eq!(codes, ["keys-missing", "too-many", "keys-missing"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_withdrew_gets_nothing() {
     let stage = Stage::new(false, MailLimits::default()).await;

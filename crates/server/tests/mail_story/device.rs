@@ -64,7 +64,8 @@ impl Device {
         let purposes = [Purpose::CloudMessaging].into_iter().collect();
         let region = self.region.parse().expect("a region");
         let claims = Claims::at(now, region, device, Some(self.mailbox), purposes);
-        let signed = proof::Request { method: method.as_str(), path_and_query: path, body };
+        let (region, method) = (self.region.as_str(), method.as_str());
+        let signed = proof::Request { region, method, path_and_query: path, body };
         (claims.sign(&service_key(&self.region)), Proof::make(&self.key, signed, now).to_string())
     }
 

@@ -1,10 +1,11 @@
 //! Consent: given, withdrawn, superseded, forged.
 
 use crate::phone::Phone;
-use crate::stage::Stage;
+use crate::stage::{Stage, limits};
 use domicile_messaging::SigningKey;
 use domicile_messaging::consent::{Countersigned, EventState, Purpose};
 use domicile_messaging::wire::Key;
+use domicile_server::messaging::MessagingLimits;
 use http::Method;
 use serde_json::json;
 
@@ -59,6 +60,52 @@ async fn a_record_is_countersigned_and_a_replay_of_an_older_one_is_refused() {
         phone.withdraw(Purpose::Presence).await.ok();
         assert_eq!(phone.consent(&given).await.no(), (409, "record-superseded".into()));
         phone.give(Purpose::Presence).await.ok();
+    }
+}
+
+/// Records lie in databases, whose readers are not their owners.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_taken_from_who_signed_it_only() {
+    for stage in Stage::both().await {
+        let mut phone = Phone::new(&stage, 0);
+        let given = phone.record(Purpose::ContactDiscovery, EventState::Given);
+        phone.consent(&given).await.ok();
+        // Without messaging all ends, and of what else was agreed to nothing is remembered: it could be brought again.
+        let (reader, path) = (Phone::new(&stage, 0), "/v1/messaging/consents");
+        let body = json!({ "record": given }).to_string();
+        let none = reader.raw(Method::POST, path, &[], body.clone()).await;
+        assert_eq!(none.no(), (401, "proof-missing".into()));
+        let own = reader.proof(&Method::POST, path, body.as_bytes());
+        assert_eq!(reader.shown(Method::POST, path, &own, body.clone()).await.no().1, "proof-forged");
+        // What another region's relay was shown is of no use here.
+        phone.region = stage.region(1);
+        let elsewhere = phone.proof(&Method::POST, path, body.as_bytes());
+        phone.region = stage.region(0);
+        assert_eq!(reader.shown(Method::POST, path, &elsewhere, body.clone()).await.no().1, "proof-forged");
+        let proof = phone.proof(&Method::POST, path, body.as_bytes());
+        reader.shown(Method::POST, path, &proof, body).await.ok();
+    }
+}
+
+/// Devices cost nothing: many of them keep nobody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_makes_many_devices_keeps_nobody_out() {
+    for postgres in [false, true] {
+        let limits = MessagingLimits { waiting: 3, ..limits() };
+        let stage = Stage::with(postgres, limits).await;
+        let mut phones = Vec::new();
+        for _ in 0..5 {
+            let mut phone = Phone::new(&stage, 0);
+            phone.give(Purpose::CloudMessaging).await.ok();
+            phones.push(phone);
+        }
+        let rows = stage.stores[0].ask("SELECT device FROM mailbox_waiting", vec![]).await.unwrap();
+        assert_eq!(rows.rows.len(), 3);
+        phones[4].start(NUMBER).await.ok();
+        assert_eq!(phones[0].start(NUMBER).await.no(), (401, "device-unknown".into()));
+        // What is there already is changed, and takes no other's place.
+        phones[3].give(Purpose::Presence).await.ok();
+        phones[2].start(NUMBER).await.ok();
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::phone::{Answer, Phone};
 use crate::stage::{Stage, limits};
 use domicile_messaging::consent::Purpose;
-use domicile_messaging::discovery::{Blinding, Filter, Tag};
+use domicile_messaging::discovery::{Blinding, Tag};
 use domicile_messaging::number::Number;
 use domicile_messaging::wire::{Entry, Evaluated, Locator};
 use domicile_server::messaging::MessagingLimits;
@@ -40,7 +40,7 @@ async fn filter(phone: &Phone, region: &str, tags: &[Tag], wanted: [bool; 3]) ->
     loop {
         let answer = phone.get(&format!("filters/{region}/1")).await;
         if answer.status == 200 {
-            let filter = Filter::from_bytes(&answer.bytes).unwrap();
+            let filter = phone.filter(region, &answer.bytes);
             let found: Vec<bool> = tags.iter().map(|tag| filter.has(&tag.locator())).collect();
             if found == wanted {
                 assert_eq!(filter.entries(), wanted.iter().filter(|is_in| **is_in).count() as u64);

@@ -3,6 +3,7 @@
 use crate::stage::{Stage, terms};
 use domicile_messaging::SigningKey;
 use domicile_messaging::consent::{DeviceSigned, EventState, Processing, Purpose, Record, device_of};
+use domicile_messaging::discovery::Filter;
 use domicile_messaging::proof::{Proof, Request as Signed};
 use domicile_messaging::wire::{CONSENT_HEADER, DeviceId, Key, PROOF_HEADER, RegionName};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -21,6 +22,8 @@ pub struct Phone {
     pub sequence: u64,
     /// How far its clock is ahead, seconds.
     pub ahead_s: i64,
+    /// Each region's, as its statement lists them.
+    service_keys: Vec<(RegionName, Key)>,
     client: Client<HttpConnector, Full<bytes::Bytes>>,
 }
 
@@ -58,6 +61,11 @@ impl Phone {
             token: None,
             sequence: 0,
             ahead_s: 0,
+            service_keys: stage
+                .listed
+                .iter()
+                .map(|relay| (relay.region.clone(), Key(relay.service_key.to_bytes())))
+                .collect(),
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
     }
@@ -84,7 +92,9 @@ impl Phone {
 
     pub async fn consent(&mut self, record: &DeviceSigned) -> Answer {
         let body = json!({ "record": record }).to_string();
-        let answer = self.raw(Method::POST, "/v1/messaging/consents", &[], body).await;
+        let path = "/v1/messaging/consents";
+        let proof = self.proof(&Method::POST, path, body.as_bytes());
+        let answer = self.raw(Method::POST, path, &[(PROOF_HEADER, &proof)], body).await;
         if let Some(token) = answer.json()["token"].as_str() {
             self.token = Some(token.to_owned());
         }
@@ -107,7 +117,8 @@ impl Phone {
     }
 
     pub fn proof(&self, method: &Method, path: &str, body: &[u8]) -> String {
-        let signed = Signed { method: method.as_str(), path_and_query: path, body };
+        let region = self.region.as_str();
+        let signed = Signed { region, method: method.as_str(), path_and_query: path, body };
         Proof::make(&self.key, signed, Timestamp::now().as_second() + self.ahead_s).to_string()
     }
 
@@ -141,6 +152,12 @@ impl Phone {
         let keys = json!({ "curve25519": Key([1; 32]), "ed25519": Key([2; 32]) });
         let body = json!({ "attempt": attempt, "number": number, "code": code, "identity_keys": keys });
         self.post("register/finish", body).await
+    }
+
+    /// A region's filter, which that region has signed.
+    pub fn filter(&self, region: &str, bytes: &[u8]) -> Filter {
+        let (_, key) = self.service_keys.iter().find(|(known, _)| known.as_str() == region).unwrap();
+        Filter::believe(bytes, key).unwrap()
     }
 
     /// A new token.

@@ -111,4 +111,16 @@ async fn a_slow_stranger_stops_nobody() {
     let mut phone = Phone::new(&stage, 0);
     phone.raw(Method::GET, "/v1/messaging/region", &[], String::new()).await.ok();
     phone.give(Purpose::CloudMessaging).await.ok();
+    // Nor who has a token, which costs nothing either.
+    let proof = phone.proof(&Method::POST, "/v1/messaging/register/start", b"");
+    let head = format!(
+        "POST /v1/messaging/register/start HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n\
+         Domicile-Consent: {}\r\nDomicile-Proof: {proof}\r\nExpect: 100-continue\r\nContent-Length: 500\r\n\r\n",
+        phone.token.clone().unwrap()
+    );
+    let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut slow, head.as_bytes()).await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut slow, &mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100");
+    phone.start(NUMBER).await.ok();
 }

@@ -3,7 +3,7 @@
 use crate::phone::Phone;
 use crate::stage::Stage;
 use domicile_messaging::consent::Purpose;
-use domicile_messaging::discovery::{Blinding, DiscoveryKey, Filter, Tag};
+use domicile_messaging::discovery::{Blinding, DiscoveryKey, Tag};
 use domicile_messaging::number::Number;
 use domicile_messaging::wire::{Entry, Evaluated, Key, Locator};
 use jiff::ToSpan;
@@ -37,7 +37,7 @@ async fn filter_has(phone: &Phone, generation: u32, tags: &[&Tag]) {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = phone.get(&format!("filters/beijing/{generation}")).await;
-        let filter = (answer.status == 200).then(|| Filter::from_bytes(&answer.bytes).unwrap());
+        let filter = (answer.status == 200).then(|| phone.filter("beijing", &answer.bytes));
         let is_so = filter.is_some_and(|filter| {
             filter.entries() == tags.len() as u64 && tags.iter().all(|tag| filter.has(&tag.locator()))
         });

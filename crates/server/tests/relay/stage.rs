@@ -173,7 +173,7 @@ impl Stage {
         let text = std::fs::read_to_string(self.sms()).unwrap();
         let mut sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let last = sent.rfind(|sms| sms["to"] == number).expect("a text message");
-        last["text"].as_str().unwrap()[..6].to_owned()
+        last["text"].as_str().unwrap()[..8].to_owned()
     }
 }
 

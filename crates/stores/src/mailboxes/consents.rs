@@ -89,8 +89,9 @@ impl Mailboxes {
         }
     }
 
-    /// Keeps what a device without a mailbox agreed to, in the place of `before`. False: there are `most` others already,
-    /// or what was there is not `before` any more.
+    /// Keeps what a device without a mailbox agreed to, in the place of `before`. False: what was there is not `before` any more.
+    /// Of more than `most` those go that have waited longest: it takes nothing to be a device, and whoever makes many of them must
+    /// not keep others out. Who means it registers within minutes.
     ///
     /// # Errors
     /// The database's.
@@ -112,9 +113,8 @@ impl Mailboxes {
         ];
         let keep = match before {
             None => {
-                params.push(most.into());
-                "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) SELECT $1, $2, $3, $4 \
-                 WHERE (SELECT count(*) FROM mailbox_waiting) < $5 ON CONFLICT DO NOTHING"
+                "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT DO NOTHING"
             }
             Some(before) => {
                 params.push(before.into());
@@ -122,8 +122,13 @@ impl Mailboxes {
                  WHERE device = $1 AND device_key = $2 AND record = $5"
             }
         };
-        let done = self.run(vec![over, Statement::new(keep, params)]).await?;
-        Ok(done.get(1).is_some_and(|kept| kept.affected == 1))
+        let beyond = "DELETE FROM mailbox_waiting WHERE device IN (SELECT device FROM mailbox_waiting ORDER BY expires_ms \
+             LIMIT (SELECT CASE WHEN count(*) < $1 THEN 0 ELSE count(*) - $1 + 1 END FROM mailbox_waiting))";
+        let mut all = vec![over];
+        all.extend(before.is_none().then(|| Statement::new(beyond, vec![most.into()])));
+        all.push(Statement::new(keep, params));
+        let done = self.run(all).await?;
+        Ok(done.last().is_some_and(|kept| kept.affected == 1))
     }
 
     /// Forgets what a device without a mailbox agreed to.

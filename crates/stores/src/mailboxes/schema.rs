@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS mailbox_budget(
   spent bigint NOT NULL, since_ms bigint NOT NULL, PRIMARY KEY (mailbox, region, generation));
 CREATE TABLE IF NOT EXISTS mailbox_waiting(
   device text PRIMARY KEY, device_key bytea NOT NULL, record bytea NOT NULL, expires_ms bigint NOT NULL);
+CREATE INDEX IF NOT EXISTS mailbox_waiting_by_end ON mailbox_waiting(expires_ms);
 CREATE TABLE IF NOT EXISTS mailbox_attempt(
   id text PRIMARY KEY, device text NOT NULL, number_mac bytea NOT NULL, code_mac bytea NOT NULL,
   tries bigint NOT NULL, expires_ms bigint NOT NULL);
@@ -73,6 +74,7 @@ CREATE TABLE IF NOT EXISTS mailbox_budget(
   spent INTEGER NOT NULL, since_ms INTEGER NOT NULL, PRIMARY KEY (mailbox, region, generation));
 CREATE TABLE IF NOT EXISTS mailbox_waiting(
   device TEXT PRIMARY KEY NOT NULL, device_key BLOB NOT NULL, record BLOB NOT NULL, expires_ms INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS mailbox_waiting_by_end ON mailbox_waiting(expires_ms);
 CREATE TABLE IF NOT EXISTS mailbox_attempt(
   id TEXT PRIMARY KEY NOT NULL, device TEXT NOT NULL, number_mac BLOB NOT NULL, code_mac BLOB NOT NULL,
   tries INTEGER NOT NULL, expires_ms INTEGER NOT NULL);

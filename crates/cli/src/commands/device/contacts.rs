@@ -34,11 +34,24 @@ pub(super) async fn run(app: &App, handset: &Handset, command: ContactsCommand) 
             Ok(Answer::new("removed; nothing was sent", json!({ "removed": true })))
         }
         ContactsCommand::Sync => sync(app, handset).await,
+        ContactsCommand::Accept { contact } => {
+            let mut device = handset.open()?;
+            let accepted = device.accept_identity(&contact).map_err(|fault| handset.failed(fault))?;
+            let said = match accepted {
+                true => "accepted: messages go to the new identity; nothing was sent",
+                false => "nothing to accept: it has no other identity than before",
+            };
+            Ok(Answer::new(said, json!({ "accepted": accepted })))
+        }
     }
 }
 
 fn way(contact: &Contact) -> &'static str {
-    if contact.found.is_some() { "message" } else { "sms" }
+    match (contact.changed, contact.found) {
+        (Some(_), _) => "identity changed",
+        (None, Some(_)) => "message",
+        (None, None) => "sms",
+    }
 }
 
 fn list(handset: &Handset) -> Result<Answer> {
@@ -69,8 +82,11 @@ async fn sync(app: &App, handset: &Handset) -> Result<Answer> {
     if synced.found < device.contacts().count() {
         said.push_str("\n\nwho has just registered is found within a minute or two: relays make filters anew from time to time");
     }
+    if synced.changed > 0 {
+        said.push_str("\n\nsome have another identity than before: see `contacts list`; nothing is sent to them until you accept it");
+    }
     let json = json!({
-        "found": synced.found, "blinded": synced.blinded, "regions": synced.regions, "filter_bytes": synced.filter_bytes,
+        "found": synced.found, "changed": synced.changed, "blinded": synced.blinded, "regions": synced.regions, "filter_bytes": synced.filter_bytes,
     });
     Ok(Answer::new(said, json))
 }
@@ -79,13 +95,21 @@ async fn sync(app: &App, handset: &Handset) -> Result<Answer> {
 pub(super) fn open(handset: &Handset, who: &str) -> Result<Answer> {
     let device = handset.open()?;
     let (number, contact) = device.contact(who).map_err(|fault| handset.failed(fault))?;
-    let said = format!(
-        "{}  {}\n  a message goes by {}; nothing was sent",
-        contact.name,
-        number.as_str(),
-        way(contact)
-    );
-    Ok(Answer::new(said, json!({ "number": number, "name": contact.name, "way": way(contact) })))
+    let by = match contact.changed {
+        Some(_) => "no way before its other identity is accepted".to_owned(),
+        None => way(contact).to_owned(),
+    };
+    let mut said =
+        format!("{}  {}\n  a message goes by {by}; nothing was sent", contact.name, number.as_str());
+    // What two people compare, each reading out the own line of theirs.
+    let at = contact.changed.or(contact.found);
+    let digits = at.map(|at| at.identity.fingerprint());
+    if let Some(digits) = &digits {
+        let own = device.identity().fingerprint();
+        said.push_str(&format!("\n  its identity   {digits}\n  your identity  {own}"));
+    }
+    let json = json!({ "number": number, "name": contact.name, "way": way(contact), "identity": digits });
+    Ok(Answer::new(said, json))
 }
 
 pub(super) async fn presence(

@@ -61,9 +61,14 @@ fn who(message: &Received) -> String {
     message.contact.as_ref().map_or_else(|| format!("unknown {}", message.from), ToString::to_string)
 }
 
-/// A text of a stranger must not reach into the terminal.
+/// A text of a stranger must not reach into the terminal, and none of its lines be taken for another message.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    let hides = |c: char| {
+        // What turns the direction of a line around (Unicode, annex 9) or cannot be seen.
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let shown = |c: char| if (c.is_control() && c != '\n') || hides(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect::<String>().replace('\n', "\n    ")
 }
 
 fn printed(messages: &[Received]) -> Answer {
@@ -80,4 +85,16 @@ fn printed(messages: &[Received]) -> Answer {
         .collect();
     let said = if lines.is_empty() { "no new messages".to_owned() } else { lines.join("\n") };
     Answer::new(said, json!({ "messages": all }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_text_is_no_second_message_and_no_escape() {
+        assert_eq!(harmless("hi\n2026-11-27T16:00:00Z  Bob: pay"), "hi\n    2026-11-27T16:00:00Z  Bob: pay");
+        assert_eq!(harmless("\u{1b}[2J\u{202e}x"), "\u{fffd}[2J\u{fffd}x");
+        assert_eq!(harmless("z\u{fc}rich, \u{5317}\u{4eac}"), "z\u{fc}rich, \u{5317}\u{4eac}");
+    }
 }

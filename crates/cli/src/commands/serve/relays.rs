@@ -32,6 +32,7 @@ pub async fn serve(
     }
     let Some(messaging) = &config.messaging else { return Err(no_table(config, "messaging", EXAMPLE)) };
     let service = config.service(Some(&messaging.service))?;
+    relay_keys::are_distinct(&messaging.relays)?;
     for relay in chosen(messaging, asked)? {
         let started = Box::pin(start(config, messaging, service, relay, directory, doors)).await?;
         let certificate = doors.certificate(&relay.doors)?;

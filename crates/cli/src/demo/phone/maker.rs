@@ -11,6 +11,7 @@ use crate::demo::world;
 use crate::failure::{self, Failure, Result};
 use crate::{config, keys};
 use domicile_messaging::region::SignedRegion;
+use domicile_messaging::wire::limits::CODE_DIGITS;
 use domicile_stores::mailboxes::schema;
 use std::fs;
 use std::io;
@@ -75,7 +76,7 @@ impl Maker {
     pub fn code(&self) -> Option<String> {
         let sent = fs::read_to_string(self.folder.join("messaging/sms.jsonl")).ok()?;
         let last: serde_json::Value = serde_json::from_str(sent.lines().last()?).ok()?;
-        let digits = |word: &&str| word.len() == 6 && word.bytes().all(|b| b.is_ascii_digit());
+        let digits = |word: &&str| word.len() == CODE_DIGITS && word.bytes().all(|b| b.is_ascii_digit());
         last["text"].as_str()?.split(|c: char| !c.is_ascii_alphanumeric()).find(digits).map(str::to_owned)
     }
 

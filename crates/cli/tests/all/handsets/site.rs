@@ -172,7 +172,7 @@ impl Site {
         let text = self.shop.read("messaging/sms.jsonl");
         let mut sent = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line));
         let last = sent.rfind(|sms| sms["to"] == number).expect("a text message");
-        last["text"].as_str().expect("a text")[..6].to_owned()
+        last["text"].as_str().expect("a text")[..8].to_owned()
     }
 
     pub fn new_device(&self, name: &str, region: &str) {

@@ -41,6 +41,8 @@ struct Region {
     service: SigningKey,
     published: DiscoveryKey,
     used: Option<DiscoveryKey>,
+    /// What its statement says of others' service keys, where it lies.
+    lists: Option<Key>,
     entries: BTreeMap<Locator, (MailboxId, Entry)>,
 }
 
@@ -54,6 +56,7 @@ struct Mailbox {
     waiting: Vec<Message>,
     ids: Vec<MessageId>,
     lie: Option<String>,
+    full: bool,
 }
 
 #[derive(Default)]
@@ -93,6 +96,7 @@ impl World {
             service: SigningKey::from_bytes(&[seed; 32]),
             published: DiscoveryKey::generate(),
             used: None,
+            lists: None,
             entries: BTreeMap::new(),
         };
         let regions =
@@ -113,7 +117,7 @@ impl World {
     }
 
     pub(super) fn code(&self) -> Code {
-        "123456".parse().unwrap()
+        "12345678".parse().unwrap()
     }
 
     pub(super) fn packets(&self) -> Vec<Packet> {
@@ -138,6 +142,16 @@ impl World {
 
     pub(super) fn lie_about_home(&self, id: MailboxId, endpoint: &str) {
         self.inner().mailboxes.get_mut(&id).unwrap().lie = Some(endpoint.to_owned());
+    }
+
+    /// The relay of one region lists another service key for the others from now on.
+    pub(super) fn list_other_service_keys(&self, region: &str) {
+        let key = SigningKey::from_bytes(&Key::random().0).verifying_key();
+        self.inner().regions.get_mut(region).unwrap().lists = Some(Key(key.to_bytes()));
+    }
+
+    pub(super) fn fill(&self, id: MailboxId, full: bool) {
+        self.inner().mailboxes.get_mut(&id).unwrap().full = full;
     }
 
     pub(super) fn use_other_discovery_key(&self, region: &str) {
@@ -167,7 +181,11 @@ impl Inner {
             region: name.parse().unwrap(),
             country: "CN".parse().unwrap(),
             endpoint: endpoint.parse().unwrap(),
-            service_key: Key(self.regions[*name].service.verifying_key().to_bytes()),
+            service_key: self.regions[region].lists.filter(|_| *name != region).unwrap_or(Key(self.regions
+                [*name]
+                .service
+                .verifying_key()
+                .to_bytes())),
             generations: List::new(vec![Generation {
                 generation: 1,
                 public_key: self.regions[*name].published.public_key(),
@@ -207,7 +225,7 @@ impl Inner {
         if path == "/v1/messaging/consents" {
             return self.consent(region, read::<GiveConsent>(body)?);
         }
-        let device = self.prove(path, request)?;
+        let device = self.prove(region, path, request)?;
         if path == "/v1/messaging/token" {
             self.admit_late(device, request)?;
             return answer(200, &TokenIssued { token: self.token(region, device)? });
@@ -236,11 +254,17 @@ impl Inner {
         }
     }
 
-    fn prove(&mut self, path: &str, request: &http::Request<Bytes>) -> Result<DeviceId, Problem> {
+    fn prove(
+        &mut self,
+        region: &str,
+        path: &str,
+        request: &http::Request<Bytes>,
+    ) -> Result<DeviceId, Problem> {
         let proof =
             request.headers().get(PROOF_HEADER).and_then(|proof| proof.to_str().ok()).unwrap_or_default();
         let proof: Proof = proof.parse().map_err(|_| Problem::from(ProblemCode::ProofMissing))?;
-        let asked = Request { method: request.method().as_str(), path_and_query: path, body: request.body() };
+        let (method, body) = (request.method().as_str(), request.body());
+        let asked = Request { region, method, path_and_query: path, body };
         let now = self.now();
         let mut stale = false;
         let by = self.devices.iter().find(|(_, (key, _))| {
@@ -358,7 +382,7 @@ impl Inner {
     }
 
     fn finish(&mut self, region: &str, device: DeviceId, asked: FinishRegistration) -> Answer {
-        let right = asked.code.as_str() == "123456"
+        let right = asked.code.as_str() == "12345678"
             && self.attempts.remove(&asked.attempt).as_ref() == Some(&asked.number);
         if !right {
             return Err(ProblemCode::CodeWrong.into());
@@ -381,6 +405,7 @@ impl Inner {
             waiting: Vec::new(),
             ids: Vec::new(),
             lie: None,
+            full: false,
         };
         self.mailboxes.insert(id, mailbox);
         answer(201, &Registered { mailbox: id, number_proof, home: self.home(id) })
@@ -404,12 +429,16 @@ impl Inner {
         Filter::build(region.parse().unwrap(), 1, locators).unwrap()
     }
 
+    fn signed_filter(&self, region: &str) -> Vec<u8> {
+        self.built(region).sign(&self.regions[region].service)
+    }
+
     fn filters(&self) -> Answer {
         let listed = self.regions.keys().map(|region| FilterListed {
             region: region.parse().unwrap(),
             generation: 1,
             etag: self.etag(region).parse().unwrap(),
-            bytes: self.built(region).to_bytes().len() as u64,
+            bytes: self.signed_filter(region).len() as u64,
             entries: self.built(region).entries(),
         });
         answer(200, &listed.collect::<Vec<_>>())
@@ -417,13 +446,13 @@ impl Inner {
 
     fn etag(&self, region: &str) -> String {
         use sha2::{Digest, Sha256};
-        format!("\"{}\"", Key(Sha256::digest(self.built(region).to_bytes()).into()))
+        format!("\"{}\"", Key(Sha256::digest(self.signed_filter(region)).into()))
     }
 
     fn filter(&self, path: &str) -> Answer {
         let region = path.strip_prefix("filters/").and_then(|rest| rest.strip_suffix("/1"));
         let region = region.ok_or(Problem::from(ProblemCode::NotFound))?;
-        Ok((200, self.built(region).to_bytes()))
+        Ok((200, self.signed_filter(region)))
     }
 
     fn evaluate(&self, asked: &Evaluate) -> Answer {
@@ -471,6 +500,9 @@ impl Inner {
     fn send(&mut self, message: wire::Send) -> Answer {
         let mailbox =
             self.mailboxes.get_mut(&message.to).ok_or(Problem::from(ProblemCode::MailboxUnknown))?;
+        if mailbox.full {
+            return Err(ProblemCode::MailboxFull.into());
+        }
         if !mailbox.ids.contains(&message.id) {
             mailbox.ids.push(message.id);
             mailbox.waiting.push(Message {

@@ -6,6 +6,7 @@ mod limits;
 mod line;
 mod peer;
 mod proxy_protocol;
+mod pulse;
 mod tls;
 
 pub use accept::{CONNECTIONS, Listener, Stop, serve};

@@ -11,7 +11,7 @@ use domicile_stores::Records;
 use domicile_stores::control::ControlStore;
 use domicile_stores::objects::Objects;
 use domicile_stores::postgres::Postgres;
-use domicile_stores::records::{Admission, GuardSpec, Mode};
+use domicile_stores::records::Mode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -158,18 +158,7 @@ impl Site {
         let service = self.service(Arc::new(domicile_mover::progress::Silent)).await?;
         service.directory.migrate().await?;
         for region in service.regions.values() {
-            let (rules, categories) = (&service.rules, service.layout.categories());
-            let admission =
-                rules.policies.admission(&region.place, &categories, &rules.mechanisms).into_iter();
-            let admission =
-                admission.map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
-            let spec = GuardSpec {
-                region: region.id.clone(),
-                service: SERVICE.into(),
-                wave_only: false,
-                admission: admission.collect(),
-            };
-            region.records.install(&spec).await?;
+            region.records.install(&service.guard_spec(region)).await?;
             loop {
                 let found = region.records.unhomed(None, 5_000).await?;
                 if found.is_empty() {

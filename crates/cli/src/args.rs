@@ -3,10 +3,12 @@
 //! Each command says in its help what it does, what it changes, and gives an example to paste.
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use hyphen::hyphened;
 use std::path::PathBuf;
 
 mod audit;
 mod device;
+mod hyphen;
 mod messaging;
 mod public;
 mod regions;
@@ -128,6 +130,7 @@ pub enum Command {
     )]
     Locate {
         /// The subject's key
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         subject: String,
     },
     /// Look for traces of known identifiers where they must not be
@@ -231,7 +234,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct RegisterArgs {
     /// Values of the root table's key; without any they are read from stdin, one a line
-    #[arg(value_name = "SUBJECT")]
+    #[arg(value_name = "SUBJECT", allow_negative_numbers = true)]
     pub subjects: Vec<String>,
     /// The region that becomes their home
     #[arg(long, value_name = "ID")]

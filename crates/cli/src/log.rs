@@ -43,6 +43,10 @@ pub fn line(level: Level, wave: &str, event: &str, more: Value) -> String {
 
 /// Says an event.
 pub fn event(screen: &Screen, wave: &str, event: &Event) {
+    // Many a second, and the batch says all of them.
+    if matches!(event, Event::RowsErased { .. }) {
+        return;
+    }
     let (level, name, more) = told(event);
     screen.log(&line(level, wave, name, more));
 }
@@ -78,6 +82,9 @@ fn told(event: &Event) -> (Level, &'static str, Value) {
         }
         Event::Again { batch, code, why } => {
             (Warn, "again", json!({ "batch": batch, "code": code, "why": why }))
+        }
+        Event::Erases { wave, from, to, batches } => {
+            (Info, "erases", json!({ "wave": wave, "from": from, "to": to, "batches": batches }))
         }
         Event::Erased { rows, objects } => (Info, "erased", json!({ "rows": rows, "objects": objects })),
         Event::CeilingReached { ceiling, why, .. } => {

@@ -44,6 +44,8 @@ struct Tally {
     paused: bool,
     /// A ceiling is exceeded.
     waits: bool,
+    /// Of an erase: batches that are erased, and all.
+    batches: Option<(u64, u64)>,
     rows: u64,
     objects: u64,
     object_bytes: u64,
@@ -183,10 +185,19 @@ impl Progress {
                 None
             }
             Event::Again { why, .. } => t.again().then(|| format!("trying again: {why}")),
-            Event::Erased { rows, objects } => {
+            Event::Erases { wave, from, batches, .. } => {
+                *t = Tally { batches: Some((0, batches)), stage: "erase", ..Tally::of(wave, from) };
+                None
+            }
+            Event::RowsErased { rows } => {
                 t.rows += rows;
+                None
+            }
+            Event::Erased { objects, .. } => {
                 t.objects += objects;
-                t.stage = "erase";
+                if let Some((erased, _)) = &mut t.batches {
+                    *erased += 1;
+                }
                 None
             }
             Event::Waits { wave, holder, left } => Some(format!(
@@ -206,8 +217,11 @@ impl Progress {
             _ => None,
         };
         if let Some(bar) = &self.bar {
-            bar.set_length(t.subjects.max(t.moved));
-            bar.set_position(t.moved);
+            // An erase counts batches, in the bar, too.
+            let (at, of) = t.batches.unwrap_or((t.moved, t.subjects.max(t.moved)));
+            bar.set_prefix(if t.batches.is_some() { "batches" } else { "subjects" });
+            bar.set_length(of);
+            bar.set_position(at);
             bar.set_message(t.words());
         }
         said
@@ -224,9 +238,10 @@ impl Progress {
             self.screen.log(&log::line(Level::Info, &t.wave, "progress", t.json()));
             return None;
         }
-        let so_far = match t.helps {
-            false => format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to),
-            true => format!("helped {} to {}", counted(t.moved, "subject"), t.to),
+        let so_far = match (t.helps, t.batches) {
+            (_, Some((erased, all))) => format!("{} of {} erased at {}", count(erased), batches(all), t.to),
+            (false, None) => format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to),
+            (true, None) => format!("helped {} to {}", counted(t.moved, "subject"), t.to),
         };
         Some(format!("wave {}: {so_far}, {}, {}", t.wave, t.words(), duration(t.began.elapsed())))
     }
@@ -245,6 +260,7 @@ impl Tally {
             left: false,
             paused: false,
             waits: false,
+            batches: None,
             rows: 0,
             objects: 0,
             object_bytes: 0,
@@ -259,6 +275,7 @@ impl Tally {
         json!({
             "subjects": (!self.helps).then_some(self.subjects), "moved": self.moved, "rows": self.rows,
             "objects": self.objects, "object_bytes": self.object_bytes, "stage": self.stage,
+            "batches_erased": self.batches.map(|(erased, _)| erased), "batches": self.batches.map(|(_, all)| all),
         })
     }
 
@@ -269,7 +286,10 @@ impl Tally {
             if self.stage == "erase" { "erased" } else { "copied" }
         );
         if self.objects > 0 {
-            words.push_str(&format!(", {} ({})", counted(self.objects, "object"), bytes(self.object_bytes)));
+            words.push_str(&format!(", {}", counted(self.objects, "object")));
+        }
+        if self.object_bytes > 0 {
+            words.push_str(&format!(" ({})", bytes(self.object_bytes)));
         }
         if self.left {
             words.push_str(", some set aside");
@@ -305,11 +325,16 @@ impl Observer for Progress {
     }
 }
 
+/// "1 batch", "3 batches": the only word of a story whose plural is no `s`.
+fn batches(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "batch" } else { "batches" })
+}
+
 fn bar(colour: bool) -> ProgressBar {
     let template = if colour {
-        "  {bar:24.cyan/dim} {human_pos}/{human_len} subjects  {elapsed}  {wide_msg}"
+        "  {bar:24.cyan/dim} {human_pos}/{human_len} {prefix}  {elapsed}  {wide_msg}"
     } else {
-        "  {bar:24} {human_pos}/{human_len} subjects  {elapsed}  {wide_msg}"
+        "  {bar:24} {human_pos}/{human_len} {prefix}  {elapsed}  {wide_msg}"
     };
     // The template is ours; a wrong one falls back to indicatif's own.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

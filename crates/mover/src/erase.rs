@@ -1,10 +1,13 @@
 //! Erase: after the grace period, remove a moved subject's objects and rows from the old region and
 //! read back that nothing is left.
 //!
-//! Objects go before rows: as long as a row stands, the next try finds the objects it names.
+//! Objects go before rows: as long as a row stands, the next try finds the objects it names. Rows go at the pace of
+//! `[limits]`: a deleted row costs the old home's server as much as a written one, and its application still runs there.
 
 use crate::batch::{Batch, Traveller};
 use crate::error::{At, Error, Result};
+use crate::limits::Limits;
+use crate::paced::Paced;
 use crate::progress::Event;
 use crate::record::{Outcome, Reached};
 use crate::{last_copy, objects, outside, reconcile};
@@ -195,9 +198,26 @@ async fn erase_objects(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
 
 async fn erase_rows(batch: &Batch<'_>, moved: &[Traveller]) -> Result<u64> {
     let subjects: Vec<(SubjectId, u64)> = moved.iter().map(|t| (t.subject.clone(), t.epoch + 1)).collect();
-    let limit = batch.limits().erase_rows;
-    let erased = outside::erase_rows(batch.source, &batch.source_lease, &subjects, limit).await?;
-    Ok(erased.values().sum())
+    let (paced, limit) = (Paced::erase_of(batch), rows_at_once(batch.limits()));
+    let mut all = 0;
+    loop {
+        // Nothing is open and nobody is fenced: it may take as long as the pace wants.
+        paced.turn().await?;
+        let erased = outside::erase_next(batch.source, &batch.source_lease, &subjects, limit).await?;
+        let rows = erased.values().sum::<u64>();
+        if rows == 0 {
+            return Ok(all);
+        }
+        all += rows;
+        batch.service.pace.book_for_later(rows);
+        batch.service.observer.event(Event::RowsErased { rows });
+    }
+}
+
+/// A transaction is no more than a second's worth, where there is a ceiling.
+fn rows_at_once(limits: &Limits) -> u32 {
+    let per_s = limits.rows_per_s.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX));
+    limits.erase_rows.min(per_s.max(1))
 }
 
 async fn note(batch: &Batch<'_>, moved: &[Traveller], rows: u64, objects: u64) -> Result<()> {

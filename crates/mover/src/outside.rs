@@ -99,23 +99,32 @@ pub(crate) async fn erase_rows(
     whom: &[(SubjectId, u64)],
     limit: u32,
 ) -> Result<BTreeMap<TableIx, u64>> {
-    let (mut total, mut round) = (BTreeMap::new(), 0);
+    let mut total = BTreeMap::new();
     loop {
-        pace::back_off(round).await;
-        // CRASH: what a transaction erased stays erased; the next one goes on.
-        let erased = match region.records.erase_some(lease, whom, limit).await {
-            Err(error) if error.is_again() && round < GIVING_WAY_MAX => {
-                round += 1;
-                continue;
-            }
-            other => other.at(region)?,
-        };
-        round = 0;
+        let erased = erase_next(region, lease, whom, limit).await?;
         if erased.values().sum::<u64>() == 0 {
             return Ok(total);
         }
         for (table, rows) in erased {
             *total.entry(table).or_default() += rows;
+        }
+    }
+}
+
+/// One transaction of it: at most so many rows; nothing where nothing is left.
+pub(crate) async fn erase_next(
+    region: &Region,
+    lease: &Lease,
+    whom: &[(SubjectId, u64)],
+    limit: u32,
+) -> Result<BTreeMap<TableIx, u64>> {
+    let mut round = 0;
+    loop {
+        pace::back_off(round).await;
+        // CRASH: what a transaction erased stays erased; the next one goes on.
+        match region.records.erase_some(lease, whom, limit).await {
+            Err(error) if error.is_again() && round < GIVING_WAY_MAX => round += 1,
+            other => return other.at(region),
         }
     }
 }

@@ -74,6 +74,11 @@ impl Pace {
         });
     }
 
+    /// Books rows that are gone; whoever goes next waits for them ([`Pace::paid`]).
+    pub(crate) fn book_for_later(&self, rows: u64) {
+        self.book(|| rows, 0);
+    }
+
     fn book_with(
         &self,
         rows: impl FnOnce() -> u64,

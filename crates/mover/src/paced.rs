@@ -7,6 +7,7 @@
 //! anything.
 
 use crate::batch::Batch;
+use crate::error::At;
 use crate::objects::Bound;
 use crate::pace::HEAR_EVERY;
 use async_trait::async_trait;
@@ -54,6 +55,23 @@ impl<'b> Paced<'b> {
             Bound::None => Self::new(batch, Duration::MAX, Duration::MAX),
             Bound::Bytes(_) => Self::catch_up_of(batch),
         }
+    }
+
+    /// Rows that are erased, a transaction at a time: what waits between two of them holds nothing open.
+    pub fn erase_of(batch: &'b Batch<'b>) -> Self {
+        Self::new(batch, Duration::MAX, Duration::MAX)
+    }
+
+    /// Waits until what was booked is paid, and the servers are below the ceilings.
+    ///
+    /// # Errors
+    /// The process is to stop.
+    pub async fn turn(&self) -> crate::error::Result<()> {
+        let pace = &self.batch.service.pace;
+        let waited = self.wait(pace.book(|| 0, 0)).await;
+        // Whoever is to stop says so in its own word; here nothing has to be rolled back.
+        self.batch.check_stop()?;
+        waited.at(self.batch.source)
     }
 
     fn new(batch: &'b Batch<'b>, patience: Duration, for_ceilings: Duration) -> Self {

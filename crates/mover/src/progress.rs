@@ -111,7 +111,23 @@ pub enum Event {
         /// Why, in words.
         why: String,
     },
-    /// Rows and objects were erased at the old home.
+    /// A wave's old copies begin to be erased.
+    Erases {
+        /// The wave's id.
+        wave: String,
+        /// The old home.
+        from: String,
+        /// Where its subjects live now.
+        to: String,
+        /// Batches in all, those of an earlier try included.
+        batches: u64,
+    },
+    /// A transaction erased rows; [`Event::Erased`] says all of a batch's.
+    RowsErased {
+        /// How many.
+        rows: u64,
+    },
+    /// Rows and objects of a batch were erased at the old home.
     Erased {
         /// Rows.
         rows: u64,

@@ -115,10 +115,10 @@ impl WaveReport {
             .fold(Size::default(), |sum, s| Size { rows: sum.rows + s.rows, bytes: sum.bytes + s.bytes })
     }
 
-    /// The pause that `share` (0 to 1) of the subjects did not exceed, in milliseconds.
-    pub fn pause_ms(&self, share: f64) -> Option<f64> {
+    /// The pause that `share` (0 to 1) of the subjects did not exceed, in microseconds.
+    pub fn pause_us(&self, share: f64) -> Option<u64> {
         let last = self.pauses_us.len().checked_sub(1)?;
         let at = (last as f64 * share).ceil() as usize;
-        self.pauses_us.get(at).map(|us| *us as f64 / 1000.0)
+        self.pauses_us.get(at).copied()
     }
 }

@@ -9,6 +9,7 @@ use domicile_datamap::Layout;
 use domicile_directory::Directory;
 use domicile_stores::Records;
 use domicile_stores::objects::Objects;
+use domicile_stores::records::{Admission, GuardSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +75,20 @@ impl Service {
     /// `Region` with `Unreachable` where it is not open, `Setting` where the service has none of that name.
     pub fn region(&self, id: &str) -> Result<&Arc<Region>> {
         self.regions.get(id).ok_or_else(|| self.not_open(id))
+    }
+
+    /// How the guard is installed at a region: what policy says there of each spelling of each country.
+    pub fn guard_spec(&self, region: &Region) -> GuardSpec {
+        let (rules, categories) = (&self.rules, self.layout.categories());
+        let said = rules.policies.admission(&region.place, &categories, &rules.mechanisms);
+        let admission =
+            said.into_iter().map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
+        GuardSpec {
+            region: region.id.clone(),
+            service: self.name.clone(),
+            wave_only: self.guard_wave_only,
+            admission: admission.collect(),
+        }
     }
 
     fn not_open(&self, id: &str) -> Error {

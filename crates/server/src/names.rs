@@ -3,7 +3,7 @@
 use crate::directory::DIRECTORY_MEASURED;
 use crate::edge::{EdgeCache, EdgeSettings};
 use crate::gateway::{Counts, GAUGES, MEASURED};
-use crate::listen::CONNECTIONS;
+use crate::listen::{CERTIFICATE_ENDS, CONNECTIONS};
 use crate::messaging::RELAY_MEASURED;
 use crate::trace::SpanCounts;
 use std::collections::BTreeSet;
@@ -17,6 +17,6 @@ pub fn metric_names() -> BTreeSet<&'static str> {
         .chain(edge.into_iter().map(|s| s.name))
         .chain(GAUGES.map(|g| g.0))
         .chain(measured)
-        .chain([CONNECTIONS.0])
+        .chain([CERTIFICATE_ENDS.0, CONNECTIONS.0])
         .collect()
 }

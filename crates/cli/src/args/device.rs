@@ -1,5 +1,6 @@
 //! `domicile device`: a handset to try messaging with.
 
+use super::hyphen::hyphened;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -58,6 +59,7 @@ pub enum DeviceCommand {
     /// Open a contact's card: how a message would go; sends nothing, whoever it is
     Open {
         /// Name or number
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         contact: String,
     },
     /// Send a text to a contact who is a user
@@ -76,7 +78,7 @@ pub enum DeviceCommand {
     /// See whether a contact is connected, or choose who may see this device
     Presence {
         /// Name or number
-        #[arg(required_unless_present = "show_to", conflicts_with = "show_to")]
+        #[arg(required_unless_present = "show_to", conflicts_with = "show_to", allow_hyphen_values = true, value_parser = hyphened)]
         contact: Option<String>,
         /// Only these contacts may see this device from now on, separated by commas; empty: nobody
         #[arg(long, value_name = "NAMES")]
@@ -112,7 +114,7 @@ pub enum ContactsCommand {
         /// The number, with + or as it is dialled in --country
         number: String,
         /// What to call it
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = hyphened)]
         name: String,
         /// Whose numbers are meant without +
         #[arg(long, value_name = "CC")]
@@ -123,6 +125,7 @@ pub enum ContactsCommand {
     /// Remove one; sends nothing
     Remove {
         /// Name or number
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         contact: String,
     },
     /// Look which contacts are users; their numbers leave blinded
@@ -152,8 +155,10 @@ pub struct RegisterDevice {
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// Name or number
+    #[arg(allow_hyphen_values = true, value_parser = hyphened)]
     pub contact: String,
     /// The text
+    #[arg(allow_hyphen_values = true, value_parser = hyphened)]
     pub text: String,
     /// If the receiver is away, and lets this device see that: keep it at home, or say that SMS is the way
     #[arg(long, value_enum, default_value_t = Offline::Keep)]

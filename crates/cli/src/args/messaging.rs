@@ -1,5 +1,6 @@
 //! Commands about opt-in messages.
 
+use super::hyphen::hyphened;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -67,12 +68,14 @@ pub enum ConsentCommand {
     #[command(after_help = "Example:\n  domicile consent list MDEyMzQ1Njc4OWFiY2RlZg --service messaging")]
     List {
         /// The mailbox
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         mailbox: String,
     },
     /// Every record of a mailbox, in full
     #[command(after_help = "Example:\n  domicile consent show MDEyMzQ1Njc4OWFiY2RlZg --json")]
     Show {
         /// The mailbox
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         mailbox: String,
         /// Only this purpose
         #[arg(long, value_name = "PURPOSE")]
@@ -91,6 +94,7 @@ pub enum ConsentCommand {
     #[command(after_help = WITHDRAW)]
     Withdraw {
         /// The mailbox
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         mailbox: String,
         /// cloud_messaging, contact_discovery, presence or region_move
         purpose: String,
@@ -102,7 +106,7 @@ Needs no server and no configuration if --key is given; else the service keys' p
 Exit code 3 where a record must not be believed.
 
 Example:
-  domicile consent show -- MAILBOX > records.json      # -- since an id may begin with a hyphen
+  domicile consent show MAILBOX > records.json
   domicile consent verify records.json --key keys/messaging/beijing.service.pub";
 
 const WITHDRAW: &str = "\

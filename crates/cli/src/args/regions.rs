@@ -1,5 +1,6 @@
 //! Commands about regions, their guard, policies and receipts.
 
+use super::hyphen::hyphened;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -69,6 +70,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct DisownArgs {
     /// The subject's key
+    #[arg(allow_hyphen_values = true, value_parser = hyphened)]
     pub subject: String,
     /// The region whose copy is the dead one
     #[arg(long, value_name = "ID")]
@@ -179,6 +181,7 @@ pub enum ReceiptCommand {
     )]
     Extract {
         /// The subject's key
+        #[arg(allow_hyphen_values = true, value_parser = hyphened)]
         subject: String,
         /// Only from this wave; else from the newest that has one
         #[arg(long, value_name = "WAVE")]
@@ -217,13 +220,18 @@ pub enum PolicyCommand {
 /// `domicile policy explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// SUBJECT [REGION], or with --country only [REGION]
-    #[arg(value_name = "SUBJECT", num_args = 0..=2)]
-    pub about: Vec<String>,
+    /// The subject's key; with --country the region
+    #[arg(value_name = "SUBJECT", allow_hyphen_values = true, value_parser = hyphened)]
+    pub about: Option<String>,
+    /// Only this region
+    pub region: Option<String>,
     /// A resident of this country instead of a subject
     #[arg(long, value_name = "CC")]
     pub country: Option<String>,
     /// With this flag; may be repeated
     #[arg(long, value_name = "FLAG", requires = "country")]
     pub flag: Vec<String>,
+    /// Who has consented to this purpose; may be repeated
+    #[arg(long, value_name = "PURPOSE", requires = "country")]
+    pub consent: Vec<String>,
 }

@@ -1,5 +1,7 @@
 //! `check`: everything that must be right before a move, all at once; changes nothing.
 
+mod served;
+
 use crate::absent;
 use crate::app::App;
 use crate::config::{Config, Guard, Service};
@@ -80,7 +82,8 @@ pub async fn run(app: &App) -> Result<Answer> {
     check_keys(&mut all, &config, service);
     check_control(&mut all, &config).await;
     check_policies(&mut all, &config, service);
-    check_public(&mut all, &config, service);
+    served::check_public(&mut all, &config, service);
+    served::check_certificates(&mut all, &config);
     check_map(&mut all, &config, service).await;
     Ok(answer(all))
 }
@@ -123,33 +126,6 @@ fn check_policies(all: &mut Findings, config: &Config, service: &Service) {
     let latency =
         if rules.latency.is_empty() { ", no latency table: homes by law, then by name" } else { "" };
     all.fine("policies", format!("{}{latency}", counted(policies.len() as u64, "rule")));
-}
-
-/// What policy says of public routes, for a gateway in each region.
-fn check_public(all: &mut Findings, config: &Config, service: &Service) {
-    let routes = config.edge.settings.routes.len();
-    if routes == 0 {
-        return;
-    }
-    let mut forbidden = false;
-    for region in config.regions_of(service) {
-        // Policies that can't be read are a finding of their own.
-        let place = std::slice::from_ref(&region.place);
-        let Ok(settings) = crate::edge::settings(config, service, place) else { return };
-        for (path, why) in crate::edge::forbidden(&settings) {
-            forbidden = true;
-            let what = format!("a gateway in region {} does not cache {path}\n{why}", region.id());
-            let fix = format!(
-                "permit the action `cache` there, if it should: domicile policy explain --country {} {}",
-                region.place.country,
-                region.id()
-            );
-            all.slow("public", "public-not-cached", what, fix);
-        }
-    }
-    if !forbidden {
-        all.fine("public", format!("{}, may be cached in every region", counted(routes as u64, "route")));
-    }
 }
 
 async fn check_map(all: &mut Findings, config: &Config, service: &Service) {

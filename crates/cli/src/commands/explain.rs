@@ -29,7 +29,7 @@ pub async fn run(app: &App, args: ExplainArgs) -> Result<Answer> {
     let (subject, region) = split(&args)?;
     let chosen: Vec<&Region> = config.chosen(service, region)?;
     let about = match (&args.country, subject) {
-        (Some(country), _) => resident(country, &args.flag, service)?,
+        (Some(country), _) => resident(country, &args, service)?,
         (None, Some(subject)) => of_subject(&config, service, subject).await?,
         (None, None) => {
             let why = "decisions depend on where somebody lives";
@@ -42,13 +42,10 @@ pub async fn run(app: &App, args: ExplainArgs) -> Result<Answer> {
 
 /// SUBJECT [REGION]; with `--country` only [REGION].
 fn split(args: &ExplainArgs) -> Result<(Option<&str>, Option<&str>)> {
-    let words: Vec<&str> = args.about.iter().map(String::as_str).collect();
-    match (args.country.is_some(), words.as_slice()) {
-        (_, []) => Ok((None, None)),
-        (true, [region]) => Ok((None, Some(region))),
-        (false, [subject]) => Ok((Some(subject), None)),
-        (false, [subject, region]) => Ok((Some(subject), Some(region))),
-        _ => Err(Failure::usage(
+    match (args.country.is_some(), args.about.as_deref(), args.region.as_deref()) {
+        (true, region, None) => Ok((None, region)),
+        (false, subject, region) => Ok((subject, region)),
+        (true, _, Some(_)) => Err(Failure::usage(
             "usage",
             "a subject and --country don't go together",
             "either a subject is explained or a resident of a country",
@@ -57,16 +54,21 @@ fn split(args: &ExplainArgs) -> Result<(Option<&str>, Option<&str>)> {
     }
 }
 
-fn resident(country: &str, flags: &[String], service: &Service) -> Result<About> {
+fn resident(country: &str, args: &ExplainArgs, service: &Service) -> Result<About> {
     let country: Country = country.parse().map_err(|wrong: domicile_policy::WrongCountry| {
         Failure::usage("config-country", wrong.to_string(), "policies decide by country", "--country IN")
     })?;
     let map = failure::read_map(&service.map)?;
     let mut words = vec![format!("a resident of {}", country.name())];
-    words.extend(flags.iter().map(|f| format!("`{f}`")));
+    words.extend(args.flag.iter().map(|f| format!("`{f}`")));
+    words.extend(args.consent.iter().map(|purpose| format!("consent to `{purpose}`")));
     Ok(About {
         who: words.join(", "),
-        class: Class { flags: flags.iter().cloned().collect(), ..Class::resident(country) },
+        class: Class {
+            flags: args.flag.iter().cloned().collect(),
+            consents: args.consent.iter().cloned().collect(),
+            ..Class::resident(country)
+        },
         home: None,
         categories: categories(&map),
     })
@@ -179,6 +181,10 @@ fn head(about: &About, placement: &Placement) -> String {
     if !about.class.flags.is_empty() {
         let flags: Vec<&str> = about.class.flags.iter().map(String::as_str).collect();
         text.push_str(&format!("flags   {}\n", flags.join(", ")));
+    }
+    if !about.class.consents.is_empty() {
+        let consents: Vec<&str> = about.class.consents.iter().map(String::as_str).collect();
+        text.push_str(&format!("agreed  {}\n", consents.join(", ")));
     }
     text.push_str(&format!("home    {}\n", about.home.as_deref().unwrap_or("none yet")));
     text.push_str(&format!("{}\n", paper::wrapped("answer  ", &placement.why)));

@@ -108,9 +108,9 @@ pub fn text_of(report: &WaveReport) -> String {
         rows.push(("objects", format!("{} ({})", count(report.objects), bytes(report.object_bytes))));
     }
     if let (Some(p50), Some(p99), Some(max)) =
-        (report.pause_ms(0.5), report.pause_ms(0.99), report.pause_ms(1.0))
+        (report.pause_us(0.5), report.pause_us(0.99), report.pause_us(1.0))
     {
-        let [p50, p99, max] = [p50, p99, max].map(milliseconds);
+        let [p50, p99, max] = [p50, p99, max].map(|us| milliseconds(us as f64 / 1000.0));
         rows.push(("pause", format!("p50 {p50}, p99 {p99}, longest {max}")));
     }
     if report.pauses_unmeasured > 0 {
@@ -150,8 +150,8 @@ pub fn text_of(report: &WaveReport) -> String {
 /// The same for programs, with the pauses that the report keeps to itself.
 pub fn json_of(report: &WaveReport) -> Value {
     let mut json = serde_json::to_value(report).unwrap_or(Value::Null);
-    json["pause_ms"] =
-        json!({ "p50": report.pause_ms(0.5), "p99": report.pause_ms(0.99), "max": report.pause_ms(1.0) });
+    json["pause_us"] =
+        json!({ "p50": report.pause_us(0.5), "p99": report.pause_us(0.99), "max": report.pause_us(1.0) });
     json["rows"] = json!(report.size().rows);
     json["bytes"] = json!(report.size().bytes);
     json

@@ -2,6 +2,7 @@
 //!
 //! SIGHUP reads certificates and keys of tokens again; what can't be read stays as it was, and is said.
 
+mod certificates;
 mod doors;
 mod gateway;
 mod relays;
@@ -16,14 +17,17 @@ use crate::keys;
 use crate::open::{self, Want};
 use crate::screen::Answer;
 use crate::signals::reloads;
+use certificates::Certificates;
+pub use certificates::{day as end_day, read as certificate, remark};
 use domicile_datamap::Owner;
 use domicile_directory::Directory;
 use domicile_server::admin::Admin;
 use domicile_server::directory::{DirectoryLimits, DirectoryService, Placing, Served, Spelling};
 use domicile_server::gateway::{Gateway, Keys};
-use domicile_server::listen::{Certificate, Stop};
+use domicile_server::listen::Stop;
 use domicile_server::messaging::Relay;
 use doors::Doors;
+pub use gateway::stands;
 pub use relays::{mailboxes, statement};
 use requests::Watched;
 use serde_json::json;
@@ -47,7 +51,7 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
     let mut doors = Doors::new(&story, &stop);
     let mut serving = Serving::default();
     if args.directory {
-        serve_directory(&config, &directory, &mut doors, &mut serving).await?;
+        serve_directory(&config, &directory, &story, &mut doors, &mut serving).await?;
     }
     if args.gateway {
         let service = app.service(&config)?;
@@ -55,7 +59,7 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
         gateway::serve(&config, service, elsewhere, directory.clone(), &story, &mut doors, &mut serving)
             .await?;
     }
-    relays::serve(&config, &args.messaging, &directory, &mut doors, &mut serving).await?;
+    relays::serve(&config, &args.messaging, &directory, &story, &mut doors, &mut serving).await?;
     admin(&story, &config, &serving, &mut doors).await?;
     app.signals.be_careful_with_requests();
     let mut reload = reloads();
@@ -67,6 +71,7 @@ pub async fn run(app: &App, args: ServeArgs) -> Result<Answer> {
         if app.signals.stopped() {
             break;
         }
+        serving.certificates.look(&story);
         story.readiness(serving.gateway.as_deref());
     }
     story.stops();
@@ -99,7 +104,7 @@ fn typed(config: &Config, args: &ServeArgs) -> Result<Option<crate::config::Door
 #[derive(Default)]
 struct Serving {
     gateway: Option<Arc<Gateway>>,
-    certificates: Vec<Arc<Certificate>>,
+    certificates: Certificates,
     keys: Option<Arc<Keys>>,
     directory: Option<DirectoryService>,
     watched: Watched,
@@ -107,13 +112,8 @@ struct Serving {
 }
 
 impl Serving {
-    fn reload(&self, story: &Story) {
-        for certificate in &self.certificates {
-            match certificate.reload() {
-                Ok(()) => story.reloaded("certificate", "read again", None),
-                Err(error) => story.reloaded("certificate", "the old one stays", Some(&error)),
-            }
-        }
+    fn reload(&mut self, story: &Story) {
+        self.certificates.reload(story);
         match self.keys.as_ref().map(|keys| keys.reload()) {
             Some(Ok(())) => story.reloaded("keys of tokens", "read again", None),
             Some(Err(error)) => story.reloaded("keys of tokens", "the old ones stay", Some(&error)),
@@ -125,6 +125,7 @@ impl Serving {
 async fn serve_directory(
     config: &Config,
     directory: &Arc<Directory>,
+    story: &Story,
     doors: &mut Doors<'_>,
     serving: &mut Serving,
 ) -> Result<()> {
@@ -142,19 +143,12 @@ async fn serve_directory(
     let served =
         DirectoryService::new(directory.clone(), all, tokens, DirectoryLimits::default(), doors.stop.clone());
     serving.directory = Some(served.clone());
-    let certificate = doors.certificate(&settings.doors)?;
-    doors.open(
-        "directory",
-        &settings.doors,
-        certificate.clone(),
-        false,
-        Default::default(),
-        move |_, request| {
-            let served = served.clone();
-            async move { served.answer(request).await }
-        },
-    )?;
-    serving.certificates.extend(certificate);
+    let certificate = certificates::read(&settings.doors)?;
+    serving.certificates.keep("directory", certificate.clone(), story);
+    doors.open("directory", &settings.doors, certificate, false, Default::default(), move |_, request| {
+        let served = served.clone();
+        async move { served.answer(request).await }
+    })?;
     Ok(())
 }
 
@@ -187,7 +181,7 @@ async fn rules(config: &Config, service: &Service, key: Option<&str>) -> Result<
 async fn admin(story: &Story, config: &Config, serving: &Serving, doors: &mut Doors<'_>) -> Result<()> {
     let Some(address) = config.admin else { return Ok(()) };
     let (gateway, directory) = (serving.gateway.clone(), serving.directory.clone());
-    let relays = serving.relays.clone();
+    let (relays, certificates) = (serving.relays.clone(), serving.certificates.all());
     let (open, dropped) = (doors.connections.clone(), serving.watched.dropped.clone());
     let ready = gateway.clone();
     let (stop, tokens) = (doors.stop.clone(), keys::tokens(config, "admin")?);
@@ -199,6 +193,7 @@ async fn admin(story: &Story, config: &Config, serving: &Serving, doors: &mut Do
             + &directory
             + &Relay::metrics(&relays)
             + &doors::connections(&open)
+            + &certificates::metrics(&certificates)
             + &requests::metrics(&dropped)
     };
     let admin = Admin::new(tokens, is_ready, metrics);

@@ -44,12 +44,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// The wait that `share` (0 to 1) of the refused writes did not exceed, in milliseconds.
-    pub fn wait_ms(&self, share: f64) -> Option<f64> {
+    /// The wait that `share` (0 to 1) of the refused writes did not exceed, in microseconds.
+    pub fn wait_us(&self, share: f64) -> Option<u64> {
         let mut waits = self.waits_us.lock().unwrap_or_else(|e| e.into_inner()).clone();
         waits.sort_unstable();
         let last = waits.len().checked_sub(1)?;
-        Some(waits[(last as f64 * share).round() as usize] as f64 / 1000.0)
+        Some(waits[(last as f64 * share).round() as usize])
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Told {
     pub verdict: Verdict,
     pub phone: Shown,
     /// The longest that an application's write waited, milliseconds.
-    pub wait_ms_max: Option<f64>,
+    pub wait_us_max: Option<u64>,
     pub refused: u64,
     pub wall: Duration,
     /// Seconds by scene.
@@ -115,7 +115,7 @@ fn numbers(stage: &Stage, page: &Page, told: &Told) -> String {
                 "{} writes, {} repeated, longest wait {}{}",
                 count(verdict.acknowledged),
                 count(told.refused),
-                told.wait_ms_max.map_or("-".to_owned(), milliseconds),
+                told.wait_us_max.map_or("-".to_owned(), |us| milliseconds(us as f64 / 1000.0)),
                 if told.moved.iter().any(|m| m.killed) { " (the kill)" } else { "" }
             ),
         ),
@@ -226,9 +226,9 @@ fn json_of(stage: &Stage, told: &Told) -> Value {
             "silent_again": told.phone.silent_again, "numbers_found": told.phone.searched.found,
             "controls": told.phone.searched.controls.0, "controls_found": told.phone.searched.controls.1,
         },
-        "acknowledged": verdict.acknowledged, "refused": told.refused, "wait_ms_max": told.wait_ms_max,
+        "acknowledged": verdict.acknowledged, "refused": told.refused, "wait_us_max": told.wait_us_max,
         "pauses": pauses.len(),
-        "pause_ms_max": pauses.last().map(|us| *us as f64 / 1000.0),
+        "pause_us_max": pauses.last(),
         "moved_ms": moving.as_millis() as u64,
         "killed": told.moved.iter().filter(|m| m.killed).count(),
         "receipts": verdict.receipts, "receipts_verified": verdict.verified,

@@ -160,7 +160,7 @@ pub async fn run(app: &App, args: DemoArgs) -> Result<Answer> {
         erased,
         verdict,
         phone,
-        wait_ms_max: counters.wait_ms(1.0),
+        wait_us_max: counters.wait_us(1.0),
         refused: counters.refused.load(Ordering::Relaxed),
         wall: clock.began.elapsed(),
         scenes: clock.scenes,

@@ -227,7 +227,7 @@ fn states(stage: &Stage, trip: &Trip, region: &str) -> Result<String> {
 fn show(stage: &Stage, reports: &[WaveReport], counters: &Counters, elapsed: Duration) {
     let page = &stage.page;
     let rows = reports.iter().map(|r| {
-        let ms = |share| r.pause_ms(share).map_or("-".to_owned(), milliseconds);
+        let ms = |share| r.pause_us(share).map_or("-".to_owned(), |us| milliseconds(us as f64 / 1000.0));
         let left: u64 = r.left.values().sum();
         vec![
             format!("{} -> {}", r.from, r.to),

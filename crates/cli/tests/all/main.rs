@@ -5,6 +5,7 @@
 mod audit;
 mod bad_config;
 mod bad_input;
+mod certificates;
 mod claims;
 mod demo;
 mod down;

@@ -209,3 +209,23 @@ fn policy_is_asked_where_copies_are_kept() {
     assert!(checked.contains("a gateway in region de does not cache /static/"), "{checked}");
     assert!(!checked.contains("a gateway in region us does not cache"), "{checked}");
 }
+
+/// What `serve --gateway` would refuse, `check` says before; routes of a CDN need no region.
+#[test]
+fn public_routes_of_a_gateway_that_stands_nowhere() {
+    let shop = configured(PUBLIC);
+    let checked = shop.run(&["check"]).stdout;
+    assert!(!checked.contains("where the gateway stands"), "{checked}");
+    shop.append(
+        "domicile.toml",
+        "\n[gateway]\nlisten = [\"127.0.0.1:0\"]\nsubject = [\"header:X-Subject\"]\n",
+    );
+    let checked = shop.run(&["check"]);
+    assert_eq!(checked.code, 3, "{}", checked.whole());
+    let said = "public\n  no    there are [[public]] routes, and where the gateway stands is not known";
+    assert!(checked.stdout.contains(said), "{}", checked.stdout);
+    assert!(checked.stdout.contains("fix: add region = \"ID\" to [gateway]"), "{}", checked.stdout);
+    shop.append("domicile.toml", "region = \"de\"\n");
+    let checked = shop.run(&["check"]).stdout;
+    assert!(!checked.contains("where the gateway stands"), "{checked}");
+}

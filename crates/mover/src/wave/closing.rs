@@ -8,6 +8,7 @@ use crate::evidence;
 use crate::halt::Halt;
 use crate::journal;
 use crate::pace;
+use crate::progress::Event;
 use crate::report::WaveReport;
 use crate::service::{Region, Service};
 use crate::turn::{Abort, Turn, Wait};
@@ -32,6 +33,7 @@ pub async fn erase_wave(service: &Arc<Service>, wave: &str) -> Result<(Erased, W
     let halt = Arc::<Halt>::default();
     let turn = Turn::take(service, wave, Wait::Once, Abort::IsOurs, &halt).await?;
     let erased = erase_with_turn(service, wave, (&from, &to), &note, closing, (&turn, &halt)).await;
+    service.pace.ceilings.rest(service, wave).await;
     turn.give_back().await;
     halt.explains(wave, erased)
 }
@@ -48,6 +50,11 @@ async fn erase_with_turn(
     let (mut total, mut kept) = (Erased::default(), Kept::default());
     let (old, new) = (from.records.incarnation().await.at(from)?, to.records.incarnation().await.at(to)?);
     let to_erase = if closing { Vec::new() } else { journal::batches(from, wave).await? };
+    if !to_erase.is_empty() {
+        let (from, to) = (from.id.clone(), to.id.clone());
+        let batches = to_erase.len() as u64;
+        service.observer.event(Event::Erases { wave: wave.to_owned(), from, to, batches });
+    }
     for id in to_erase {
         service.check_stop()?;
         halt.check(wave)?;

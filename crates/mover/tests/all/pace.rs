@@ -261,3 +261,106 @@ async fn a_file_has_no_sessions() {
     let refused = wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap_err();
     assert!(refused.to_string().contains("SQLite has neither replication nor sessions"), "{refused}");
 }
+
+/// Rows a second of an erase, from its first transaction on, which nothing waits for.
+fn erased_a_second(story: &Story) -> (u64, f64) {
+    let events = story.0.lock().unwrap();
+    let erased = events.iter().filter_map(|(at, e)| match e {
+        Event::RowsErased { rows } => Some((*at, *rows)),
+        _ => None,
+    });
+    let erased: Vec<_> = erased.collect();
+    let ((first, before), (last, _)) = (erased[0], erased[erased.len() - 1]);
+    let all = erased.iter().map(|(_, rows)| rows).sum::<u64>();
+    (all, (all - before) as f64 / last.duration_since(first).as_secs_f64())
+}
+
+/// A wave whose subjects have moved, at full speed.
+async fn moved(world: &World) {
+    let service = world.service().await;
+    let ran = wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap();
+    assert_eq!(ran.reports[0].left.len(), 0);
+}
+
+async fn rows_an_erase_removes_a_second(engine: Engine) {
+    let (world, ceiling, story) = (World::new(engine, 40).await, 80, Arc::new(Story::default()));
+    moved(&world).await;
+    let service = heard(&world, |limits| limits.rows_per_s = Some(ceiling), story.clone()).await;
+    let (erased, _) = wave::erase_wave(&service, "w1").await.unwrap();
+    let (rows, rate) = erased_a_second(&story);
+    assert_eq!((erased.subjects, erased.rows), (40, rows));
+    assert!(rate <= ceiling as f64 * 1.2, "{rate} rows/s at a ceiling of {ceiling}");
+    let begins = story.at(|e| matches!(e, Event::Erases { batches: 10, .. }));
+    assert!(begins.is_some() && begins < story.at(|e| matches!(e, Event::RowsErased { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_an_erase_removes_a_second_postgres() {
+    rows_an_erase_removes_a_second(Engine::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_an_erase_removes_a_second_sqlite() {
+    rows_an_erase_removes_a_second(Engine::Sqlite).await;
+}
+
+/// Asks the process to stop as soon as rows are gone.
+struct StopsAtErase(Arc<AtomicBool>);
+
+impl Observer for StopsAtErase {
+    fn event(&self, event: Event) {
+        if matches!(event, Event::RowsErased { .. }) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Between two transactions it stops; another run goes on, and nothing is left.
+async fn a_paced_erase_stops(engine: Engine) {
+    let world = World::new(engine, 4).await;
+    moved(&world).await;
+    let service = world.service_with(None, |limits| limits.rows_per_s = Some(1)).await;
+    let mut service = Arc::into_inner(service).unwrap();
+    service.observer = Arc::new(StopsAtErase(service.stop.clone()));
+    let service = Arc::new(service);
+    let stopped = wave::erase_wave(&service, "w1").await;
+    assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+    let left = async || world.app("old").await.texts("SELECT CAST(id AS TEXT) FROM accounts").await;
+    assert!(!left().await.is_empty(), "it was not stopped in the middle");
+    drop(service);
+    let (erased, _) = wave::erase_wave(&world.service().await, "w1").await.unwrap();
+    assert_eq!((erased.subjects, left().await.len()), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paced_erase_stops_postgres() {
+    a_paced_erase_stops(Engine::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paced_erase_stops_sqlite() {
+    a_paced_erase_stops(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_erased_while_too_many_sessions_are_at_work() {
+    let (world, cluster) = busy_cluster().await;
+    moved(&world).await;
+    cluster.sql("postgres", "GRANT pg_read_all_stats TO domicile");
+    let ends = [session_at_work(&world).await, session_at_work(&world).await];
+    let at_work = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'";
+    once("both are at work", async || cluster.sql("postgres", at_work) == "2").await;
+    let story = Arc::new(Story::default());
+    let service = heard(&world, |limits| limits.active_sessions = Some(1), story.clone()).await;
+    let running = service.clone();
+    let run = tokio::spawn(async move { wave::erase_wave(&running, "w1").await });
+    once("it says that it waits", async || !service.directory.waiting("w1").await.unwrap().is_empty()).await;
+    assert_eq!(story.at(|e| matches!(e, Event::RowsErased { .. })), None, "rows were erased");
+    for end in ends {
+        end.cancel_query(NoTls).await.unwrap();
+    }
+    assert_eq!(run.await.unwrap().unwrap().0.subjects, 6);
+    let clear = story.at(|e| matches!(e, Event::CeilingClear { .. })).expect("it goes on, and says so");
+    assert!(clear < story.at(|e| matches!(e, Event::RowsErased { .. })).unwrap());
+    assert_eq!(service.directory.waiting("w1").await.unwrap(), []);
+}

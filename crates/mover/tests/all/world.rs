@@ -12,7 +12,7 @@ use domicile_stores::Records;
 use domicile_stores::control::ControlStore;
 use domicile_stores::objects::Objects;
 use domicile_stores::postgres::Postgres;
-use domicile_stores::records::{Admission, GuardSpec, Mode};
+use domicile_stores::records::{GuardSpec, Mode};
 use domicile_stores::sqlite::Sqlite;
 use domicile_testbed::postgres::Cluster;
 use std::collections::BTreeMap;
@@ -214,20 +214,7 @@ impl World {
 
     /// How the guard is installed at a region.
     pub fn spec(&self, service: &Service, region: &Region) -> GuardSpec {
-        let policies = &service.rules.policies;
-        let categories = service.layout.categories();
-        let admission = policies.admission(&region.place, &categories, &service.rules.mechanisms);
-        let admission = admission.into_iter().map(|a| Admission {
-            country: a.spelling,
-            allowed: a.allowed,
-            rule: a.rule,
-        });
-        GuardSpec {
-            region: region.id.clone(),
-            service: SERVICE.into(),
-            wave_only: self.ground.wave_only,
-            admission: admission.collect(),
-        }
+        GuardSpec { wave_only: self.ground.wave_only, ..service.guard_spec(region) }
     }
 
     async fn adopt(&self, service: &Service) {

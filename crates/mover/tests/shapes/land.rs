@@ -12,7 +12,7 @@ use domicile_mover::{Ask, Error, Evidence, Limits, Region, Rules, Service, WaveR
 use domicile_policy::{Latency, Policies};
 use domicile_stores::control::ControlStore;
 use domicile_stores::postgres::Postgres;
-use domicile_stores::records::{Admission, GuardSpec, Mode};
+use domicile_stores::records::Mode;
 use domicile_testbed::postgres::Cluster;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -257,19 +257,7 @@ impl Land {
     pub async fn adopt(&self) {
         let service = self.service(Arc::new(Hooks::none())).await;
         for region in service.regions.values() {
-            let categories = service.layout.categories();
-            let said =
-                service.rules.policies.admission(&region.place, &categories, &service.rules.mechanisms);
-            let admission = said.into_iter();
-            let admission =
-                admission.map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
-            let spec = GuardSpec {
-                region: region.id.clone(),
-                service: "main".into(),
-                wave_only: false,
-                admission: admission.collect(),
-            };
-            region.records.install(&spec).await.unwrap();
+            region.records.install(&service.guard_spec(region)).await.unwrap();
             loop {
                 let found = region.records.unhomed(None, 10_000).await.unwrap();
                 if found.is_empty() {

@@ -1,13 +1,12 @@
 //! Claims: whose a name is, and the three steps by which it becomes somebody's.
 
 use super::limits::CLAIM_BYTES_MAX;
-use super::refusals::{INVALID_BODY, INVALID_CLAIM, INVALID_PATH, NOT_RESERVED, TAKEN, UNKNOWN_CLAIM};
+use super::refusals::{INVALID_BODY, INVALID_CLAIM, NOT_RESERVED, TAKEN, UNKNOWN_CLAIM};
 use super::request;
-use super::routes::{Shared, json};
+use super::routes::{Of, Shared, json};
 use super::service::Told;
 use crate::Problem;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use domicile_directory::{Claim, ClaimKind, Committed, RESERVATION_MAX, Reserved};
 use http::StatusCode;
@@ -19,8 +18,6 @@ use zeroize::Zeroizing;
 
 /// How long a name is kept where the caller does not say.
 const RESERVATION: Duration = Duration::from_secs(600);
-
-type Of = Result<Path<String>, PathRejection>;
 
 fn claim(kind: ClaimKind, value: &Zeroizing<String>) -> Result<Claim, Problem> {
     if value.len() > CLAIM_BYTES_MAX {
@@ -49,14 +46,12 @@ pub(super) async fn resolve(
     path: Of,
     sent: Request,
 ) -> Result<Response, Problem> {
-    let Path(name) = path.map_err(|_| INVALID_PATH)?;
-    let service = shared.service(&name)?;
-    let _place = shared.place()?;
-    let asked: Resolve = request::json(sent, &shared.limits).await?;
+    let call = shared.call::<Resolve>(path, sent).await?;
+    let (service, asked) = (&call.service.served, &call.asked);
     let claims = [claim(asked.kind, &asked.value)?];
-    let found = shared.ask(shared.directory.resolve(&name, &claims)).await?.pop().flatten();
+    let found = shared.ask(shared.directory.resolve(&service.name, &claims)).await?.pop().flatten();
     let found = found.ok_or(UNKNOWN_CLAIM)?;
-    let home = service.told_of(&found.home);
+    let home = call.service.told_of(&found.home);
     Ok(json(StatusCode::OK, &Resolved { subject_hash: found.subject.to_string(), home }))
 }
 
@@ -76,17 +71,15 @@ pub(super) async fn reserve(
     path: Of,
     sent: Request,
 ) -> Result<Response, Problem> {
-    let Path(name) = path.map_err(|_| INVALID_PATH)?;
-    let service = shared.service(&name)?;
-    let _place = shared.place()?;
-    let asked: Reserve = request::json(sent, &shared.limits).await?;
-    let subject = request::subject(&asked.subject, service.served.spelling)?;
+    let call = shared.call::<Reserve>(path, sent).await?;
+    let (service, asked) = (&call.service.served, &call.asked);
+    let subject = request::subject(&asked.subject, service.spelling)?;
     let claims = [claim(asked.kind, &asked.value)?];
     let time = asked.seconds.map_or(RESERVATION, Duration::from_secs);
     if time.is_zero() || time > RESERVATION_MAX {
         return Err(INVALID_BODY.because(format!("seconds: 1 to {}", RESERVATION_MAX.as_secs())));
     }
-    let reserved = shared.directory.reserve(&name, &subject, &claims, &asked.attempt, time);
+    let reserved = shared.directory.reserve(&service.name, &subject, &claims, &asked.attempt, time);
     match shared.ask(reserved).await?.pop() {
         Some(Reserved::Yes) => Ok(json(StatusCode::OK, &json!({ "outcome": "reserved" }))),
         Some(Reserved::Own) => Ok(json(StatusCode::OK, &json!({ "outcome": "own" }))),
@@ -109,13 +102,11 @@ pub(super) async fn commit(
     path: Of,
     sent: Request,
 ) -> Result<Response, Problem> {
-    let Path(name) = path.map_err(|_| INVALID_PATH)?;
-    let service = shared.service(&name)?;
-    let _place = shared.place()?;
-    let asked: Commit = request::json(sent, &shared.limits).await?;
-    let subject = request::subject(&asked.subject, service.served.spelling)?;
+    let call = shared.call::<Commit>(path, sent).await?;
+    let (service, asked) = (&call.service.served, &call.asked);
+    let subject = request::subject(&asked.subject, service.spelling)?;
     let claims = [claim(asked.kind, &asked.value)?];
-    let committed = shared.directory.commit(&name, &subject, &claims, &asked.attempt);
+    let committed = shared.directory.commit(&service.name, &subject, &claims, &asked.attempt);
     match shared.ask(committed).await?.pop() {
         Some(Committed::Yes) => Ok(json(StatusCode::OK, &json!({ "outcome": "committed" }))),
         Some(Committed::Lost) | None => Err(NOT_RESERVED),
@@ -137,13 +128,11 @@ pub(super) async fn release(
     path: Of,
     sent: Request,
 ) -> Result<Response, Problem> {
-    let Path(name) = path.map_err(|_| INVALID_PATH)?;
-    let service = shared.service(&name)?;
-    let _place = shared.place()?;
-    let asked: Release = request::json(sent, &shared.limits).await?;
-    let subject = request::subject(&asked.subject, service.served.spelling)?;
+    let call = shared.call::<Release>(path, sent).await?;
+    let (service, asked) = (&call.service.served, &call.asked);
+    let subject = request::subject(&asked.subject, service.spelling)?;
     let claims = [claim(asked.kind, &asked.value)?];
-    let released = shared.directory.release(&name, &subject, &claims, asked.attempt.as_deref());
+    let released = shared.directory.release(&service.name, &subject, &claims, asked.attempt.as_deref());
     let released = shared.ask(released).await?;
     Ok(json(StatusCode::OK, &json!({ "released": released > 0 })))
 }

@@ -1,12 +1,12 @@
 //! Homes: one, many, a new one, and none any more.
 
-use super::limits::{FLAG_CHARS_MAX, FLAGS_MAX, LOOKUP_MAX, WAIT_MAX_S};
+use super::limits::{LOOKUP_MAX, WAIT_MAX_S, WORD_CHARS_MAX, WORDS_MAX};
 use super::refusals::{
     AGAIN, AWAY, ELSEWHERE, INVALID_BODY, INVALID_COUNTRY, INVALID_PATH, INVALID_QUERY, REFUSED,
     TOO_MANY_WAITERS, UNKNOWN_HOME, UNKNOWN_REGION,
 };
 use super::request::{self, Known};
-use super::routes::{Shared, json};
+use super::routes::{Call, Of, Shared, json};
 use super::service::{Following, Told};
 use crate::Problem;
 use axum::extract::rejection::PathRejection;
@@ -18,16 +18,17 @@ use http::header::{CACHE_CONTROL, ETAG, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One subject's path, or what is wrong with it.
-type Of = Result<Path<(String, String)>, PathRejection>;
+type OfSubject = Result<Path<(String, String)>, PathRejection>;
 
 /// `GET .../homes/{subject}`: the home, at once, or as soon as it is another than the caller knows.
 pub(super) async fn home(
     State(shared): State<Arc<Shared>>,
-    path: Of,
+    path: OfSubject,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -107,28 +108,28 @@ struct SignUp {
     citizenship: Option<String>,
     #[serde(default)]
     flags: Vec<String>,
+    #[serde(default)]
+    consents: Vec<String>,
 }
 
 /// `POST .../homes`: a new subject's home, by policy and latency, before its first row is written anywhere.
 pub(super) async fn sign_up(
     State(shared): State<Arc<Shared>>,
-    path: Result<Path<String>, PathRejection>,
+    path: Of,
     sent: Request,
 ) -> Result<Response, Problem> {
-    let Path(name) = path.map_err(|_| INVALID_PATH)?;
-    let service = shared.service(&name)?;
-    let _place = shared.place()?;
-    let asked: SignUp = request::json(sent, &shared.limits).await?;
+    let Call { service, asked, place: _place } = shared.call::<SignUp>(path, sent).await?;
+    let name = &service.served.name;
     let subject = request::subject(&asked.subject, service.served.spelling)?;
     let class = class(asked)?;
-    if let Some(home) = shared.ask(shared.directory.home(&name, &subject)).await? {
-        return Ok(homed(&name, &subject, StatusCode::OK, &service.told_of(&home)));
+    if let Some(home) = shared.ask(shared.directory.home(name, &subject)).await? {
+        return Ok(homed(name, &subject, StatusCode::OK, &service.told_of(&home)));
     }
     let placed = service.served.placing.place(&class);
     let Some(region) = &placed.home else { return Err(REFUSED.because(placed.why.clone())) };
     // CRASH: registered or not; asked again, the home is there already.
     let subjects = std::slice::from_ref(&subject);
-    let registered = shared.ask(shared.directory.register(&name, region, subjects)).await?;
+    let registered = shared.ask(shared.directory.register(name, region, subjects)).await?;
     let (status, home) = match registered.new.first() {
         Some((_, home)) => (StatusCode::CREATED, home),
         // Somebody signed it up meanwhile.
@@ -137,23 +138,27 @@ pub(super) async fn sign_up(
             None => return Err(UNKNOWN_HOME),
         },
     };
-    Ok(homed(&name, &subject, status, &service.told_of(home)))
+    Ok(homed(name, &subject, status, &service.told_of(home)))
 }
 
 fn class(asked: SignUp) -> Result<Class, Problem> {
     let country = |text: &str| text.parse::<Country>().map_err(|_| INVALID_COUNTRY);
-    if asked.flags.len() > FLAGS_MAX
-        || asked.flags.iter().any(|f| f.is_empty() || f.chars().count() > FLAG_CHARS_MAX)
-    {
-        return Err(
-            INVALID_BODY.because(format!("at most {FLAGS_MAX} flags of 1 to {FLAG_CHARS_MAX} characters"))
-        );
-    }
     Ok(Class {
         citizenship: asked.citizenship.as_deref().map(country).transpose()?,
-        flags: asked.flags.into_iter().collect(),
+        flags: words("flags", asked.flags)?,
+        consents: words("consents", asked.consents)?,
         ..Class::resident(country(&asked.country)?)
     })
+}
+
+/// Few and short words, each once, as policies name them.
+fn words(what: &str, sent: Vec<String>) -> Result<BTreeSet<String>, Problem> {
+    let fits = |word: &String| !word.is_empty() && word.chars().count() <= WORD_CHARS_MAX;
+    if sent.len() > WORDS_MAX || !sent.iter().all(fits) {
+        let why = format!("at most {WORDS_MAX} {what} of 1 to {WORD_CHARS_MAX} characters");
+        return Err(INVALID_BODY.because(why));
+    }
+    Ok(sent.into_iter().collect())
 }
 
 fn homed(service: &str, subject: &SubjectId, status: StatusCode, home: &Told) -> Response {
@@ -186,19 +191,17 @@ struct OneOf {
 /// `POST .../homes/lookup`: the homes of many, in their order.
 pub(super) async fn look_up(
     State(shared): State<Arc<Shared>>,
-    path: Result<Path<String>, PathRejection>,
+    path: Of,
     sent: Request,
 ) -> Result<Response, Problem> {
-    let Path(name) = path.map_err(|_| INVALID_PATH)?;
-    let service = shared.service(&name)?;
-    let _place = shared.place()?;
-    let asked: LookUp = request::json(sent, &shared.limits).await?;
+    let Call { service, asked, place: _place } = shared.call::<LookUp>(path, sent).await?;
+    let name = &service.served.name;
     if asked.subjects.len() > LOOKUP_MAX {
         return Err(INVALID_BODY.because(format!("at most {LOOKUP_MAX} subjects")));
     }
     let subjects = asked.subjects.iter().map(|s| request::subject(s, service.served.spelling));
     let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
-    let homes = shared.ask(shared.directory.homes(&name, &subjects)).await?;
+    let homes = shared.ask(shared.directory.homes(name, &subjects)).await?;
     let one = |(subject, home): (String, Option<domicile_directory::Home>)| {
         home.map(|home| OneOf { subject, home: service.told_of(&home) })
     };
@@ -209,7 +212,7 @@ pub(super) async fn look_up(
 /// `DELETE .../homes/{subject}?region=ID`: the subject was deleted there. Its claims are free again.
 pub(super) async fn remove(
     State(shared): State<Arc<Shared>>,
-    path: Of,
+    path: OfSubject,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let Path((name, subject)) = path.map_err(|_| INVALID_PATH)?;

@@ -8,10 +8,10 @@ pub(super) const LOOKUP_MAX: usize = 1_000;
 pub(super) const SUBJECT_BYTES_MAX: usize = 512;
 /// Longest text of a claim, bytes.
 pub(super) const CLAIM_BYTES_MAX: usize = 1_024;
-/// Most flags of a sign-up.
-pub(super) const FLAGS_MAX: usize = 32;
-/// Longest flag, characters.
-pub(super) const FLAG_CHARS_MAX: usize = 64;
+/// Most flags of a sign-up, and most consents.
+pub(super) const WORDS_MAX: usize = 32;
+/// Longest of them, characters.
+pub(super) const WORD_CHARS_MAX: usize = 64;
 /// Longest long poll, seconds.
 pub(super) const WAIT_MAX_S: u64 = 60;
 

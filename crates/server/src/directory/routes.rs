@@ -2,14 +2,17 @@
 
 use super::limits::DirectoryLimits;
 use super::measure::{self, Measures};
-use super::refusals::{self, AGAIN, BUSY, NO_SUCH_METHOD, NO_SUCH_PATH, UNAUTHORIZED, UNKNOWN_SERVICE};
+use super::refusals::{
+    self, AGAIN, BUSY, INVALID_PATH, NO_SUCH_METHOD, NO_SUCH_PATH, UNAUTHORIZED, UNKNOWN_SERVICE,
+};
 use super::service::{Following, Served};
-use super::{claims, homes};
+use super::{claims, homes, request};
 use crate::listen::Stop;
 use crate::token::Tokens;
 use crate::{Body, Problem, body};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,6 +23,7 @@ use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,6 +58,16 @@ pub(super) struct Shared {
     tokens: Tokens,
 }
 
+/// A path that names a service, or what is wrong with it.
+pub(super) type Of = Result<Path<String>, PathRejection>;
+
+/// A call at a service; as long as it lives it has its place among those that are answered at once.
+pub(super) struct Call<'s, T> {
+    pub service: &'s Following,
+    pub asked: T,
+    pub place: OwnedSemaphorePermit,
+}
+
 impl Shared {
     /// The service of that name.
     pub fn service(&self, name: &str) -> Result<&Following, Problem> {
@@ -63,6 +77,15 @@ impl Shared {
     /// A place among the requests that are answered at once.
     pub fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.requests.clone().try_acquire_owned().map_err(|_| BUSY.retry_after(AGAIN))
+    }
+
+    /// What every call that sends something begins with, in this order: its path, its service, a place, its body.
+    pub async fn call<T: DeserializeOwned>(&self, path: Of, sent: Request) -> Result<Call<'_, T>, Problem> {
+        let Path(name) = path.map_err(|_| INVALID_PATH)?;
+        let service = self.service(&name)?;
+        let place = self.place()?;
+        let asked = request::json(sent, &self.limits).await?;
+        Ok(Call { service, asked, place })
     }
 
     /// What the directory says, in time.

@@ -4,13 +4,14 @@ use super::limits::ConnectionLimits;
 use super::line::{Line, Stream};
 use super::peer::Peer;
 use super::proxy_protocol;
+use super::pulse::{Answered, Due, Pulse};
 use super::tls::Certificate;
 use crate::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto::{Builder, UpgradeableConnection};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::io;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
 
 /// After an accept that failed: out of file descriptors, most likely, and those that end free some.
@@ -138,20 +140,60 @@ where
             // Whoever does not get through the door is nobody we could answer.
             if let Ok(Ok((stream, peer))) = opened {
                 let (head, stall) = (door.limits.head, door.limits.stall);
-                let service = service_fn(move |request| {
+                let (pulse, line) = (Pulse::new(), TokioIo::new(Line::new(stream, head, stall)));
+                let noted = pulse.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let begun = noted.begin(request.version());
                     let answered = answer(peer, request);
-                    async move { Ok::<_, Infallible>(answered.await) }
+                    async move { Ok::<_, Infallible>(answered.await.map(|body| begun.answered(body))) }
                 });
-                let connection = door
-                    .http
-                    .serve_connection_with_upgrades(TokioIo::new(Line::new(stream, head, stall)), service);
-                let _ = watcher.watch(connection).await;
+                let connection = door.http.serve_connection_with_upgrades(line, service);
+                alive(connection, &pulse, head, stall, &stop).await;
             }
-            drop((place, open));
+            drop((watcher, place, open));
         });
     }
     drop(listener.socket);
     let _ = tokio::time::timeout(listener.limits.drain, graceful.shutdown()).await;
+}
+
+/// Serves one connection until it ends, until `stop` and its last request, or until nothing happens at it any more.
+async fn alive<S>(
+    connection: UpgradeableConnection<'_, TokioIo<Line<Box<dyn Stream>>>, S, TokioExecutor>,
+    pulse: &Pulse,
+    idle: Duration,
+    stall: Duration,
+    stop: &Stop,
+) where
+    S: Service<Request<Incoming>, Response = Response<Answered>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    let mut connection = std::pin::pin!(connection);
+    let mut look = std::pin::pin!(sleep_until(Instant::now() + idle.min(stall)));
+    let (mut is_stopping, mut end) = (false, None);
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = stop.stopped(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = &mut look => {
+                let now = Instant::now();
+                match (pulse.due(now, idle, stall), end) {
+                    (Due::Cut, _) => return,
+                    (_, Some(end)) if end <= now => return,
+                    (Due::At(at), None) => look.as_mut().reset(at),
+                    (_, Some(end)) => look.as_mut().reset(end),
+                    (Due::Wind, None) => {
+                        connection.as_mut().graceful_shutdown();
+                        end = Some(now + stall);
+                        look.as_mut().reset(now + stall);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// One that is open, in the count of all.

@@ -1,5 +1,6 @@
 //! The certificate of a listener, read again when its files change hands.
 
+use super::expiry::Validity;
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -46,6 +47,18 @@ impl Certificate {
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(certified(&self.chain, &self.key)?));
         Ok(())
+    }
+
+    /// The file of the chain.
+    #[must_use]
+    pub fn chain(&self) -> &Path {
+        &self.chain
+    }
+
+    /// The time in which what is shown to clients holds; `None` where it can't be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        Validity::of(&self.current.load().cert)
     }
 
     /// What TLS needs: HTTP/2 where the client can, else HTTP/1.1. TLS 1.2 and 1.3.

@@ -9,5 +9,6 @@ mod moving;
 mod passing;
 mod public;
 mod receiver;
+mod slow;
 mod town;
 mod traced;

@@ -37,6 +37,28 @@ async fn a_new_subject_goes_where_law_and_then_latency_send_it() {
     assert_eq!((unknown.status, unknown.code()), (StatusCode::NOT_FOUND, "unknown-home".into()));
 }
 
+/// Who has agreed to it may be placed where the others may not; a consent is a word, as a flag is.
+#[tokio::test]
+async fn a_policy_that_asks_for_a_consent_is_told_of_it() {
+    let stage = Stage::start().await;
+    let sign_up = async |consents: Value| {
+        let body = json!({ "subject": "bia", "country": "BR", "consents": consents });
+        stage.post("/v1/services/shop/homes", body).await
+    };
+    for none in [json!([]), json!(["marketing"])] {
+        let refused = sign_up(none).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "refused".into()));
+        assert!(refused.json()["detail"].as_str().unwrap().contains("if they agree"), "{}", refused.text);
+    }
+    for bad in [json!([""]), json!(["x".repeat(65)]), json!(vec!["x"; 33]), json!([7]), json!("region_move")]
+    {
+        let refused = sign_up(bad).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "invalid-body".into()));
+    }
+    let agreed = sign_up(json!(["marketing", "region_move"])).await;
+    assert_eq!(agreed.status, StatusCode::CREATED, "{}", agreed.text);
+}
+
 #[tokio::test]
 async fn an_epoch_is_the_answers_tag() {
     let stage = Stage::start().await;

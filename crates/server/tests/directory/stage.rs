@@ -29,6 +29,9 @@ forbid (principal, action in [Action::"store", Action::"transfer"], resource)
 when { principal.residence != "CN" && resource.country == "CN" };
 @law("Act 3") @reason("the air force is nobody's business")
 forbid (principal in Flag::"air-force", action, resource);
+@law("Act 5") @reason("residents of Brazil go abroad if they agree to it")
+forbid (principal, action, resource) when { principal.residence == "BR" }
+unless { principal in Consent::"region_move" };
 @law("Act 4") @reason("the rest is permitted")
 permit (principal, action, resource);
 "#;

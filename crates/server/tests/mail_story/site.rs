@@ -14,7 +14,7 @@ use domicile_stores::Records;
 use domicile_stores::control::ControlStore;
 use domicile_stores::mailboxes::schema;
 use domicile_stores::postgres::Postgres;
-use domicile_stores::records::{Admission, GuardSpec, Mode};
+use domicile_stores::records::Mode;
 use domicile_stores::sqlite::Sqlite;
 use domicile_testbed::free_ports;
 use domicile_testbed::postgres::Cluster;
@@ -235,18 +235,7 @@ impl Places {
     /// Installs the guard everywhere, gives every mailbox its home, and enforces.
     pub async fn adopt(&self, service: &Service) -> Fallible<()> {
         for region in service.regions.values() {
-            let (rules, categories) = (&service.rules, service.layout.categories());
-            let admission = rules.policies.admission(&region.place, &categories, &rules.mechanisms);
-            let admission = admission.into_iter();
-            let admission =
-                admission.map(|a| Admission { country: a.spelling, allowed: a.allowed, rule: a.rule });
-            let spec = GuardSpec {
-                region: region.id.clone(),
-                service: SERVICE.into(),
-                wave_only: false,
-                admission: admission.collect(),
-            };
-            region.records.install(&spec).await?;
+            region.records.install(&service.guard_spec(region)).await?;
             let found = region.records.unhomed(None, 1000).await?;
             let homes = service.directory.register(SERVICE, &region.id, &found).await?;
             let all = homes.new.into_iter().chain(homes.already).map(|(s, h)| (s, h.epoch));

@@ -9,6 +9,7 @@ use domicile_server::listen::{
     CONNECTIONS, Certificate, ConnectionLimits, Incoming, Listener, Peer, Stop, serve,
 };
 use http::{Request, Response};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinSet;
@@ -32,21 +33,6 @@ impl<'a> Doors<'a> {
     /// Tells whoever started it.
     pub fn say(&self, text: &str) {
         self.story.say(text);
-    }
-
-    /// The certificate of these doors.
-    pub fn certificate(&self, doors: &config::Doors) -> Result<Option<Arc<Certificate>>> {
-        let Some((chain, key)) = &doors.tls else { return Ok(None) };
-        let read = Certificate::read(chain, key).map_err(|error| {
-            let why = "without it nobody can be answered encrypted";
-            Failure::usage(
-                "serve-certificate",
-                error.to_string(),
-                why,
-                "correct certificate and private_key: PEM files of one pair",
-            )
-        });
-        read.map(Some)
     }
 
     /// Listens at each address.
@@ -85,11 +71,13 @@ impl<'a> Doors<'a> {
 
 /// As Prometheus reads them.
 pub fn connections(open: &[(&'static str, Arc<AtomicU64>)]) -> String {
-    let labels: Vec<String> = open.iter().map(|(what, _)| format!("{{at=\"{what}\"}}")).collect();
+    // Several relays in one process are one line: a label twice would be an error for whoever reads.
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for (what, open) in open {
+        *sums.entry(format!("{{at=\"{what}\"}}")).or_default() += open.load(Ordering::Relaxed);
+    }
     let (name, help) = CONNECTIONS;
-    let of =
-        |(labels, (_, open)): (_, &(_, Arc<AtomicU64>))| (name, labels, help, open.load(Ordering::Relaxed));
-    let samples: Vec<_> = labels.iter().map(String::as_str).zip(open).map(of).collect();
+    let samples: Vec<_> = sums.iter().map(|(labels, n)| (name, labels.as_str(), help, *n)).collect();
     exposition("gauge", &samples)
 }
 

@@ -2,8 +2,8 @@
 
 use super::doors::Doors;
 use super::story::Story;
-use super::{GATEWAY_EXAMPLE, Serving, no_table, requests, rules};
-use crate::config::{self, Config, Service, SubjectIn};
+use super::{GATEWAY_EXAMPLE, Serving, certificates, no_table, requests, rules};
+use crate::config::{self, Config, Region, Service, SubjectIn};
 use crate::failure::{self, Failure, Result};
 use crate::{edge, genuine, keys as key_files};
 use domicile_directory::Directory;
@@ -60,17 +60,17 @@ pub async fn serve(
         doors.say(&format!("{} in memory", crate::figures::counted(read as u64, "home")));
     }
     let at = elsewhere.unwrap_or_else(|| asked.doors.clone());
-    let certificate = doors.certificate(&at)?;
+    let certificate = certificates::read(&at)?;
+    serving.certificates.keep("gateway", certificate.clone(), story);
     let answering = gateway.clone();
     doors.open(
         "gateway",
         &at,
-        certificate.clone(),
+        certificate,
         asked.proxy_protocol,
         asked.connections,
         move |peer, request| answering.clone().answer(peer, request),
     )?;
-    serving.certificates.extend(certificate);
     serving.gateway = Some(gateway);
     Ok(())
 }
@@ -152,11 +152,7 @@ fn kept(config: &Config, service: &Service, asked: &config::Gateway) -> Result<O
     if config.edge.settings.routes.is_empty() {
         return Ok(None);
     }
-    let stands = asked.region.as_ref().and_then(|id| config.region(id)).ok_or_else(|| {
-        let what = "there are [[public]] routes, and where the gateway stands is not known";
-        let why = "policy says in which country what may be cached, and public content is asked of a region's application";
-        Failure::usage("serve-region", what, why, "add region = \"ID\" to [gateway]: the region where it stands")
-    })?;
+    let stands = stands(config, asked)?;
     let settings = edge::settings(config, service, std::slice::from_ref(&stands.place))?;
     let cache = EdgeCache::new(settings).map_err(|wrong| {
         Failure::usage(
@@ -167,6 +163,15 @@ fn kept(config: &Config, service: &Service, asked: &config::Gateway) -> Result<O
         )
     })?;
     Ok(Some(cache))
+}
+
+/// The region where the gateway stands, which public routes ask for.
+pub fn stands<'c>(config: &'c Config, asked: &config::Gateway) -> Result<&'c Region> {
+    asked.region.as_ref().and_then(|id| config.region(id)).ok_or_else(|| {
+        let what = "there are [[public]] routes, and where the gateway stands is not known";
+        let why = "policy says in which country what may be cached, and public content is asked of a region's application";
+        Failure::usage("serve-region", what, why, "add region = \"ID\" to [gateway]: the region where it stands")
+    })
 }
 
 /// The manifest as it was signed, and the page made of it.

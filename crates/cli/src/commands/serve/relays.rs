@@ -1,7 +1,8 @@
 //! From `[messaging]` to running relays.
 
 use super::doors::Doors;
-use super::{Serving, no_table, rules};
+use super::story::Story;
+use super::{Serving, certificates, no_table, rules};
 use crate::config::{Config, Messaging, RelayDoors, Service, SmsTo, nearest};
 use crate::failure::{self, Failure, Result};
 use crate::relay_keys;
@@ -24,6 +25,7 @@ pub async fn serve(
     config: &Config,
     asked: &[String],
     directory: &Arc<Directory>,
+    story: &Story,
     doors: &mut Doors<'_>,
     serving: &mut Serving,
 ) -> Result<()> {
@@ -35,21 +37,14 @@ pub async fn serve(
     relay_keys::are_distinct(&messaging.relays)?;
     for relay in chosen(messaging, asked)? {
         let started = Box::pin(start(config, messaging, service, relay, directory, doors)).await?;
-        let certificate = doors.certificate(&relay.doors)?;
+        let certificate = certificates::read(&relay.doors)?;
+        serving.certificates.keep("relay", certificate.clone(), story);
         let answering = started.clone();
-        doors.open(
-            "relay",
-            &relay.doors,
-            certificate.clone(),
-            false,
-            Default::default(),
-            move |_, request| {
-                let relay = answering.clone();
-                async move { relay.answer(request).await }
-            },
-        )?;
+        doors.open("relay", &relay.doors, certificate, false, Default::default(), move |_, request| {
+            let relay = answering.clone();
+            async move { relay.answer(request).await }
+        })?;
         serving.relays.push(started);
-        serving.certificates.extend(certificate);
     }
     Ok(())
 }

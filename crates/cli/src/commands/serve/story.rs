@@ -1,5 +1,6 @@
 //! What a serving process tells of itself: lines for people, or `--log json`. Nothing of what it is asked.
 
+use super::certificates::Remark;
 use crate::app::App;
 use crate::args::ServeArgs;
 use crate::log::{self, Level};
@@ -81,6 +82,15 @@ impl Story {
                 self.tell(Level::Warn, "not-reloaded", more, &format!("{what}: {how}: {error}"));
             }
         }
+    }
+
+    /// A certificate ends, or does not hold.
+    pub fn certificate(&self, at: &str, remark: &Remark) {
+        let more = json!({
+            "at": at, "code": remark.code, "what": remark.what, "ends": remark.ends, "fix": remark.fix,
+        });
+        let text = format!("{at}: {}\n{}\n{}", remark.what, remark.why, remark.fix);
+        self.tell(Level::Warn, "certificate", more, &text);
     }
 
     /// Something of the environment can't be used.

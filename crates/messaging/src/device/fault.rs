@@ -45,9 +45,18 @@ pub enum DeviceFault {
     /// Not a user, as far as known: SMS is the way.
     #[error("this contact has no mailbox: send an SMS")]
     NotAUser,
-    /// Too many contacts, messages or tries.
+    /// To its own mailbox.
+    #[error("this is the device's own number")]
+    Oneself,
+    /// A device has one number.
+    #[error("this device has a number already")]
+    HasNumber,
+    /// Too many contacts or messages on this device.
     #[error("{0}")]
     Limit(&'static str),
+    /// The relay's answers lead nowhere.
+    #[error("{0}")]
+    Endless(&'static str),
     /// No answer.
     #[error("the relay does not answer: {0}")]
     Unreachable(#[from] super::Unreachable),
@@ -90,7 +99,10 @@ impl DeviceFault {
             Self::NotStarted => "registration-not-started",
             Self::NoContact => "no-contact",
             Self::NotAUser => "not-a-user",
+            Self::Oneself => "oneself",
+            Self::HasNumber => "device-known",
             Self::Limit(_) => "limit",
+            Self::Endless(_) => "relay-answer",
             Self::Unreachable(_) => "relay-unreachable",
             Self::Refused(problem) => problem.code.as_str(),
             Self::Answer => "relay-answer",

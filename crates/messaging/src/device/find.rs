@@ -20,6 +20,8 @@ pub struct Synced {
     pub blinded: usize,
     /// Regions that were asked for.
     pub regions: usize,
+    /// Regions whose filter the home relay does not have yet: contacts that were found there stay found.
+    pub unseen: usize,
     /// Bytes of filters downloaded; those that have not changed are not.
     pub filter_bytes: usize,
 }
@@ -115,15 +117,20 @@ impl<R: Relay> Device<Agreed<R>> {
         synced: &mut Synced,
     ) -> Result<(), DeviceFault> {
         let filters: Filters = self.get("/v1/messaging/filters").await?;
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), 0);
         for listed in filters {
             if !current.contains(&(listed.region.clone(), listed.generation)) {
                 continue;
             }
             let filter = self.filter(&listed, &mut synced.filter_bytes).await?;
             found.extend(self.residents(&filter).await?);
+            seen += 1;
         }
-        self.state.contacts.values_mut().for_each(|contact| contact.found = None);
+        synced.unseen = current.len().saturating_sub(seen);
+        // Of a region that was not looked at nothing is known: whoever was found there is a user still.
+        if synced.unseen == 0 {
+            self.state.contacts.values_mut().for_each(|contact| contact.found = None);
+        }
         for (number, reached) in found {
             if let Some(contact) = self.state.contacts.get_mut(&number) {
                 contact.found = Some(reached);

@@ -83,6 +83,7 @@ impl<S> Device<S> {
         state.keyring = Keyring::new();
         state.keys_published_at = None;
         state.outbox.clear();
+        state.drafts.clear();
     }
 
     fn record(&mut self, purpose: Purpose, event: EventState, now: Timestamp) {
@@ -146,7 +147,7 @@ impl<R: Relay> Device<Agreed<R>> {
                 Err(fault) => return Err(self.under_new_terms(purpose, fault).await?),
             }
         }
-        Err(DeviceFault::Limit("the relay asks for ever other records of consent"))
+        Err(DeviceFault::Endless("the relay asks for ever other records of consent"))
     }
 
     fn take_countersigned(

@@ -1,7 +1,7 @@
 //! One request to the home relay: signed, with a token, by a corrected clock, at the home that is now.
 
 use super::state::Token;
-use super::{Agreed, Device, DeviceFault, HomeOf, Relay};
+use super::{Agreed, Device, DeviceFault, HomeOf, Relay, Unreachable};
 use crate::consent::Purpose;
 use crate::proof::{Proof, Request};
 use crate::region::{RegionFault, SignedRegion, fingerprint};
@@ -111,7 +111,7 @@ impl<R: Relay> Device<Agreed<R>> {
             }
             self.do_better(&answer, ask.token).await?;
         }
-        Err(DeviceFault::Limit("the relay asks for ever other things"))
+        Err(DeviceFault::Endless("the relay asks for ever other things"))
     }
 
     /// Withdrawn here is withdrawn: only records of consent still go out then.
@@ -134,7 +134,8 @@ impl<R: Relay> Device<Agreed<R>> {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Bytes::copy_from_slice(body)).map_err(|_| DeviceFault::Answer)?;
-        Ok(self.link.relay.ask(request, bytes_max).await?)
+        let answer = self.link.relay.ask(request, bytes_max).await;
+        Ok(answer.map_err(|why| Unreachable(format!("{}: {why}", self.state.home.endpoint)))?)
     }
 
     /// Takes from a refusal what makes the next try better. Nothing to take: the refusal itself.

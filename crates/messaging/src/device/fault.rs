@@ -48,9 +48,18 @@ pub enum DeviceFault {
     /// It is found with another identity than before.
     #[error("this contact has another identity than before: nothing was sent")]
     IdentityChanged,
+    /// To its own mailbox.
+    #[error("this is the device's own number")]
+    Oneself,
+    /// A device has one number.
+    #[error("this device has a number already")]
+    HasNumber,
     /// Too many contacts, messages or tries.
     #[error("{0}")]
     Limit(&'static str),
+    /// The relay's answers lead nowhere.
+    #[error("{0}")]
+    Endless(&'static str),
     /// No answer.
     #[error("the relay does not answer: {0}")]
     Unreachable(#[from] super::Unreachable),
@@ -94,7 +103,10 @@ impl DeviceFault {
             Self::NoContact => "no-contact",
             Self::NotAUser => "not-a-user",
             Self::IdentityChanged => "identity-changed",
+            Self::Oneself => "oneself",
+            Self::HasNumber => "device-known",
             Self::Limit(_) => "limit",
+            Self::Endless(_) => "relay-answer",
             Self::Unreachable(_) => "relay-unreachable",
             Self::Refused(problem) => problem.code.as_str(),
             Self::Answer => "relay-answer",

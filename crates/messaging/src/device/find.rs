@@ -23,6 +23,8 @@ pub struct Synced {
     pub changed: usize,
     /// Regions that were asked for.
     pub regions: usize,
+    /// Regions whose filter the home relay does not have yet: contacts that were found there stay found.
+    pub unseen: usize,
     /// Bytes of filters downloaded; those that have not changed are not.
     pub filter_bytes: usize,
 }
@@ -143,7 +145,7 @@ impl<R: Relay> Device<Agreed<R>> {
         synced: &mut Synced,
     ) -> Result<(), DeviceFault> {
         let filters: Filters = self.get("/v1/messaging/filters").await?;
-        let mut found: BTreeMap<Number, Vec<Reached>> = BTreeMap::new();
+        let (mut found, mut seen): (BTreeMap<Number, Vec<Reached>>, _) = (BTreeMap::new(), 0);
         for listed in filters {
             if !current.contains(&(listed.region.clone(), listed.generation)) {
                 continue;
@@ -152,9 +154,16 @@ impl<R: Relay> Device<Agreed<R>> {
             for (number, reached) in self.residents(&filter).await? {
                 found.entry(number).or_default().push(reached);
             }
+            seen += 1;
         }
+        synced.unseen = current.len().saturating_sub(seen);
         for (number, contact) in &mut self.state.contacts {
-            contact.is_found(found.get(number).map_or(&[], Vec::as_slice));
+            match found.get(number) {
+                Some(reached) => contact.is_found(reached),
+                None if synced.unseen == 0 => contact.is_found(&[]),
+                // Of a region that was not looked at nothing is known: whoever was found there is a user still.
+                None => {}
+            }
         }
         synced.found = self.state.contacts.values().filter(|contact| contact.found.is_some()).count();
         synced.changed = self.state.contacts.values().filter(|contact| contact.changed.is_some()).count();

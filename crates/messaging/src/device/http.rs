@@ -102,15 +102,14 @@ fn may_be_asked(uri: &Uri) -> bool {
     }
 }
 
-/// Without the request: its path may name a mailbox.
-fn unreachable(error: &dyn std::error::Error) -> Unreachable {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
+/// The innermost cause, which is the one that somebody can do something about. Without the request: its path may name a
+/// mailbox.
+fn unreachable(mut error: &(dyn std::error::Error + 'static)) -> Unreachable {
+    while let Some(cause) = error.source() {
+        error = cause;
     }
-    Unreachable(words)
+    let words = error.to_string();
+    Unreachable(words.split(" (os error").next().unwrap_or_default().to_owned())
 }
 
 impl Relay for Http {

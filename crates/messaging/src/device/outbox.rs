@@ -1,16 +1,33 @@
 //! Messages on their way out.
+//!
+//! A text is in the file before anything is asked for it, and is encrypted as soon as there is a session with its receiver.
+//! What one receiver's home does not take now holds up nothing for others; for one receiver the order stays.
 
-use super::state::{OUTBOX_MAX, Outgoing};
+use super::state::{Draft, OUTBOX_MAX, Outgoing};
 use super::{Agreed, Device, DeviceFault, Relay};
 use crate::consent::Purpose;
-use crate::wire::{ClaimKeys, ClaimedKeys, IfOffline, MailboxId, MessageId, Send, Sent, SentState};
+use crate::session::{SessionFault, TEXT_BYTES_MAX};
+use crate::wire::{ClaimKeys, ClaimedKeys, IfOffline, MailboxId, MessageId, Problem, Send, Sent, SentState};
+use std::collections::BTreeSet;
+
+/// So many receivers that can't be reached at the moment, and no more are tried.
+const HELD_MAX: usize = 16;
+
+/// What became of each message that the relay took, and the first reason why others still wait.
+type Flushed = (Vec<(MessageId, SentState)>, Option<DeviceFault>);
+
+impl<S> Device<S> {
+    /// How many texts wait here until the relay has taken them.
+    pub fn waiting(&self) -> usize {
+        self.state.drafts.len() + self.state.outbox.len()
+    }
+}
 
 impl<R: Relay> Device<Agreed<R>> {
-    /// Sends a text to a contact that is a user. A lost answer: the message stays in the outbox and
-    /// [`Device::flush`] sends it again under the same id.
+    /// Sends a text to a contact that is a user. Without an answer it waits in the file, and [`Device::flush`] sends it, once.
     ///
     /// # Errors
-    /// No consent, no such contact, not a user: nothing is sent.
+    /// No consent, no such contact, not a user, another identity than before, oneself, too long: nothing is sent, and nothing kept.
     pub async fn send_text(
         &mut self,
         who: &str,
@@ -21,110 +38,127 @@ impl<R: Relay> Device<Agreed<R>> {
         self.needs(Purpose::CloudMessaging)?;
         let to = self.reached(who)?;
         let from = self.state.mailbox.ok_or(DeviceFault::NotRegistered)?;
-        if self.state.outbox.len() >= OUTBOX_MAX {
+        // There is no session with oneself: such a text could be read by nobody.
+        if to.mailbox == from {
+            return Err(DeviceFault::Oneself);
+        }
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(SessionFault::TooLong.into());
+        }
+        if self.waiting() >= OUTBOX_MAX {
             return Err(DeviceFault::Limit("1000 messages wait to be sent already"));
         }
+        let id = MessageId::random();
+        self.state.drafts.push(Draft { to, id, text: text.to_owned(), expires_in_s, if_offline });
+        // CRASH: before anything is asked for it, so that whatever the relay does not answer loses no text.
+        self.save()?;
+        let (states, fault) = self.send_all().await?;
+        let own = states.into_iter().find(|(sent, _)| *sent == id).map(|(_, state)| state);
+        own.ok_or_else(|| fault.unwrap_or(DeviceFault::Answer))
+    }
+
+    /// Sends what waits, oldest first, and says what became of each.
+    ///
+    /// # Errors
+    /// The first one that is not taken; those that were are gone from the file.
+    pub async fn flush(&mut self) -> Result<Vec<(MessageId, SentState)>, DeviceFault> {
+        let (states, fault) = self.send_all().await?;
+        fault.map_or(Ok(states), Err)
+    }
+
+    async fn send_all(&mut self) -> Result<Flushed, DeviceFault> {
+        let (mut states, mut first, mut held) = (Vec::new(), None, BTreeSet::new());
+        if self.waiting() == 0 {
+            return Ok((states, first));
+        }
         self.settle().await?;
+        while held.len() < HELD_MAX {
+            let Some((to, step)) = self.next(&held) else { break };
+            let done = match step {
+                Step::Seal(id) => self.seal(id).await.map(|()| None),
+                Step::Bring(id) => self.bring(id).await.map(|state| Some((id, state))),
+            };
+            match done {
+                Ok(sent) => states.extend(sent),
+                Err(fault) if self.gives_up(step, &fault)? => _ = first.get_or_insert(fault),
+                Err(fault) if waits_for_the_receiver(&fault) => {
+                    held.insert(to);
+                    first.get_or_insert(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok((states, first))
+    }
+
+    /// The oldest message to somebody who can be reached, as far as known: those that are encrypted are older.
+    fn next(&self, held: &BTreeSet<MailboxId>) -> Option<(MailboxId, Step)> {
+        let sealed = self.state.outbox.iter().map(|each| (each.to, Step::Bring(each.id)));
+        let drafts = self.state.drafts.iter().map(|each| (each.to.mailbox, Step::Seal(each.id)));
+        sealed.chain(drafts).find(|(to, _)| !held.contains(to))
+    }
+
+    async fn seal(&mut self, id: MessageId) -> Result<(), DeviceFault> {
+        let from = self.state.mailbox.ok_or(DeviceFault::NotRegistered)?;
+        let draft = self.state.drafts.iter().find(|each| each.id == id).ok_or(DeviceFault::Answer)?;
+        let to = draft.to;
         if !self.state.keyring.has_session(&to.identity.curve25519) {
             let asked = ClaimKeys { mailbox: to.mailbox };
             let claimed: ClaimedKeys = self.post("/v1/messaging/keys/claim", &asked).await?;
             self.state.keyring.start(&to.identity, &claimed)?;
         }
-        let id = MessageId::random();
+        let at = self.state.drafts.iter().position(|each| each.id == id).ok_or(DeviceFault::Answer)?;
+        let text = &self.state.drafts[at].text;
         let body = self.state.keyring.seal(&to.identity.curve25519, from, id, text)?;
+        let Draft { expires_in_s, if_offline, .. } = self.state.drafts.remove(at);
         self.state.outbox.push(Outgoing { to: to.mailbox, id, body, expires_in_s, if_offline });
         // CRASH: session and body are durable before the body leaves: no key of the session is used twice.
+        self.save()
+    }
+
+    async fn bring(&mut self, id: MessageId) -> Result<SentState, DeviceFault> {
+        let found = self.state.outbox.iter().find(|each| each.id == id).ok_or(DeviceFault::Answer)?;
+        let Outgoing { to, id, body, expires_in_s, if_offline } = found;
+        let (to, id, expires_in_s, if_offline) = (*to, *id, *expires_in_s, *if_offline);
+        let message = Send { to, id, body: body.clone(), expires_in_s, if_offline };
+        let sent: Sent = self.post("/v1/messaging/messages", &message).await?;
+        self.state.outbox.retain(|each| each.id != id);
+        // CRASH: before this, it is sent again, and the receiver's home knows its id.
         self.save()?;
-        let Flushed { states, refused } = self.flush_all().await?;
-        if let Some((_, state)) = states.into_iter().find(|(sent, _)| *sent == id) {
-            return Ok(state);
-        }
-        // It may be held up by another one for the same receiver.
-        let why = refused.into_iter().rfind(|(receiver, _)| *receiver == to.mailbox);
-        Err(why.map_or(DeviceFault::Answer, |(_, fault)| fault))
+        Ok(sent.state)
     }
 
-    /// Sends what waits, each receiver's oldest first, and says what became of each.
-    ///
-    /// # Errors
-    /// The first one that is not taken; those of other receivers were sent all the same.
-    pub async fn flush(&mut self) -> Result<Vec<(MessageId, SentState)>, DeviceFault> {
-        let Flushed { states, refused } = self.flush_all().await?;
-        refused.into_iter().next().map_or(Ok(states), |(_, fault)| Err(fault))
-    }
-
-    async fn flush_all(&mut self) -> Result<Flushed, DeviceFault> {
-        let mut flushed = Flushed::default();
-        // Receivers whose next message has to wait, and with it those behind it.
-        let mut held: Vec<MailboxId> = Vec::new();
-        let mut at = 0;
-        while let Some(next) = self.state.outbox.get(at) {
-            if held.contains(&next.to) {
-                at += 1;
-                continue;
-            }
-            let message = Send {
-                to: next.to,
-                id: next.id,
-                body: next.body.clone(),
-                expires_in_s: next.expires_in_s,
-                if_offline: next.if_offline,
-            };
-            match self.post::<_, Sent>("/v1/messaging/messages", &message).await {
-                Ok(sent) => {
-                    self.state.outbox.remove(at);
-                    // CRASH: before this, it is sent again, and the receiver's home knows its id.
-                    self.save()?;
-                    flushed.states.push((message.id, sent.state));
-                }
-                Err(fault) => {
-                    match Why::of(&fault) {
-                        Why::ForGood => {
-                            self.state.outbox.remove(at);
-                            self.save()?;
-                        }
-                        Why::Receiver if held.len() < HELD_MAX => held.push(message.to),
-                        Why::Receiver | Why::Sender => return Err(fault),
-                    }
-                    flushed.refused.push((message.to, fault));
-                }
-            }
+    /// A message that its receiver's home refuses for good, or that can't be encrypted, is kept no longer.
+    fn gives_up(&mut self, step: Step, fault: &DeviceFault) -> Result<bool, DeviceFault> {
+        use crate::wire::ProblemCode::{BadRequest, MailboxUnknown, TooBig};
+        let is_final = match fault {
+            DeviceFault::Refused(problem) => matches!(problem.code, MailboxUnknown | TooBig | BadRequest),
+            DeviceFault::Session(_) => true,
+            _ => false,
+        };
+        if is_final {
+            let (Step::Seal(id) | Step::Bring(id)) = step;
+            self.state.drafts.retain(|each| each.id != id);
+            self.state.outbox.retain(|each| each.id != id);
+            self.save()?;
         }
-        Ok(flushed)
+        Ok(is_final)
     }
 }
 
-/// Receivers that are tried in vain, at most: more of them, and it is something else.
-const HELD_MAX: usize = 16;
-
-/// What became of what waited.
-#[derive(Default)]
-struct Flushed {
-    states: Vec<(MessageId, SentState)>,
-    /// By receiver.
-    refused: Vec<(MailboxId, DeviceFault)>,
+/// What is next to be done for a message.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Seal(MessageId),
+    Bring(MessageId),
 }
 
-/// Whom a refusal is about.
-enum Why {
-    /// This message: it is never taken, and must not hold up those behind it.
-    ForGood,
-    /// Its receiver, for the time being.
-    Receiver,
-    /// Everything that this device sends.
-    Sender,
-}
-
-impl Why {
-    fn of(fault: &DeviceFault) -> Self {
-        use crate::wire::ProblemCode::{BadRequest, MailboxFull, MailboxUnknown, TooBig};
-        let DeviceFault::Refused(problem) = fault else { return Self::Sender };
-        match problem.code {
-            MailboxUnknown | TooBig | BadRequest => Self::ForGood,
-            MailboxFull => Self::Receiver,
-            // The receiver's region is away, or the mailbox moves; or it is the device's own.
-            _ if problem.status == 503 => Self::Receiver,
-            _ => Self::Sender,
-        }
-    }
+/// Another receiver may be reached all the same.
+fn waits_for_the_receiver(fault: &DeviceFault) -> bool {
+    use crate::wire::ProblemCode::{Busy, KeysMissing, MailboxFull, RegionAway};
+    let is_theirs = |problem: &Problem| {
+        // The receiver's region is away, or the mailbox moves; or it is the device's own.
+        matches!(problem.code, Busy | KeysMissing | MailboxFull | RegionAway) || problem.status == 503
+    };
+    matches!(fault, DeviceFault::Refused(problem) if is_theirs(problem))
 }

@@ -16,10 +16,13 @@ impl<R: Relay> Device<Agreed<R>> {
     /// Asks for a code to be sent to the owner's number. This is the moment at which the region learns it.
     ///
     /// # Errors
-    /// No consent to messaging: nothing is sent. A number whose home is elsewhere: see
+    /// No consent to messaging, or another number registered: nothing is sent. A number whose home is elsewhere: see
     /// [`DeviceFault::HomeElsewhere`].
     pub async fn start_registration(&mut self, number: Number) -> Result<(), DeviceFault> {
         self.needs(Purpose::CloudMessaging)?;
+        if self.state.mailbox.is_some() && self.state.number.as_ref() != Some(&number) {
+            return Err(DeviceFault::HasNumber);
+        }
         self.deliver_consents().await?;
         let asked = StartRegistration { number: number.clone() };
         let started: RegistrationStarted = self.post("/v1/messaging/register/start", &asked).await?;

@@ -65,6 +65,9 @@ pub(super) struct State {
     pub(super) contacts: BTreeMap<Number, Contact>,
     pub(super) tags: Tags,
     pub(super) outbox: Vec<Outgoing>,
+    /// Texts that are not encrypted yet.
+    #[serde(default)]
+    pub(super) drafts: Vec<Draft>,
     pub(super) inbox: Vec<Received>,
     /// Ids of messages that were kept or refused: a message comes again until its acknowledgement has come through.
     pub(super) seen: BTreeMap<String, Timestamp>,
@@ -188,6 +191,17 @@ pub struct Reached {
     pub identity: IdentityKeys,
 }
 
+/// A text before it is encrypted, which may need keys that only a relay has.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Draft {
+    pub(super) to: Reached,
+    pub(super) id: MessageId,
+    pub(super) text: String,
+    pub(super) expires_in_s: u32,
+    pub(super) if_offline: IfOffline,
+}
+
 /// A message on its way out: kept until the relay has it, so that it is sent again under the same id.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,6 +270,7 @@ impl State {
             contacts: BTreeMap::new(),
             tags: Tags::default(),
             outbox: Vec::new(),
+            drafts: Vec::new(),
             inbox: Vec::new(),
             seen: BTreeMap::new(),
             unreadable: 0,

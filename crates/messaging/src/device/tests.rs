@@ -6,7 +6,7 @@ mod world;
 
 use super::*;
 use crate::consent::Purpose;
-use crate::wire::{IfOffline, SentState};
+use crate::wire::{IfOffline, ProblemCode, SentState};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -295,6 +295,75 @@ fn the_file_is_its_owners_alone() {
     assert!(matches!(Device::open(&handset.path.join("none")), Err(DeviceFault::File(_))));
     std::fs::write(&handset.path, b"{}").unwrap();
     assert!(matches!(Device::open(&handset.path), Err(DeviceFault::NotADevice)));
+}
+
+/// Whatever a relay does not answer, a text that was to be sent is in the file, also before there is any session.
+#[tokio::test]
+async fn a_text_waits_while_no_relay_answers() {
+    for steps in 0..4 {
+        let world = World::new();
+        let (alice, bob) = pair(&world).await;
+        let device = alice.open();
+        let dead = Crash::after(steps);
+        let mut device = device.connect(|_| Ok(world.line(Some(dead)))).map_err(|(_, fault)| fault).unwrap();
+        let sent = device.send_text("Bob", "kept", IfOffline::Keep, 3600).await;
+        assert!(matches!(sent, Err(DeviceFault::Unreachable(_))), "after {steps} steps");
+        assert_eq!(device.waiting(), 1, "after {steps} steps");
+        drop(device);
+        say(&world, &alice, "Bob", "next").await;
+        assert_eq!(hear(&world, &bob).await, ["kept", "next"], "after {steps} steps");
+        assert_eq!(alice.open().waiting(), 0);
+    }
+}
+
+/// A region that is away holds up texts to nobody else, and who was found there is not taken for no user.
+#[tokio::test]
+async fn a_region_that_is_away_holds_up_no_other() {
+    let world = World::new();
+    let (alice, bob) = pair(&world).await;
+    let dan = Handset::registered(&world, "+15035550111").await;
+    let mut device = alice.open();
+    device.add_contact("+15035550111".parse().unwrap(), "Dan".parse().unwrap()).unwrap();
+    drop(device);
+    assert_eq!(alice.online(&world).sync_contacts().await.unwrap().found, 2);
+    world.move_mailbox(bob.open().mailbox().unwrap(), "oregon");
+    assert!(hear(&world, &bob).await.is_empty());
+    world.set_away(Some("oregon"));
+    for text in ["one", "two"] {
+        let refused = alice.online(&world).send_text("Bob", text, IfOffline::Keep, 3600).await;
+        assert!(
+            matches!(refused, Err(DeviceFault::Refused(problem)) if problem.code == ProblemCode::RegionAway)
+        );
+    }
+    assert_eq!(say(&world, &alice, "Dan", "hello").await, SentState::Kept);
+    assert_eq!(hear(&world, &dan).await, ["hello"]);
+    let synced = alice.online(&world).sync_contacts().await.unwrap();
+    assert_eq!((synced.found, synced.unseen), (2, 1), "Bob was found before");
+    assert_eq!(alice.open().waiting(), 2);
+    world.set_away(None);
+    assert_eq!(alice.online(&world).flush().await.unwrap().len(), 2);
+    assert_eq!(hear(&world, &bob).await, ["one", "two"]);
+    assert_eq!(alice.online(&world).sync_contacts().await.unwrap().unseen, 0);
+}
+
+#[tokio::test]
+async fn what_is_refused_without_a_relay() {
+    let world = World::new();
+    let (alice, _bob) = pair(&world).await;
+    let mut device = alice.open();
+    device.add_contact("+8613912345678".parse().unwrap(), "Me".parse().unwrap()).unwrap();
+    drop(device);
+    let mut device = alice.online(&world);
+    assert_eq!(device.sync_contacts().await.unwrap().found, 2);
+    let before = world.packets().len();
+    let refused = device.send_text("Me", "note", IfOffline::Keep, 60).await;
+    assert!(matches!(refused, Err(DeviceFault::Oneself)));
+    let long = "x".repeat(crate::session::TEXT_BYTES_MAX + 1);
+    let refused = device.send_text("Bob", &long, IfOffline::Keep, 60).await;
+    assert!(matches!(refused, Err(DeviceFault::Session(_))));
+    let refused = device.start_registration("+8613912345679".parse().unwrap()).await;
+    assert!(matches!(refused, Err(DeviceFault::HasNumber)));
+    assert_eq!((world.packets().len(), device.waiting()), (before, 0));
 }
 
 /// Dies at step after step until a run comes through; every restart reads the file that the last one left.

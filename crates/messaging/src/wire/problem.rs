@@ -179,6 +179,24 @@ codes! {
     KeysForged, "keys-forged", 422, "a key is not signed by the mailbox's identity", "sign it with the Olm Ed25519 key";
     /// Another relay's bearer token is missing or wrong.
     RelayUnknown, "relay-unknown", 401, "only relays of this service may ask this", "";
+    /// Another device or attempt has the number at this moment.
+    NumberBusy, "number-busy", 409, "somebody is registering this number at this moment", "try again in ten minutes";
+    /// A device has one number.
+    DeviceKnown, "device-known", 409, "this device has a mailbox already, with another number",
+        "withdraw cloud_messaging for that one first, or register with a new device key";
+    /// Another region's relay, which has to be asked, is away.
+    RegionAway, "region-away", 503, "the relay of another region does not answer", "wait as long as Retry-After says";
+    /// The region's database is away.
+    StoreAway, "store-away", 503, "the region's database does not answer", "wait as long as Retry-After says";
+    /// The directory is away.
+    DirectoryAway, "control-store-away", 503, "the control store does not answer", "wait as long as Retry-After says";
+    /// No text message can be sent.
+    SmsAway, "sms-away", 503, "the code could not be sent: the text message service does not take it",
+        "wait as long as Retry-After says";
+    /// A relay that has just started.
+    NoFilterYet, "no-filter-yet", 503, "the filter is not there yet", "wait as long as Retry-After says";
+    /// Something that its operator has to mend.
+    Broken, "broken", 500, "the relay can't answer; its operator can see why: domicile check", "";
     /// A mailbox on its way, a relay that does not answer, too many requests at once.
     Busy, "busy", 503, "this cannot be answered at the moment", "wait as long as Retry-After says";
     /// Too many requests.

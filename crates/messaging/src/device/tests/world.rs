@@ -67,6 +67,7 @@ struct Inner {
     attempts: BTreeMap<Attempt, Number>,
     seen: Seen,
     clock_off_s: i64,
+    away: Option<String>,
     packets: Vec<Packet>,
     refusals: Vec<&'static str>,
 }
@@ -130,6 +131,11 @@ impl World {
 
     pub(super) fn set_clock(&self, off_s: i64) {
         self.inner().clock_off_s = off_s;
+    }
+
+    /// A region whose relay does not answer the others, which have just started.
+    pub(super) fn set_away(&self, region: Option<&str>) {
+        self.inner().away = region.map(str::to_owned);
     }
 
     pub(super) fn move_mailbox(&self, id: MailboxId, to: &str) {
@@ -434,7 +440,8 @@ impl Inner {
     }
 
     fn filters(&self) -> Answer {
-        let listed = self.regions.keys().map(|region| FilterListed {
+        let here = self.regions.keys().filter(|region| Some(*region) != self.away.as_ref());
+        let listed = here.map(|region| FilterListed {
             region: region.parse().unwrap(),
             generation: 1,
             etag: self.etag(region).parse().unwrap(),
@@ -487,7 +494,14 @@ impl Inner {
         Ok((204, Vec::new()))
     }
 
+    fn reached(&self, id: &MailboxId) -> Result<(), Problem> {
+        let is_away =
+            self.mailboxes.get(id).is_some_and(|mailbox| Some(&mailbox.region) == self.away.as_ref());
+        if is_away { Err(ProblemCode::RegionAway.into()) } else { Ok(()) }
+    }
+
     fn claim(&mut self, asked: &ClaimKeys) -> Answer {
+        self.reached(&asked.mailbox)?;
         let mailbox =
             self.mailboxes.get_mut(&asked.mailbox).ok_or(Problem::from(ProblemCode::MailboxUnknown))?;
         let keys = mailbox.keys.as_mut().ok_or(Problem::from(ProblemCode::KeysMissing))?;
@@ -498,6 +512,7 @@ impl Inner {
     }
 
     fn send(&mut self, message: wire::Send) -> Answer {
+        self.reached(&message.to)?;
         let mailbox =
             self.mailboxes.get_mut(&message.to).ok_or(Problem::from(ProblemCode::MailboxUnknown))?;
         if mailbox.full {

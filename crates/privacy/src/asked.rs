@@ -9,7 +9,8 @@ cargo xtask privacy-test [--keep DIR] [--proxy]
   The 2014 test: plays a phone's life on a simulated handset, captures at its interface what leaves it, and prints
   the table T1 to T9. Ends with 1 if any line is not as it should be. docs/privacy-test.md says how to read it.
 
-  --keep DIR   the folder of evidence: captures, audits, the table (else a new one under the temporary folder)
+  --keep DIR   the folder of evidence: captures, audits, the table, then-and-now.svg (else a new one under the
+               temporary folder)
   --proxy      without network namespaces: a recording proxy, which sees only what goes through it. So it is
                where we are not root, too
 ";

@@ -52,6 +52,28 @@ pub enum Act {
     Mark(String),
 }
 
+impl Event {
+    /// In a word, for a picture.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::FirstStart => "start",
+            Self::Sim => "SIM",
+            Self::Wifi => "Wi-Fi",
+            Self::ContactAdded(_) => "contact",
+            Self::SmsSent(_) | Self::SmsReceived(_) => "SMS",
+            Self::MmsSent(_) | Self::MmsReceived(_) => "MMS",
+            Self::Called(_) | Self::Rang(_) => "call",
+            Self::Idle(_) => "idle",
+            Self::SignedIn => "sign in",
+            Self::Agreed(_) => "consent",
+            Self::Withdrew(_) => "withdraw",
+            Self::CardOpened(_) => "card",
+            Self::Sent(_) => "message",
+            Self::Looked => "look",
+        }
+    }
+}
+
 impl From<Event> for Act {
     fn from(event: Event) -> Self {
         Self::Event(event)

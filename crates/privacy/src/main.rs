@@ -17,6 +17,7 @@ mod kept;
 mod lines;
 mod member;
 mod phone;
+mod picture;
 mod run;
 mod scene;
 mod service;

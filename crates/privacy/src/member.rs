@@ -2,13 +2,14 @@
 //! nothing of it is in a capture.
 
 use crate::event::Event;
-use crate::handset::quiet::Quiet;
+use crate::handset::closed::Link;
+use crate::handset::quiet::{Quiet, Shipped};
 use crate::phone::{MEMBER, OWNER};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the relays may take to make a filter with a new user in it.
-const FOUND: Duration = Duration::from_secs(30);
+pub const FOUND: Duration = Duration::from_secs(30);
 
 /// The user.
 pub struct Member(Quiet);
@@ -18,8 +19,10 @@ impl Member {
     ///
     /// # Errors
     /// What its device said.
-    pub fn begin(dir: &Path) -> Result<Self, String> {
-        let mut device = Quiet::new(dir, dir.join("member.device"), MEMBER)?;
+    pub fn begin(dir: &Path, sealed: bool) -> Result<Self, String> {
+        let shipped = Shipped { dir: dir.to_owned(), sealed, link: Link::Unseen };
+        let name = if sealed { "member-tls.device" } else { "member.device" };
+        let mut device = Quiet::new(shipped, dir.join(name), MEMBER)?;
         device.hears(&Event::FirstStart)?;
         for purpose in ["cloud_messaging", "contact_discovery", "presence"] {
             device.hears(&Event::Agreed(purpose.into()))?;
@@ -54,15 +57,15 @@ impl Member {
         }
     }
 
-    /// Looks until the owner is found no longer, or for as long as a filter may take.
+    /// Looks until the owner is found no longer, or for as long as it has patience.
     ///
     /// # Errors
     /// What its device said.
-    pub fn still_finds_the_owner(&mut self) -> Result<bool, String> {
+    pub fn still_finds_the_owner(&mut self, patience: Duration) -> Result<bool, String> {
         let began = Instant::now();
         loop {
             self.0.find_again()?;
-            if !self.0.has_found(OWNER) || began.elapsed() > FOUND {
+            if !self.0.has_found(OWNER) || began.elapsed() > patience {
                 return Ok(self.0.has_found(OWNER));
             }
             std::thread::sleep(Duration::from_millis(100));

@@ -30,6 +30,9 @@ pub const CARRIER: &str = "Nullarbor Mobile 7";
 /// The Wi-Fi that it joins.
 pub const WIFI: &str = "Kookaburra-Attic-5G";
 
+/// What the owner writes.
+pub const TEXT: &str = "Meet me at the old lighthouse at nine";
+
 /// Whose or what an identifier is, so that a table can say it without saying the identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,6 +51,8 @@ pub enum Role {
     Carrier,
     /// The Wi-Fi's name.
     Wifi,
+    /// What a message says.
+    Text,
 }
 
 impl Role {
@@ -61,12 +66,13 @@ impl Role {
             Self::Imsi => "IMSI",
             Self::Carrier => "carrier",
             Self::Wifi => "Wi-Fi name",
+            Self::Text => "message's text",
         }
     }
 }
 
 /// Everything that must not be seen where it was not agreed to.
-pub const IDENTIFIERS: [(Role, Kind, &str); 12] = [
+pub const IDENTIFIERS: [(Role, Kind, &str); 13] = [
     (Role::Owner, Kind::Phone, OWNER),
     (Role::Other, Kind::Phone, MEMBER),
     (Role::Stranger, Kind::Phone, STRANGER),
@@ -79,6 +85,7 @@ pub const IDENTIFIERS: [(Role, Kind, &str); 12] = [
     (Role::Imsi, Kind::Imsi, IMSI),
     (Role::Carrier, Kind::Free, CARRIER),
     (Role::Wifi, Kind::Free, WIFI),
+    (Role::Text, Kind::Free, TEXT),
 ];
 
 /// One of them as the audit takes it.

@@ -3,11 +3,17 @@
 use crate::asked::{self, Asked};
 use crate::carried::Sought;
 use crate::fault::Fault;
+use crate::handset::leaky::Writing;
+use crate::lines::good::Said;
+use crate::lines::leaks::Leak;
 use crate::lines::{Line, good, leaks};
 use crate::phone::IDENTIFIERS;
-use crate::scene::Stage;
+use crate::picture;
+use crate::scene::{Played, Stage};
+use crate::table::compare::{Compared, sent};
 use crate::table::{Outcome, Page, Row};
-use crate::world::World;
+use crate::world::zone::Zone;
+use crate::world::{World, apart};
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -22,11 +28,12 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         print!("{}", asked::HELP);
         return Ok(true);
     };
+    let by_proxy = asked.proxy || !domicile_testbed::is_root();
+    let _hosts = if by_proxy { None } else { Some(apart::go(args)?) };
     let dir = folder(&asked)?;
     let began = Instant::now();
     println!("privacy-test: evidence goes to {}", dir.display());
-    let (world, sought) =
-        (World::begin(&dir, asked.proxy || !domicile_testbed::is_root())?, Sought::prepare()?);
+    let (world, sought) = (World::begin(&dir, by_proxy)?, Sought::prepare()?);
     let stage = Stage { world: &world, sought: &sought, dir: &dir };
     let mut page =
         Page { head: head(&world, &sought), evidence: dir.display().to_string(), ..Page::default() };
@@ -34,21 +41,53 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         let caught = if leak.missed.is_empty() { "caught" } else { "MISSED" };
         println!("privacy-test: T8 {:<7} {} {caught}", leak.writing.name(), leak.line);
     })?;
-    let good = good::play(&stage, |row| println!("privacy-test: {} {:?}", row.line, row.outcome));
+    let good = good::play(&stage, |said| println!("privacy-test: {said}"));
     let good = good.unwrap_or_else(|why| {
         let lines = Line::ALL.into_iter().filter(|line| *line != Line::T8);
-        lines.map(|line| Row::judged(line, &[Fault::Unproven(why.clone())], Vec::new())).collect()
+        let rows = lines.map(|line| Row::judged(line, &[Fault::Unproven(why.clone())], Vec::new())).collect();
+        Said { rows, ..Said::default() }
     });
-    page.rows = good;
+    compare(&mut page, &good.scenes, &world.zone);
+    leave(&dir.join("then-and-now.svg"), &draw(&page.leaks, &good.scenes, &world.zone))?;
+    if !world.sees_all() {
+        page.unsealed = Some(WITHOUT_TLS.to_owned());
+    }
+    (page.rows, page.sealed, page.planted) = (good.rows, good.sealed, good.planted);
     let leaked = leaked(&page);
     page.rows.push(leaked);
     page.rows.sort_by_key(|row| row.line);
     page.head.push(("took", format!("{:.0} s", began.elapsed().as_secs_f64())));
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     print!("{}", page.render(colour));
-    let table = dir.join("table.txt");
-    fs::write(&table, page.render(false)).map_err(|e| format!("{}: {e}", table.display()))?;
+    leave(&dir.join("table.txt"), &page.render(false))?;
     Ok(page.passed())
+}
+
+/// Why the lines are not played over TLS where there is a proxy.
+const WITHOUT_TLS: &str = "not played: it needs namespaces. A proxy would have to be trusted with what is inside, and what a \
+    device does with a relay that it knows by its name is then not seen.";
+
+fn leave(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The scene of the client of 2014: in its own writing.
+fn then(leaks: &[Leak], line: Line) -> Option<&Played> {
+    leaks.iter().find(|leak| leak.line == line && leak.writing == Writing::Plain).map(|leak| &leak.played)
+}
+
+fn compare(page: &mut Page, scenes: &[(Line, Played)], zone: &Zone) {
+    let both = scenes.iter().map(|(line, now)| Compared {
+        line: *line,
+        then: then(&page.leaks, *line).map(|then| sent(then, zone)),
+        now: sent(now, zone),
+    });
+    page.compared = both.collect();
+}
+
+fn draw(leaks: &[Leak], scenes: &[(Line, Played)], zone: &Zone) -> String {
+    let rows = scenes.iter().map(|(line, now)| picture::Row { line: *line, then: then(leaks, *line), now });
+    picture::svg(&rows.collect::<Vec<_>>(), zone)
 }
 
 fn leaked(page: &Page) -> Row {
@@ -75,8 +114,9 @@ fn head(world: &World, sought: &Sought) -> Vec<(&'static str, String)> {
         (
             "clock",
             format!(
-                "while nobody touches the phone its clock runs {} times as fast as the wall's; that of the client that leaks \
-                 {} times",
+                "while nobody touches the phone its clock runs {} times as fast as the wall's, that of a client with faults {} \
+                 times. What waits for the wall's clock would not be seen: so at rest nothing may wait for a time, and the \
+                 kernel is asked whether anything does",
                 good::TIMES_AS_FAST,
                 leaks::TIMES_AS_FAST
             ),

@@ -4,17 +4,17 @@
 use crate::world::capture::MARK;
 use crate::world::zone::MARKS;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Payload of one TCP segment: that of an Ethernet without options.
 const SEGMENT_BYTES: usize = 1460;
 /// The handset, where it has no address that means anything.
 pub const HANDSET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 130);
 
-/// A pcap file as it grows. Times are packet numbers, in microseconds: only the order means something.
+/// A pcap file as it grows. Times are those at which the proxy heard of it.
 #[derive(Debug)]
 pub struct Synthetic {
     file: Vec<u8>,
-    packets: u32,
     next_port: u16,
 }
 
@@ -25,7 +25,7 @@ impl Default for Synthetic {
         file.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         file.extend((256u32 << 10).to_le_bytes());
         file.extend(1u32.to_le_bytes());
-        Self { file, packets: 0, next_port: 40_000 }
+        Self { file, next_port: 40_000 }
     }
 }
 
@@ -102,11 +102,11 @@ impl Synthetic {
         frame.extend(to.ip().octets());
         frame.extend(inner);
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        for word in [0, self.packets, length, length] {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        for word in [u32::try_from(now.as_secs()).unwrap_or(u32::MAX), now.subsec_micros(), length, length] {
             self.file.extend(word.to_le_bytes());
         }
         self.file.extend(frame);
-        self.packets += 1;
     }
 }
 

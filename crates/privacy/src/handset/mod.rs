@@ -2,12 +2,15 @@
 
 mod account;
 mod clock;
+pub mod closed;
+pub mod faulty;
 mod http;
 pub mod leaky;
 mod modem;
 pub mod process;
 pub mod quiet;
 pub mod remote;
+pub mod rest;
 
 use crate::event::Event;
 use clock::Clock;

@@ -1,9 +1,11 @@
 //! The handset's process: acts come on standard input, one JSON line each, and each is answered with a line when it is done.
 
 use super::clock::{Clock, TICK_S};
+use super::closed::Link;
+use super::faulty::{Faulty, Slip};
 use super::leaky::{Leaky, Writing};
 use super::modem::Modem;
-use super::quiet::Quiet;
+use super::quiet::{Quiet, Shipped};
 use super::{Client, USE_SMS, account};
 use crate::event::{Act, Event};
 use crate::phone;
@@ -15,8 +17,8 @@ use std::path::Path;
 /// What the handset answers when an act is done; what became of it stands behind.
 pub const DONE: &str = "done ";
 
-/// Runs until standard input ends. `client` is `leaky:WRITING` or `quiet:NAME`, whose state goes to a file
-/// of that name beside the table of hosts; the clock runs `times_as_fast` as the wall's.
+/// Runs until standard input ends. `client` is `leaky:WRITING`, `quiet:NAME`, whose state goes to a file of that name beside the
+/// table of hosts, `sealed:NAME`, the same over TLS, or `faulty:SLIP`, the quiet one with a fault; the clock runs `times_as_fast` as the wall's.
 ///
 /// # Errors
 /// In words: there is no such client, or standard input or output broke.
@@ -29,9 +31,11 @@ pub fn run(client: &str, times_as_fast: u64, hosts: &Path) -> Result<(), String>
         Some(("leaky", name)) => {
             Box::new(Leaky::new(Writing::by_name(name).ok_or_else(|| format!("no writing {name}"))?))
         }
-        Some(("quiet", name)) => {
-            let dir = hosts.parent().ok_or("the table of hosts is in no folder")?;
-            Box::new(Quiet::new(dir, dir.join(format!("{name}.device")), phone::OWNER)?)
+        Some(("quiet", name)) => Box::new(quiet(hosts, name, false)?),
+        Some(("sealed", name)) => Box::new(quiet(hosts, name, true)?),
+        Some(("faulty", name)) => {
+            let slip = Slip::by_name(name).ok_or_else(|| format!("no slip {name}"))?;
+            Box::new(Faulty::new(slip, quiet(hosts, &format!("faulty-{name}"), false)?))
         }
         _ => return Err(format!("no client {client}")),
     };
@@ -45,6 +49,17 @@ pub fn run(client: &str, times_as_fast: u64, hosts: &Path) -> Result<(), String>
         writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).map_err(|e| e.to_string())?;
     }
     Ok(())
+}
+
+fn quiet(hosts: &Path, name: &str, sealed: bool) -> Result<Quiet, String> {
+    let dir = hosts.parent().ok_or("the table of hosts is in no folder")?.to_owned();
+    let link = match (std::env::var_os(super::PROXY), sealed) {
+        (Some(_), _) => Link::Proxied,
+        (None, true) => Link::Alone,
+        (None, false) => Link::Bridged,
+    };
+    let state = dir.join(format!("{name}.device"));
+    Quiet::new(Shipped { dir, sealed, link }, state, phone::OWNER)
 }
 
 /// The ports by which the client reaches the relays; each name is asked for when it is used.

@@ -4,10 +4,11 @@
 //! nothing it is a [`Device<Silent>`], which has no transport.
 
 use super::clock::Clock;
+use super::closed::Link;
 use super::modem::Modem;
 use super::{Client, KEPT, USE_SMS};
 use crate::event::Event;
-use crate::world::bridge;
+use crate::phone;
 use domicile_messaging::consent::Purpose;
 use domicile_messaging::device::{Agreed, Device, Http, Silent};
 use domicile_messaging::number::Number;
@@ -17,8 +18,21 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// What the region's statement is called in the folder of evidence.
-pub const STATEMENT: &str = "region.json";
+/// As what a phone is shipped.
+#[derive(Debug, Clone)]
+pub struct Shipped {
+    /// The folder of evidence, where the statement and the roots lie, and where the carrier leaves its texts.
+    pub dir: PathBuf,
+    /// Do the relays speak TLS?
+    pub sealed: bool,
+    /// How the end of a connection is seen.
+    pub link: Link,
+}
+
+/// What the region's statement is called in the folder of evidence; and that of relays which speak TLS.
+pub const STATEMENTS: [&str; 2] = ["region.json", "region-tls.json"];
+/// The certificates that the relays' own are proven by, in the folder of evidence.
+pub const ROOTS: &str = "tls-roots.pem";
 /// What the carrier delivered, in the folder of evidence.
 pub const SMS: &str = "service/messaging/sms.jsonl";
 /// How long the carrier may take with a text message.
@@ -30,7 +44,7 @@ type Done<T = ()> = Result<T, String>;
 
 /// The client.
 pub struct Quiet {
-    dir: PathBuf,
+    shipped: Shipped,
     state: PathBuf,
     number: String,
     runtime: Runtime,
@@ -46,22 +60,15 @@ enum Held {
 }
 
 impl Quiet {
-    /// A client with its file at `state`, whose owner has this number; `dir` is the folder of evidence.
+    /// A client with its file at `state`, whose owner has this number.
     ///
     /// # Errors
     /// In words: no runtime.
-    pub fn new(dir: &Path, state: PathBuf, number: &str) -> Done<Self> {
+    pub fn new(shipped: Shipped, state: PathBuf, number: &str) -> Done<Self> {
         // Threads of its own: connections are closed while the handset waits for its next act.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            state,
-            number: number.to_owned(),
-            runtime,
-            device: None,
-            has_new: false,
-        })
+        Ok(Self { shipped, state, number: number.to_owned(), runtime, device: None, has_new: false })
     }
 
     /// Something happened, or the owner did something.
@@ -93,8 +100,9 @@ impl Quiet {
     }
 
     fn unpack(&mut self) -> Done {
-        let statement = std::fs::read(self.dir.join(STATEMENT)).map_err(|e| format!("{STATEMENT}: {e}"))?;
-        let statement = serde_json::from_slice(&statement).map_err(|e| format!("{STATEMENT}: {e}"))?;
+        let name = STATEMENTS[usize::from(self.shipped.sealed)];
+        let statement = std::fs::read(self.shipped.dir.join(name)).map_err(|e| format!("{name}: {e}"))?;
+        let statement = serde_json::from_slice(&statement).map_err(|e| format!("{name}: {e}"))?;
         let device = Device::create(&self.state, statement).map_err(|e| e.to_string())?;
         self.device = Some(Held::Silent(Box::new(device)));
         Ok(())
@@ -111,10 +119,14 @@ impl Quiet {
     }
 
     fn connect(&mut self) -> Done {
+        // Without roots of its own where relays are reached without TLS, on loopback.
+        let roots = match self.shipped.sealed {
+            true => std::fs::read(self.shipped.dir.join(ROOTS)).map_err(|e| format!("{ROOTS}: {e}"))?,
+            false => Vec::new(),
+        };
         let Some(Held::Silent(device)) = self.device.take() else { return Err("no silent device".into()) };
         let _within = self.runtime.enter();
-        // Without roots of its own: relays are reached without TLS, on loopback.
-        match device.connect(|agreement| Http::new(agreement, &[])) {
+        match device.connect(|agreement| Http::new(agreement, &roots)) {
             Ok(device) => {
                 self.device = Some(Held::Agreed(Box::new(device)));
                 Ok(())
@@ -128,8 +140,8 @@ impl Quiet {
 
     fn register(&mut self) -> Done {
         let number: Number = self.number.parse().map_err(|_| "the owner's number is none")?;
-        let (text, before) = (self.number.clone(), texts(&self.dir, &self.number).len());
-        let dir = self.dir.clone();
+        let (text, before) = (self.number.clone(), texts(&self.shipped.dir, &self.number).len());
+        let dir = self.shipped.dir.clone();
         let (runtime, device) = self.agreed().ok_or("no transport")?;
         runtime.block_on(device.start_registration(number)).map_err(|e| e.to_string())?;
         let code: Code = code(&dir, &text, before)?.parse().map_err(|_| "the code is none")?;
@@ -145,7 +157,7 @@ impl Quiet {
         {
             self.device = Some(Held::Silent(Box::new(device.fall_silent())));
             // What closes the connection is the withdrawal's own; nothing comes after it.
-            bridge::at_most(0)?;
+            self.shipped.link.at_most(0)?;
         }
         Ok(())
     }
@@ -177,18 +189,27 @@ impl Quiet {
     /// The card says whether the contact is a user, and whether here.
     fn open_card(&mut self, number: &str) -> Done {
         self.find_new()?;
-        let Some((runtime, device)) = self.agreed() else { return Ok(()) };
+        let Some((_, device)) = self.agreed() else { return Ok(()) };
         let (_, contact) = device.contact(number).map_err(|e| e.to_string())?;
         if contact.found.is_none() || !device.agrees(Purpose::Presence) {
             return Ok(());
         }
+        self.presence(number)
+    }
+
+    /// Asks whether a contact who is a user is here.
+    ///
+    /// # Errors
+    /// What the device said.
+    pub fn presence(&mut self, number: &str) -> Done {
+        let (runtime, device) = self.agreed().ok_or("nothing was agreed to")?;
         runtime.block_on(device.presence(number)).map(|_| ()).map_err(|e| e.to_string())
     }
 
     fn send(&mut self, number: &str) -> Done<SentState> {
         self.find_new()?;
         let Some((runtime, device)) = self.agreed() else { return Ok(SentState::UseSms) };
-        let sent = device.send_text(number, "Are you there?", IfOffline::Sms, EXPIRES_S);
+        let sent = device.send_text(number, phone::TEXT, IfOffline::Sms, EXPIRES_S);
         runtime.block_on(sent).map_err(|e| e.to_string())
     }
 
@@ -252,7 +273,7 @@ impl Client for Quiet {
             | Event::Idle(_) => Ok(()),
         };
         // It speaks with one relay at a time: what it no longer speaks with is closed by now.
-        done.and_then(|()| bridge::at_most(1)).map(|()| "")
+        done.and_then(|()| self.shipped.link.at_most(1)).map(|()| "")
     }
 
     fn tick(&mut self, _clock: &Clock, _phone: &Modem) -> Result<(), String> {

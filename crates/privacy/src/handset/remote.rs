@@ -1,6 +1,7 @@
 //! The handset as the director sees it: a process in the namespace that acts when it is asked to.
 
 use super::process::DONE;
+use super::rest;
 use crate::event::Act;
 use crate::scene::Cast;
 use std::io::{BufRead, BufReader, Write};
@@ -45,6 +46,14 @@ impl Remote {
             (None, true) => Err(format!("the handset went off at {}", line.trim())),
             (None, false) => Err(format!("{}: {}", line.trim(), answer.trim())),
         }
+    }
+
+    /// What of it waits for a time while nobody touches it.
+    ///
+    /// # Errors
+    /// In words: the kernel does not tell.
+    pub fn waits(&self) -> Result<Vec<String>, String> {
+        rest::waits(self.child.id())
     }
 
     /// Switches it off, and returns when nothing of it runs.

@@ -5,7 +5,7 @@ use super::Line;
 use crate::fault::Fault;
 use crate::handset::leaky::Writing;
 use crate::phone::Role;
-use crate::scene::{Cast, Stage};
+use crate::scene::{Cast, Played, Stage};
 use crate::world::zone::UNDECLARED;
 use std::collections::BTreeSet;
 
@@ -25,6 +25,8 @@ pub struct Leak {
     pub faults: Vec<Fault>,
     /// What the line should have said and did not; empty: it was caught.
     pub missed: Vec<String>,
+    /// What was seen.
+    pub played: Played,
 }
 
 /// Plays all of them.
@@ -35,12 +37,17 @@ pub fn play(stage: &Stage<'_>, mut heard: impl FnMut(&Leak)) -> Result<Vec<Leak>
     let mut leaks = Vec::new();
     for writing in Writing::ALL {
         for line in Line::LEAKING {
-            let cast = Cast { client: format!("leaky:{}", writing.name()), times_as_fast: TIMES_AS_FAST };
-            let name = format!("T8-{}-{line}", writing.name());
-            let played = stage.play(&name, &cast, &line.script())?;
+            let cast = Cast {
+                scene: format!("T8-{}-{line}", writing.name()),
+                client: format!("leaky:{}", writing.name()),
+                times_as_fast: TIMES_AS_FAST,
+                sealed: false,
+                rests: false,
+            };
+            let played = stage.play(&cast, &line.script())?;
             let faults = line.judge(&played, &stage.world.zone);
             let missed = missed(writing, line, &faults);
-            let leak = Leak { writing, line, faults, missed };
+            let leak = Leak { writing, line, faults, missed, played };
             heard(&leak);
             leaks.push(leak);
         }
@@ -92,7 +99,6 @@ mod tests {
     use crate::carried::Sought;
     use crate::handset::request;
     use crate::phone::{self, IDENTIFIERS};
-    use crate::scene::Played;
     use crate::synthetic::{HANDSET, Synthetic};
     use crate::traffic::Traffic;
     use crate::world::zone::Zone;
@@ -112,7 +118,7 @@ mod tests {
         let mut written = Synthetic::default();
         written.mark("begin");
         let mut open = written.open(SocketAddrV4::new(zone.resolve(host), 80));
-        written.said(&mut open, 0, &request("/v2/sms", host, headers, body));
+        written.said(&mut open, 0, &request("POST", "/v2/sms", host, headers, body, false));
         written.said(&mut open, 1, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
         written.close(open);
         written.mark("end");
@@ -123,14 +129,15 @@ mod tests {
         let report = audit::capture(&pcap, &sought, &zone).expect("audited");
         let carried = report.findings.iter().filter_map(|finding| sought.carried(finding)).collect();
         let traffic = Traffic::read(written.file()).expect("a capture");
-        line.judge(&Played { pcap, traffic, report, carried }, &zone)
+        let (waits, acts) = (Vec::new(), Vec::new());
+        line.judge(&Played { pcap, traffic, report, carried, sealed: false, waits, acts }, &zone)
     }
 
     fn told() -> Vec<(&'static str, &'static str)> {
         IDENTIFIERS.iter().enumerate().map(|(n, (_, _, text))| (NAMES[n], *text)).collect()
     }
 
-    const NAMES: [&str; 12] = ["a", "bc", "def", "g", "hi", "jkl", "m", "no", "pqr", "s", "tu", "vwx"];
+    const NAMES: [&str; 13] = ["a", "bc", "def", "g", "hi", "jkl", "m", "no", "pqr", "s", "tu", "vwx", "y"];
 
     #[test]
     fn each_writing_is_found_with_packet_host_country_and_encoding() {

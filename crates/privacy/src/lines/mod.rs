@@ -2,6 +2,7 @@
 
 pub mod good;
 pub mod leaks;
+pub mod plants;
 mod t1;
 mod t2;
 mod t3;

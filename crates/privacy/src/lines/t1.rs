@@ -2,7 +2,7 @@
 
 use crate::event::{Act, Event};
 use crate::fault::Fault;
-use crate::judge::{SILENCE, judge as by};
+use crate::judge::{SILENCE, at_rest, judge as by};
 use crate::phone;
 use crate::scene::Played;
 use crate::world::zone::Zone;
@@ -37,5 +37,7 @@ pub(super) fn used() -> Vec<Act> {
 }
 
 pub(super) fn judge(played: &Played, zone: &Zone) -> Vec<Fault> {
-    by(played, zone, &SILENCE)
+    let mut faults = by(played, zone, &SILENCE);
+    faults.extend(at_rest(played));
+    faults
 }

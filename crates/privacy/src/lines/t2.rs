@@ -3,7 +3,7 @@
 use super::t1;
 use crate::event::{Act, Event};
 use crate::fault::Fault;
-use crate::judge::{Rule, judge as by};
+use crate::judge::{Rule, at_rest, judge as by};
 use crate::scene::Played;
 use crate::world::zone::{HOME, What, Zone};
 
@@ -16,5 +16,7 @@ pub(super) fn script() -> Vec<Act> {
 
 pub(super) fn judge(played: &Played, zone: &Zone) -> Vec<Fault> {
     let account = |what: &What| matches!(what, What::Account(region) if region == HOME);
-    by(played, zone, &Rule { hosts: &account, seen: &|_| false })
+    let mut faults = by(played, zone, &Rule { hosts: &account, seen: &|_| false });
+    faults.extend(at_rest(played));
+    faults
 }

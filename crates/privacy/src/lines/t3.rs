@@ -1,5 +1,5 @@
 //! T3: messaging is agreed to and nothing else: the home relay is the only one spoken to, and learns the owner's own number
-//! alone.
+//! alone. Over TLS not even that can be seen.
 
 use super::t1;
 use crate::carried::Carried;
@@ -25,6 +25,9 @@ pub(super) fn script() -> Vec<Act> {
 
 pub(super) fn judge(played: &Played, zone: &Zone) -> Vec<Fault> {
     let own = |carried: &Carried| {
+        if played.sealed {
+            return false;
+        }
         let to = carried.address.parse().ok().and_then(|to: SocketAddrV4| zone.at(*to.ip()));
         carried.role == Role::Owner && to.is_some_and(|host| relay(&host.what))
     };

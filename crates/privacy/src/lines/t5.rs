@@ -8,6 +8,9 @@ use crate::handset::{KEPT, USE_SMS};
 use crate::member::Member;
 use crate::phone::MEMBER;
 use crate::scene::{Cast, Played, Stage};
+use crate::traffic::volume::{self, exchanges};
+use crate::world::zone::Zone;
+use std::net::IpAddr;
 
 const OFFLINE: &str = "the receiver is away";
 const ONLINE: &str = "the receiver is here";
@@ -23,7 +26,7 @@ pub fn play(
     member: &mut Member,
 ) -> Result<(Played, Vec<Fault>, Vec<String>), String> {
     let send = || Event::Sent(MEMBER.into());
-    let (played, (away, here, came)) = stage.direct("T5", cast, |handset| {
+    let (played, (away, here, came)) = stage.direct(cast, |handset| {
         handset.acts(&script())?;
         stage.world.aside(|| member.shows_itself_to_the_owner())?;
         // The first one claims a key for the two, which is its own request and happens once.
@@ -43,19 +46,37 @@ pub fn play(
         }
     }
     for (what, from, to) in [("away", OFFLINE, ONLINE), ("here", ONLINE, SENT)] {
-        match played.traffic.requests(from, to) {
-            Ok(1) => {}
-            Ok(n) => {
-                faults.push(Fault::Wrong(format!("a message to somebody {what} took {n} requests, not 1")))
-            }
+        match requests(&played, &stage.world.zone, from, to) {
+            Ok(numbers) if numbers.len() == 1 => {}
+            Ok(numbers) => faults.push(Fault::Wrong(format!(
+                "a message to somebody {what} took {} requests, not 1: packet {}",
+                numbers.len(),
+                numbers.join(", packet ")
+            ))),
             Err(why) => faults.push(Fault::Unproven(why)),
         }
     }
     if came != 1 {
         faults.push(Fault::Wrong(format!("{came} messages arrived, not the 1 that was kept")));
     }
-    let seen = vec![format!("away: {away}, one request; here: {here}, one request, {came} arrived")];
+    let told = if played.sealed { "exchange" } else { "request" };
+    let seen = vec![format!("away: {away}, one {told}; here: {here}, one {told}, {came} arrived")];
     Ok((played, faults, seen))
+}
+
+/// The requests between two marks: in which packet, and to whom. Over TLS, as far as they can be told from outside.
+fn requests(played: &Played, zone: &Zone, from: &str, to: &str) -> Result<Vec<String>, String> {
+    let packets = played.traffic.between(from, to)?;
+    let handset = zone.handset.ok_or("the handset has no address")?;
+    let begun = if played.sealed { exchanges(packets, handset.into()) } else { volume::requests(packets) };
+    let told = |(number, to): &(u64, IpAddr)| {
+        let host = if let IpAddr::V4(to) = to { zone.at(*to) } else { None };
+        match host {
+            Some(host) => format!("{number} to {} ({})", host.name, host.country),
+            None => format!("{number} to {to}"),
+        }
+    };
+    Ok(begun.iter().map(told).collect())
 }
 
 fn script() -> Vec<Act> {

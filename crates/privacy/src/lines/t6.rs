@@ -4,15 +4,19 @@
 use super::{t1, t3};
 use crate::event::{Act, Event};
 use crate::fault::Fault;
-use crate::judge::{SILENCE, spoken};
-use crate::member::Member;
+use crate::judge::{SILENCE, at_rest, spoken};
+use crate::member::{FOUND, Member};
 use crate::phone::{MEMBER, STRANGER};
 use crate::scene::{Cast, Played, Stage};
 use crate::service::Service;
+use crate::service::sabotage::Sabotage;
 use crate::world::capture::END;
-use crate::world::zone::HOME;
+use crate::world::zone::{HOME, REGIONS};
+use std::time::Duration;
 
 const WITHDRAWN: &str = "withdrawn";
+/// Of the home region.
+const COUNTRY: &str = REGIONS[0].1;
 /// Minutes in which it could still say something, in the handset's seconds.
 const IDLE_S: u64 = 600;
 
@@ -25,16 +29,21 @@ pub fn play(
     cast: &Cast,
     service: &Service,
     member: &mut Member,
+    sabotage: Option<Sabotage>,
 ) -> Result<(Played, Vec<Fault>, Vec<String>), String> {
-    let (played, found) = stage.direct("T6", cast, |handset| {
+    let (played, found) = stage.direct(cast, |handset| {
         handset.acts(&script())?;
         let found = stage.world.aside(|| member.finds_the_owner())?;
+        if let Some(sabotage) = sabotage {
+            service.sql(HOME, sabotage.begin());
+        }
         handset.act(Event::Withdrew("cloud_messaging".into()))?;
         handset.mark(WITHDRAWN)?;
         handset.acts(&afterwards())?;
         Ok(found)
     })?;
     let mut faults = t3::judge(&played, &stage.world.zone);
+    faults.extend(at_rest(&played));
     match played.traffic.between(WITHDRAWN, END) {
         Ok(packets) => faults.extend(spoken(packets, &stage.world.zone, &SILENCE)),
         Err(why) => faults.push(Fault::Unproven(why)),
@@ -42,14 +51,20 @@ pub fn play(
     if !found {
         faults.push(Fault::Unproven("the owner was not found before the withdrawal either".into()));
     }
-    if stage.world.aside(|| member.still_finds_the_owner())? {
-        faults.push(Fault::Wrong("the owner is still found".into()));
+    // Where it stays so for ever, nobody need wait for long.
+    let patience = if sabotage.is_some() { Duration::from_secs(3) } else { FOUND };
+    if stage.world.aside(|| member.still_finds_the_owner(patience))? {
+        let by = format!("relay.{HOME}.example");
+        let country = stage.world.zone.named(&by).map_or("?", |host| &host.country);
+        faults.push(Fault::Wrong(format!("the owner is still found, through {by} ({country})")));
     }
-    let dump = stage.dir.join("T6-beijing.sql");
+    let dump = stage.dir.join(format!("{}-{HOME}.sql", cast.scene));
     service.dump(HOME, &dump)?;
-    let left = left(service, &member.mailbox()?);
-    if !left.is_empty() {
-        faults.push(Fault::Wrong(format!("the server still has {}", left.join(", "))));
+    for left in left(service, &member.mailbox()?) {
+        faults.push(Fault::Wrong(format!("the server of {HOME} ({COUNTRY}) still has {left}")));
+    }
+    if let Some(sabotage) = sabotage {
+        service.sql(HOME, &sabotage.end());
     }
     let after = played.traffic.between(WITHDRAWN, END).map_or(0, <[_]>::len);
     Ok((
@@ -71,7 +86,7 @@ fn left(service: &Service, member: &str) -> Vec<String> {
         let n =
             service.sql(HOME, &format!("SELECT count(*) FROM {table} WHERE mailbox <> '{member}' {also}"));
         if n.trim() != "0" {
-            left.push(format!("{} {what}", n.trim()));
+            left.push(format!("{} {what} in {table}", n.trim()));
         }
     }
     let keys = format!(

@@ -8,8 +8,10 @@ use crate::judge::{Rule, judge as by, spoken};
 use crate::phone::{MEMBER, Role};
 use crate::scene::{Cast, Played, Stage};
 use crate::service::Service;
+use crate::traffic::{Packet, Wire};
 use crate::world::capture::END;
-use crate::world::zone::{HOME, NEW_HOME, What};
+use crate::world::zone::{HOME, NEW_HOME, What, Zone};
+use std::collections::BTreeSet;
 
 const FOLLOWED: &str = "followed";
 const IDLE_S: u64 = 120;
@@ -23,9 +25,9 @@ pub fn play(
     cast: &Cast,
     service: &Service,
 ) -> Result<(Played, Vec<Fault>, Vec<String>), String> {
-    let (played, ()) = stage.direct("T7", cast, |handset| {
+    let (played, ()) = stage.direct(cast, |handset| {
         handset.acts(&script())?;
-        service.move_abroad()?;
+        handset.meanwhile("move", || service.move_abroad())?;
         // The old home says where the mailbox is now.
         handset.act(Event::Looked)?;
         handset.mark(FOLLOWED)?;
@@ -34,11 +36,14 @@ pub fn play(
     let zone = &stage.world.zone;
     let either = |what: &What| matches!(what, What::Relay(region) if region == HOME || region == NEW_HOME);
     let new = |what: &What| matches!(what, What::Relay(region) if region == NEW_HOME);
-    let mut faults =
-        by(&played, zone, &Rule { hosts: &either, seen: &|carried| carried.role == Role::Owner });
+    let mut faults = by(
+        &played,
+        zone,
+        &Rule { hosts: &either, seen: &|carried| !played.sealed && carried.role == Role::Owner },
+    );
     match played.traffic.between(FOLLOWED, END) {
         Ok(packets) => {
-            faults.extend(spoken(packets, zone, &Rule { hosts: &new, seen: &|_| false }));
+            faults.extend(after(packets, zone, &Rule { hosts: &new, seen: &|_| false }));
             if packets.is_empty() {
                 faults.push(Fault::Unproven("nothing was sent after the move at all".into()));
             }
@@ -47,6 +52,25 @@ pub fn play(
     }
     let after = played.traffic.between(FOLLOWED, END).map_or(0, <[_]>::len);
     Ok((played, faults, vec![format!("{after} packets after the move, none of them with {HOME}")]))
+}
+
+/// Faults of what came after the move; what is left of a connection from before it is told from a new one.
+fn after(packets: &[Packet], zone: &Zone, rule: &Rule<'_>) -> Vec<Fault> {
+    let opened = |packet: &&Packet| match packet.wire {
+        Wire::Ports { opens: true, from, to, .. } => Some([from, to]),
+        _ => None,
+    };
+    let new: BTreeSet<_> = packets.iter().filter_map(|packet| opened(&packet)).collect();
+    let is_old = |packet: &&Packet| {
+        matches!(packet.wire, Wire::Ports { transport: "tcp", from, to, .. }
+            if !new.contains(&[from, to]) && !new.contains(&[to, from]))
+    };
+    let (old, others): (Vec<_>, Vec<_>) = packets.iter().cloned().partition(|packet| is_old(&packet));
+    let left = spoken(&old, zone, rule).into_iter().map(|fault| match fault {
+        Fault::Spoke(_) => Fault::Wrong(format!("{fault}, of a connection from before the move")),
+        other => other,
+    });
+    spoken(&others, zone, rule).into_iter().chain(left).collect()
 }
 
 fn script() -> Vec<Act> {

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Domicile {
     program: PathBuf,
     dir: PathBuf,
+    roots: Option<PathBuf>,
 }
 
 impl Domicile {
@@ -24,12 +25,20 @@ impl Domicile {
         if !program.is_file() {
             return Err(format!("{} is not built: cargo build -p domicile-cli", program.display()));
         }
-        Ok(Self { program, dir: dir.to_owned() })
+        Ok(Self { program, dir: dir.to_owned(), roots: None })
+    }
+
+    /// From now on it trusts these certificates instead of the machine's.
+    pub fn trusts(&mut self, roots: &Path) {
+        self.roots = Some(roots.to_owned());
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir(&self.dir).env_remove("DOMICILE_CONFIG").env("NO_COLOR", "1");
+        if let Some(roots) = &self.roots {
+            command.env("SSL_CERT_FILE", roots).env_remove("SSL_CERT_DIR");
+        }
         command.stdin(Stdio::null());
         command
     }
@@ -87,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("it's a program");
         fs::copy("/bin/sleep", &program).unwrap();
-        let domicile = Domicile { program, dir: folder.path().to_owned() };
+        let domicile = Domicile { program, dir: folder.path().to_owned(), roots: None };
         let (mut child, watchdog) = domicile.start(&["600"], "log").unwrap();
         assert!(child.try_wait().unwrap().is_none());
         drop(watchdog);

@@ -1,6 +1,5 @@
 //! The service's configuration: the regions, then the fragment that `messaging init` wrote, with what it left open filled in.
 
-use crate::world::Door;
 use std::fmt::Write;
 
 /// While everybody lives where everybody has always lived, as in 2014.
@@ -36,17 +35,31 @@ pub fn before_messaging(regions: &str) -> String {
     )
 }
 
+/// How a relay is reached.
+#[derive(Debug, Clone)]
+pub struct Public {
+    /// The address and port that it listens at.
+    pub listen: String,
+    /// The URL that it is known by.
+    pub endpoint: String,
+    /// The files of its certificate and key, where it speaks TLS.
+    pub certificate: Option<(String, String)>,
+}
+
 /// The fragment of `messaging init`, with the relays' doors and databases.
 ///
 /// # Errors
 /// In words: the fragment is not what it was when this was written.
-pub fn messaging(fragment: &str, doors: &[Door; 2], records: &[String]) -> Result<String, String> {
+pub fn messaging(fragment: &str, publics: &[&Public], records: &[String]) -> Result<String, String> {
     let mut text = format!("\n{fragment}");
-    for (n, (door, records)) in doors.iter().zip(records).enumerate() {
+    for (n, (public, records)) in publics.iter().zip(records).enumerate() {
         let port = 8090 + n;
+        let tls = public.certificate.as_ref().map_or_else(String::new, |(certificate, key)| {
+            format!("\ncertificate = \"{certificate}\"\nprivate_key = \"{key}\"")
+        });
         for (was, is) in [
-            (format!("listen = [\"127.0.0.1:{port}\"]"), format!("listen = [\"127.0.0.1:{}\"]", door.listen)),
-            (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", door.endpoint)),
+            (format!("listen = [\"127.0.0.1:{port}\"]"), format!("listen = [\"{}\"]{tls}", public.listen)),
+            (format!("http://127.0.0.1:{port}"), public.endpoint.clone()),
             ("postgres://domicile_relay@HOST/DATABASE".to_owned(), records.clone()),
         ] {
             if !text.contains(&was) {
@@ -66,16 +79,22 @@ mod tests {
 
     #[test]
     fn a_fragment_that_is_another_one_is_refused() {
-        let door = Door { listen: 1, endpoint: 2 };
+        let public = |certificate| Public {
+            listen: "127.0.0.1:1".into(),
+            endpoint: "http://127.0.0.1:2".into(),
+            certificate,
+        };
+        let (clear, sealed) = (public(None), public(Some(("a.pem".into(), "a.key".into()))));
         let records = ["postgres://a@h/m".to_owned(), "postgres://b@h/m".to_owned()];
-        assert!(messaging("[messaging]", &[door, door], &records).is_err());
+        assert!(messaging("[messaging]", &[&clear, &clear], &records).is_err());
         let one = |port: u16| {
             format!(
                 "listen = [\"127.0.0.1:{port}\"]\nendpoint = \"http://127.0.0.1:{port}\"\nrecords = \"postgres://domicile_relay@HOST/DATABASE\"\n"
             )
         };
-        let filled = messaging(&(one(8090) + &one(8091)), &[door, door], &records).expect("filled in");
+        let filled = messaging(&(one(8090) + &one(8091)), &[&clear, &sealed], &records).expect("filled in");
         assert!(filled.contains("postgres://a@h/m") && filled.contains("postgres://b@h/m"), "{filled}");
+        assert_eq!(filled.matches("private_key = \"a.key\"").count(), 1, "{filled}");
         assert!(!filled.contains("809") && !filled.contains("HOST"), "{filled}");
     }
 }

@@ -2,22 +2,28 @@
 
 mod command;
 mod config;
+pub mod sabotage;
+mod tls;
 
-use crate::handset::quiet::STATEMENT;
+use crate::handset::quiet::{ROOTS, STATEMENTS};
 use crate::world::Door;
-use crate::world::zone::{HOME, NEW_HOME, REGIONS};
+use crate::world::zone::{HOME, NEW_HOME, REGIONS, Zone};
 use command::Domicile;
+use config::Public;
 use domicile_testbed::postgres::Cluster;
 use domicile_testbed::{Watchdog, run as ran};
+use std::cell::Cell;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A relay answers in this time, or does not start.
 const READY: Duration = Duration::from_secs(60);
+/// Where a relay says who it is.
+const STATEMENT_PATH: &str = "/v1/messaging/region";
 /// The service's database.
 const DATABASE: &str = "messaging";
 
@@ -28,6 +34,10 @@ pub struct Service {
     domicile: Domicile,
     clusters: Vec<Cluster>,
     relays: Vec<Relay>,
+    /// The configuration without the relays, and what `messaging init` said of them.
+    written: [String; 2],
+    /// Plans that were made.
+    plans: Cell<u32>,
 }
 
 /// A running relay.
@@ -53,16 +63,54 @@ impl Service {
         let folder = dir.join("service");
         fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
         let domicile = Domicile::new(&folder)?;
-        let mut service = Self { dir: folder, domicile, clusters, relays: Vec::new() };
+        let (relays, written, plans) = (Vec::new(), Default::default(), Cell::new(0));
+        let mut service = Self { dir: folder, domicile, clusters, relays, written, plans };
         service.make_databases();
         service.configure(doors)?;
         service.adopt()?;
         for (door, (region, _)) in doors.iter().zip(REGIONS) {
-            service.start_relay(region, door)?;
+            service.start_relay(region, (Ipv4Addr::LOCALHOST, door.listen).into())?;
         }
-        let statement = get(doors[0].listen, "/v1/messaging/region")?;
-        fs::write(dir.join(STATEMENT), statement).map_err(|e| e.to_string())?;
+        let statement = get(doors[0].listen, STATEMENT_PATH)?;
+        fs::write(dir.join(STATEMENTS[0]), statement).map_err(|e| e.to_string())?;
         Ok(service)
+    }
+
+    /// Stops the relays, and starts them anew where the handset's world knows them: by their names, over TLS. What is needed
+    /// to trust them goes to `dir`.
+    ///
+    /// # Errors
+    /// What `domicile` said; a relay has no address.
+    pub fn over_tls(&mut self, dir: &Path, zone: &Zone) -> Result<(), String> {
+        self.relays.clear();
+        let mut roots = String::new();
+        let mut places = Vec::new();
+        for (region, _) in REGIONS {
+            let name = format!("relay.{region}.example");
+            let host = zone.named(&name).ok_or_else(|| format!("{name} has no address"))?;
+            let at = SocketAddr::from((host.address, 443));
+            let made = tls::make(&name)?;
+            let [certificate, key] = ["pem", "key"].map(|kind| format!("tls-{region}.{kind}"));
+            self.write(&certificate, &made.certificate)?;
+            self.write(&key, &made.key)?;
+            roots.push_str(&made.certificate);
+            let public = Public {
+                listen: at.to_string(),
+                endpoint: format!("https://{name}"),
+                certificate: Some((certificate, key)),
+            };
+            places.push((region, at, name, public));
+        }
+        fs::write(dir.join(ROOTS), &roots).map_err(|e| format!("{ROOTS}: {e}"))?;
+        self.domicile.trusts(&dir.join(ROOTS));
+        let publics: Vec<&Public> = places.iter().map(|(_, _, _, public)| public).collect();
+        self.write_config(&publics)?;
+        for (region, at, _, _) in &places {
+            self.start_relay(region, *at)?;
+        }
+        let (_, at, name, _) = &places[0];
+        let statement = tls::get(*at, name, &roots, STATEMENT_PATH)?;
+        fs::write(dir.join(STATEMENTS[1]), statement).map_err(|e| e.to_string())
     }
 
     /// Roles as docs/adopt.md has them: the owner of the tables, a plain one that moves, and the relay's own.
@@ -83,7 +131,7 @@ impl Service {
         }
     }
 
-    fn configure(&self, doors: &[Door; 2]) -> Result<(), String> {
+    fn configure(&mut self, doors: &[Door; 2]) -> Result<(), String> {
         let from = self.clusters[0].url("domicile", "phone");
         // It makes the keys; the configuration is written anew, of one service.
         self.domicile.ok(&["init", "--from", &from, "--country", "CN", "--region", HOME])?;
@@ -100,10 +148,21 @@ impl Service {
             "--contact",
             "privacy@phone.example",
         ])?;
-        let fragment = self.read("messaging/domicile.fragment.toml")?;
-        let records: Vec<String> = self.clusters.iter().map(|c| c.url("domicile_relay", DATABASE)).collect();
-        self.write("domicile.toml", &(text + &config::messaging(&fragment, doors, &records)?))?;
+        self.written = [text, self.read("messaging/domicile.fragment.toml")?];
+        let publics = doors.map(|door| Public {
+            listen: format!("127.0.0.1:{}", door.listen),
+            endpoint: format!("http://127.0.0.1:{}", door.endpoint),
+            certificate: None,
+        });
+        self.write_config(&publics.each_ref())?;
         self.write("policies/messaging.cedar", config::TODAY)
+    }
+
+    fn write_config(&self, publics: &[&Public]) -> Result<(), String> {
+        let [regions, fragment] = &self.written;
+        let records: Vec<String> = self.clusters.iter().map(|c| c.url("domicile_relay", DATABASE)).collect();
+        let messaging = config::messaging(fragment, publics, &records)?;
+        self.write("domicile.toml", &(regions.clone() + &messaging))
     }
 
     fn adopt(&self) -> Result<(), String> {
@@ -123,12 +182,12 @@ impl Service {
         self.domicile.ok(&["check"]).map(|_| ())
     }
 
-    fn start_relay(&mut self, region: &str, door: &Door) -> Result<(), String> {
+    fn start_relay(&mut self, region: &str, at: SocketAddr) -> Result<(), String> {
         let (child, watchdog) =
             self.domicile.start(&["serve", "--messaging", region], &format!("relay-{region}.log"))?;
         self.relays.push(Relay { child, _watchdog: watchdog });
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", door.listen)).is_err() {
+        while TcpStream::connect(at).is_err() {
             if began.elapsed() > READY {
                 return Err(format!(
                     "the relay of {region} did not start: {}",
@@ -145,10 +204,24 @@ impl Service {
     /// # Errors
     /// What `domicile` said.
     pub fn move_abroad(&self) -> Result<(), String> {
-        self.write("policies/messaging.cedar", config::ABROAD)?;
+        self.follow(config::ABROAD)
+    }
+
+    /// Moves everybody back to [`HOME`].
+    ///
+    /// # Errors
+    /// What `domicile` said.
+    pub fn come_back(&self) -> Result<(), String> {
+        self.follow(config::TODAY)
+    }
+
+    fn follow(&self, policy: &str) -> Result<(), String> {
+        self.write("policies/messaging.cedar", policy)?;
         self.domicile.ok(&["guard", "enforce"])?;
-        self.domicile.ok(&["plan", "-o", "plan.json"])?;
-        self.domicile.ok(&["move", "plan.json"]).map(|_| ())
+        self.plans.set(self.plans.get() + 1);
+        let plan = format!("plan-{}.json", self.plans.get());
+        self.domicile.ok(&["plan", "-o", &plan])?;
+        self.domicile.ok(&["move", &plan]).map(|_| ())
     }
 
     /// Everything that the region's database holds, as SQL text.

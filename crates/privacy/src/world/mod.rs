@@ -1,5 +1,6 @@
 //! The world behind the handset: a network namespace behind its only link, or, where there are none, a proxy.
 
+pub mod apart;
 pub mod bridge;
 pub mod capture;
 pub mod names;
@@ -138,7 +139,7 @@ impl World {
             Way::Link { mast, .. } => Ok(Recording::Link(self, Capture::begin(mast, path)?)),
             Way::Proxy(proxy) => {
                 proxy.begin();
-                proxy.mark(BEGIN);
+                proxy.mark(BEGIN)?;
                 Ok(Recording::Proxy(self, path.to_owned()))
             }
         }
@@ -147,13 +148,13 @@ impl World {
 
 impl Recording<'_> {
     /// Writes a mark where the handset can't send one; `false`: it has to.
-    pub fn mark(&self, name: &str) -> bool {
+    ///
+    /// # Errors
+    /// In words: what came before it is not recorded.
+    pub fn mark(&self, name: &str) -> Result<bool, String> {
         match self {
-            Self::Proxy(World { way: Way::Proxy(proxy), .. }, _) => {
-                proxy.mark(name);
-                true
-            }
-            _ => false,
+            Self::Proxy(World { way: Way::Proxy(proxy), .. }, _) => proxy.mark(name).map(|()| true),
+            _ => Ok(false),
         }
     }
 
@@ -165,7 +166,7 @@ impl Recording<'_> {
         match self {
             Self::Link(World { way: Way::Link { mast, .. }, .. }, capture) => capture.end(mast),
             Self::Proxy(World { way: Way::Proxy(proxy), .. }, path) => {
-                proxy.mark(END);
+                proxy.mark(END)?;
                 proxy.end(&path)
             }
             _ => Err("the capture is not of this world".into()),

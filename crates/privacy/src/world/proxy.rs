@@ -4,14 +4,15 @@
 use super::bridge;
 use super::request::{self, Request};
 use super::zone::Zone;
+use crate::handset::closed::connections;
 use crate::synthetic::{Conversation, Synthetic};
 use std::fs;
 use std::io::{BufReader, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who says nothing for so long is hung up on.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -24,6 +25,10 @@ pub struct Proxy {
     record: Arc<Mutex<Synthetic>>,
     /// What is opened now is somebody else's, and not recorded.
     aside: Arc<AtomicBool>,
+    /// Connections to relays whose end is not recorded yet.
+    live: Arc<AtomicUsize>,
+    /// The ports that relays are known by.
+    known: Mutex<Vec<u16>>,
 }
 
 impl Proxy {
@@ -43,7 +48,7 @@ impl Proxy {
                 std::thread::spawn(move || serve(&stream, &zone, &record));
             }
         });
-        Ok(Self { address, record, aside: Arc::default() })
+        Ok(Self { address, record, aside: Arc::default(), live: Arc::default(), known: Mutex::default() })
     }
 
     /// Opens the port that a relay is known by; what comes there is recorded as the handset's and handed to the port where
@@ -55,11 +60,19 @@ impl Proxy {
         let known = zone.hosts.iter().find(|host| host.bridge == Some(at));
         let address = SocketAddrV4::new(known.ok_or("a bridge to nobody")?.address, 80);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, at)).map_err(|e| format!("port {at}: {e}"))?;
-        let (record, aside) = (Arc::clone(&self.record), Arc::clone(&self.aside));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).push(at);
+        let (record, aside, live) =
+            (Arc::clone(&self.record), Arc::clone(&self.aside), Arc::clone(&self.live));
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let record = (!aside.load(Ordering::SeqCst)).then(|| Arc::clone(&record));
-                std::thread::spawn(move || carry(&near, to, address, record.as_deref()));
+                let live = Arc::clone(&live);
+                live.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    // A relay that is away hangs up on everybody; what was said until then is recorded.
+                    let _ = carry(&near, to, address, record.as_deref());
+                    live.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         Ok(())
@@ -78,9 +91,27 @@ impl Proxy {
         *lock(&self.record) = Synthetic::default();
     }
 
-    /// Writes a mark into it.
-    pub fn mark(&self, name: &str) {
+    /// Writes a mark into it, behind the ends of all connections that have ended.
+    ///
+    /// # Errors
+    /// In words: an end was not recorded in time.
+    pub fn mark(&self, name: &str) -> std::result::Result<(), String> {
+        let began = Instant::now();
+        while self.live.load(Ordering::SeqCst) > self.established()? {
+            if began.elapsed() > SILENCE {
+                return Err("the proxy has not recorded the end of a connection".into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         lock(&self.record).mark(name);
+        Ok(())
+    }
+
+    /// Connections to relays that nobody has let go of, as the kernel knows them at once.
+    fn established(&self) -> std::result::Result<usize, String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = connections()?.into_iter().filter(|c| c.is_established && known.contains(&c.at.port()));
+        Ok(ours.count())
     }
 
     /// Leaves the capture in a file.

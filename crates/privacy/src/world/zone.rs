@@ -12,6 +12,14 @@ pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
 pub const MARKS: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 9), 9);
 /// The host that 2014's phones posted to. The service never named it.
 pub const UNDECLARED: &str = "api.account.example";
+/// Somebody who counts what people do with their phones.
+pub const METRICS: &str = "metrics.example";
+/// Somebody whom phones ask whether a Wi-Fi leads to the internet.
+pub const PORTAL: &str = "portal-check.example";
+/// A clock, which a client knows by its address.
+pub const TIME: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 123);
+/// A resolver that is not the phone's, by its address.
+pub const FOREIGN_RESOLVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 54);
 /// The home region of the phone's owner when the test begins.
 pub const HOME: &str = "beijing";
 /// Where the owner's data goes.
@@ -76,6 +84,10 @@ impl Zone {
             account("beijing", 10, "CN"),
             account("oregon", 11, "US"),
             host(UNDECLARED, 80, "CN", What::Undeclared),
+            host(METRICS, 81, "US", What::Undeclared),
+            host(PORTAL, 82, "US", What::Undeclared),
+            host("time.example", TIME.octets()[3], "DE", What::Undeclared),
+            host("other-resolver.example", FOREIGN_RESOLVER.octets()[3], "US", What::Undeclared),
         ];
         Self { hosts, handset: None }
     }

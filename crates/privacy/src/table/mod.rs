@@ -1,15 +1,23 @@
-//! The table, on 96 columns; colour only where somebody reads it in a terminal.
+//! The table, on 80 columns; colour only where somebody reads it in a terminal. What is to be known stands last, where a terminal
+//! shows it: what was sent then beside what is sent now.
+
+pub mod compare;
+mod leaks;
+mod paint;
+mod planted;
 
 use crate::fault::Fault;
-use crate::handset::leaky::Writing;
 use crate::lines::Line;
 use crate::lines::leaks::Leak;
+use crate::lines::plants::Caught;
+use compare::Compared;
+use paint::{Paint, wrapped};
 use std::fmt::Write;
 
 /// Columns.
-const WIDTH: usize = 96;
+const WIDTH: usize = 80;
 /// Where the text of a line begins.
-const INDENT: usize = 20;
+const INDENT: usize = 4;
 /// Faults shown of a line; the rest are counted, and stand in the folder of evidence.
 const FAULTS_SHOWN: usize = 6;
 
@@ -59,8 +67,16 @@ pub struct Page {
     pub head: Vec<(&'static str, String)>,
     /// The lines.
     pub rows: Vec<Row>,
+    /// Those that were played once more over TLS.
+    pub sealed: Vec<Row>,
+    /// Why there are none, where there are none.
+    pub unsealed: Option<String>,
     /// The scenes of T8.
     pub leaks: Vec<Leak>,
+    /// The faults that were planted.
+    pub planted: Vec<Caught>,
+    /// Then beside now.
+    pub compared: Vec<Compared>,
     /// The folder of evidence.
     pub evidence: String,
 }
@@ -68,9 +84,16 @@ pub struct Page {
 impl Page {
     /// Is every line as it should be?
     pub fn passed(&self) -> bool {
-        Line::ALL
+        let all = Line::ALL
             .iter()
-            .all(|line| self.rows.iter().any(|row| row.line == *line && row.outcome == Outcome::Passed))
+            .all(|line| self.rows.iter().any(|row| row.line == *line && row.outcome == Outcome::Passed));
+        all && self.amiss() == 0
+    }
+
+    /// How many lines, planted faults and lines over TLS are not as they should be.
+    fn amiss(&self) -> usize {
+        let rows = self.rows.iter().chain(&self.sealed).filter(|row| row.outcome != Outcome::Passed).count();
+        rows + self.planted.iter().filter(|caught| !caught.is()).count()
     }
 
     /// In text.
@@ -78,131 +101,68 @@ impl Page {
         let paint = Paint(colour);
         let rule = paint.dim(&"─".repeat(WIDTH));
         let mut page =
-            format!("\n{}  what a handset sends, seen from outside\n{rule}\n", paint.bold("THE 2014 TEST"));
+            format!("\n{}  what leaves a phone, seen from outside\n{rule}\n", paint.bold("THE 2014 TEST"));
         for (word, means) in &self.head {
-            page.push_str(&wrapped(&format!("{word:<INDENT$}"), means));
+            page.push_str(&wrapped(&format!("{word:<9}"), means));
         }
-        page.push_str(&format!("{rule}\n"));
         for row in &self.rows {
+            page.push('\n');
             page.push_str(&self.row(row, &paint));
         }
-        page.push_str(&format!("{rule}\n"));
-        let not = self.rows.iter().filter(|row| row.outcome != Outcome::Passed).count();
-        let verdict = match (self.passed(), not) {
+        page.push_str(&planted::table(&self.planted, &paint));
+        page.push_str(&self.over_tls(&paint));
+        page.push_str(&compare::table(&self.compared, &paint));
+        let verdict = match (self.passed(), self.amiss()) {
             (true, _) => paint.good("Every line is as it should be."),
             (false, 1) => paint.bad("1 line is not as it should be."),
             (false, not) => paint.bad(&format!("{not} lines are not as they should be.")),
         };
-        let _ = writeln!(page, "{verdict}  Evidence: {}", self.evidence);
+        let _ = writeln!(page, "\n{rule}\n{verdict}\nevidence: {}", self.evidence);
         page
     }
 
     fn row(&self, row: &Row, paint: &Paint) -> String {
         let (happens, wanted) = row.line.title();
         let word = match row.outcome {
-            Outcome::Passed if row.line == Line::T8 => paint.good("✓ all caught   "),
-            Outcome::Passed => paint.good("✓ passed       "),
-            Outcome::Failed => paint.bad("✗ FAILED       "),
+            Outcome::Passed if row.line == Line::T8 => paint.good("✓ all caught"),
+            Outcome::Passed => paint.good("✓ passed"),
+            Outcome::Failed => paint.bad("✗ FAILED"),
             Outcome::NotBuilt => paint.bad("✗ NOT BUILT YET"),
         };
-        let mut text = format!("{}  {word} {}\n", paint.bold(&row.line.to_string()), paint.bold(happens));
         let margin = " ".repeat(INDENT);
+        let mut text = format!("{}  {word}\n", paint.bold(&row.line.to_string()));
+        text.push_str(&wrapped(&margin, happens));
         text.push_str(&wrapped(&margin, &format!("must be: {wanted}")));
         for seen in &row.seen {
             text.push_str(&wrapped(&margin, seen));
         }
         if row.line == Line::T8 && !self.leaks.is_empty() {
-            text.push_str(&matrix(&self.leaks, paint));
+            text.push_str(&leaks::matrix(&self.leaks, paint));
         }
         text
     }
-}
 
-/// Writings by lines: what each line said of the client that leaks.
-fn matrix(leaks: &[Leak], paint: &Paint) -> String {
-    let margin = " ".repeat(INDENT);
-    let mut text = format!("{margin}{:<9}", "writing");
-    for line in Line::LEAKING {
-        let _ = write!(text, "{:<17}", format!("{line} says"));
-    }
-    text.push('\n');
-    for writing in Writing::ALL {
-        let mut row = format!("{margin}{:<9}", writing.name());
-        for line in Line::LEAKING {
-            let leak = leaks.iter().find(|leak| leak.writing == writing && leak.line == line);
-            let said = leak.map_or_else(|| format!("{:<17}", "not played"), |leak| cell(leak, paint));
-            row.push_str(&said);
+    /// The same lines, and what was seen of them from outside.
+    fn over_tls(&self, paint: &Paint) -> String {
+        let title = paint.bold("OVER TLS");
+        if let Some(why) = &self.unsealed {
+            return format!("\n{title}\n{}", wrapped(&" ".repeat(INDENT), why));
         }
-        text.push_str(row.trim_end());
-        text.push('\n');
-    }
-    for leak in leaks.iter().filter(|leak| leak.line == Line::T1) {
-        let told = leak.faults.iter().find(|fault| matches!(fault, Fault::Carried(_)));
-        if let Some(fault) = told {
-            text.push_str(&wrapped(&format!("{margin}{:<9}", leak.writing.name()), &fault.to_string()));
+        let mut text = format!("\n{title}  the same handset, and only what can be seen from outside\n");
+        for row in &self.sealed {
+            let word =
+                if row.outcome == Outcome::Passed { paint.good("✓") } else { paint.bad("✗ FAILED") };
+            let mut seen = row.seen.iter();
+            let first = seen.next().map_or("", String::as_str);
+            // The colours take no room.
+            let head = if row.outcome == Outcome::Passed { "✓" } else { "✗ FAILED" };
+            let plain = wrapped(&format!("{}  {head} ", row.line), first);
+            text.push_str(&plain.replacen(head, &word, 1));
+            for seen in seen {
+                text.push_str(&wrapped(&" ".repeat(6), seen));
+            }
         }
-    }
-    for leak in leaks.iter().filter(|leak| !leak.missed.is_empty()) {
-        let said =
-            format!("{} of {} did not say: {}", leak.line, leak.writing.name(), leak.missed.join("; "));
-        text.push_str(&wrapped(&margin, &said));
-    }
-    text
-}
-
-/// Seventeen columns of what a line said.
-fn cell(leak: &Leak, paint: &Paint) -> String {
-    let carried = leak.faults.iter().filter(|fault| matches!(fault, Fault::Carried(_))).count();
-    if leak.missed.is_empty() {
-        paint.good(&format!("{:<17}", format!("✗ fails, {carried}")))
-    } else {
-        paint.bad(&format!("{:<17}", format!("! MISSED {}", leak.missed.len())))
-    }
-}
-
-/// `text` behind `first`, its further lines as far in.
-fn wrapped(first: &str, text: &str) -> String {
-    let indent = first.chars().count();
-    let (mut out, mut column) = (first.to_owned(), indent);
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if column > indent && column + 1 + length > WIDTH {
-            out.push('\n');
-            out.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if column > indent {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += length;
-    }
-    out.push('\n');
-    out
-}
-
-/// Escape sequences (ECMA-48), or none.
-struct Paint(bool);
-
-impl Paint {
-    fn with(&self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn bold(&self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn dim(&self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    fn good(&self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    fn bad(&self, text: &str) -> String {
-        self.with("1;31", text)
+        text
     }
 }
 
@@ -215,6 +175,7 @@ mod tests {
         Page {
             head: vec![("seen by", "tcpdump ".repeat(20))],
             rows,
+            unsealed: Some("no namespaces".into()),
             evidence: "/e".into(),
             ..Page::default()
         }
@@ -227,6 +188,7 @@ mod tests {
             assert!(text.contains(&format!("{line}  ✓")), "{line}: {text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains("OVER TLS\n    no namespaces"), "{text}");
         assert!(!text.contains('\x1b') && page().render(true).contains('\x1b'));
     }
 
@@ -236,6 +198,14 @@ mod tests {
         let mut missing = page();
         missing.rows.pop();
         assert!(!missing.passed());
+        let mut unsealed = page();
+        unsealed.sealed.push(Row::judged(Line::T5, &[Fault::Wrong("two exchanges".into())], Vec::new()));
+        assert!(!unsealed.passed());
+        let mut missed = page();
+        let plant = &crate::lines::plants::PLANTS[0];
+        missed.planted.push(Caught { plant, told: None, why: None });
+        assert!(!missed.passed());
+        assert!(missed.render(false).contains("MISSED"), "{}", missed.render(false));
         let mut absent = page();
         absent.rows[4] = Row::judged(Line::T5, &[Fault::NotBuilt("the relay".into())], Vec::new());
         assert!(!absent.passed());

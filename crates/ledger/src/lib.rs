@@ -44,6 +44,7 @@ mod doubts;
 mod erasure;
 mod error;
 mod extract;
+#[doc(hidden)]
 pub mod fuzzed;
 mod header;
 mod keys;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod chinook;
+mod fuzz;
 mod lanes;
 mod model;
 mod privacy;
@@ -47,6 +48,9 @@ cargo xtask <chore>
   torture [--minutes N | --once] [--engine postgres|sqlite] [--seed S] [--planted NAME|all]
                    moves people to and fro under a dense load while workers are killed at every durable write and
                    databases stop, and compares all regions with the log of acknowledged writes (docs/torture.md)
+  fuzz [--minutes N] [TARGET ...]
+                   gives the parsers of strangers' bytes to libFuzzer, a minute each unless told otherwise (docs/fuzzing.md);
+                   a TARGET is ledger/receipt, receipt or ledger. Wants a nightly compiler; installs cargo-fuzz
   privacy-test [--keep DIR] [--proxy]
                    the 2014 test (docs/privacy-test.md): what a handset in a network namespace of its own sends, seen at
                    its interface; a client that leaks as in 2014 must fail it. Without root by a recording proxy
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Some("tools") => test::tools(true),
         Some("bench") => bench::run(&args[1..]),
         Some("model") => model::run(&args[1..]),
+        Some("fuzz") => fuzz::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
         Some("privacy-test") => privacy::run(&args[1..]),
         Some("tidy") => tidy::run(),

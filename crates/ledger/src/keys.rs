@@ -36,7 +36,7 @@ impl SigningKey {
         Self::from_seed(name, &seed)
     }
 
-    fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self> {
+    pub(crate) fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self> {
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let public = VerifyingKey::new(name, key.verifying_key())
             .map_err(|what| Error::Key { kind: "signing key", what })?;

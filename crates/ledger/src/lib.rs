@@ -44,6 +44,8 @@ mod doubts;
 mod erasure;
 mod error;
 mod extract;
+#[doc(hidden)]
+pub mod fuzzed;
 mod header;
 mod keys;
 mod lines;
@@ -52,6 +54,7 @@ pub mod merkle;
 mod record;
 mod residue;
 pub mod secret;
+mod shown;
 mod sorted;
 mod subject;
 mod summary;

@@ -6,6 +6,7 @@
 //! never verifies. Each signature is over the object `manifest` alone, printed on one line with a `\n`; the
 //! signers are named inside what is signed, so that none can be taken away, exchanged or added.
 
+use crate::shown::{shown, steers};
 use crate::{SigningKey, VerifyingKey};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -93,8 +94,8 @@ pub struct Seller {
 /// A manifest as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Signed {
-    manifest: Manifest,
+pub(crate) struct Signed {
+    pub(crate) manifest: Manifest,
     signatures: Vec<String>,
 }
 
@@ -153,7 +154,7 @@ pub enum ManifestError {
 }
 
 fn wrong(what: impl Into<String>) -> ManifestError {
-    ManifestError::Wrong { what: what.into() }
+    ManifestError::Wrong { what: shown(&what.into()) }
 }
 
 impl Manifest {
@@ -306,18 +307,14 @@ fn is_trusted(manifest: &Manifest, trusted: &[VerifyingKey]) -> Result<(), Manif
 /// The parser's words without its place, which is said apart.
 fn unreadable(error: &serde_json::Error) -> ManifestError {
     let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    // The parser repeats what it did not expect, and nobody has signed that.
+    let what = shown(text.split(" at line ").next().unwrap_or(&text));
     ManifestError::Unreadable { line: error.line(), column: error.column(), what }
 }
 
 fn text(text: &str, what: &str) -> Result<(), ManifestError> {
     // Letters that turn the reading direction could make one address look like another.
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.trim().is_empty()
-        || text.len() > TEXT_BYTES_MAX
-        || text.chars().any(|c| c.is_control() || turns(c))
-    {
+    if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(steers) {
         return Err(wrong(format!(
             "{what} must have 1 to {TEXT_BYTES_MAX} bytes, and no control characters"
         )));

@@ -1,6 +1,7 @@
 //! A verified receipt in a human's words: labels and values for the command line.
 
 use crate::doubts::{doubts, joined};
+use crate::shown::shown;
 use crate::{Header, Location, Outcome, Region, Role, SingleReceipt, TableLeft, Verified};
 
 /// Label and value.
@@ -54,8 +55,9 @@ impl Verified {
     }
 }
 
+/// INVARIANT: no text of the file steers the terminal that it is shown at; a subject's id is whatever somebody signed up with.
 fn line(label: &str, value: String) -> Line {
-    (label.to_owned(), value)
+    (label.to_owned(), shown(&value))
 }
 
 fn region(r: &Region) -> String {

@@ -1,3 +1,8 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| domicile_audit::fuzzed::har(data));
+#[path = "../../../../xtask/fuzz_seeds.rs"]
+mod seeds;
+
+libfuzzer_sys::fuzz_target!(init: seeds::write(domicile_audit::fuzzed::seeds("har")), |data: &[u8]| {
+    domicile_audit::fuzzed::har(data)
+});

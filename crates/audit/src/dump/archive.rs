@@ -181,7 +181,7 @@ impl<R: Read> Read for Chunks<'_, R> {
 /// Searches a folder that `pg_dump -Fd` wrote.
 pub(super) fn read_folder(place: &Place, dir: &Path, examiner: &mut Examiner<'_>) -> io::Result<Vec<String>> {
     let at = |name: &str| Place::from(Step::File(dir.join(name).to_string_lossy().into_owned()));
-    let toc = File::open(dir.join("toc.dat"))?;
+    let toc = super::open(&dir.join("toc.dat"))?;
     let mut reader = Reader::new(BufReader::new(toc));
     let contents = match contents(&at("toc.dat"), &mut reader, examiner) {
         Ok(contents) => contents,
@@ -220,6 +220,6 @@ fn open_packed(dir: &Path, file: &str) -> Option<(String, Packing, File)> {
         [("", Packing::None), (".gz", Packing::Gzip), (".zst", Packing::Zstd), (".lz4", Packing::Lz4)];
     endings.into_iter().find_map(|(ending, packing)| {
         let name = format!("{file}{ending}");
-        File::open(dir.join(&name)).ok().map(|opened| (name, packing, opened))
+        super::open(&dir.join(&name)).ok().map(|opened| (name, packing, opened))
     })
 }

@@ -11,6 +11,7 @@ mod names;
 mod plain;
 
 use crate::{Examiner, Place};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -52,8 +53,16 @@ pub fn read(dump: Dump, place: &Place, source: impl Read, examiner: &mut Examine
 /// Is it a folder that `pg_dump -Fd` wrote?
 pub fn is_folder(dir: &Path) -> bool {
     let mut head = [0; MAGIC.len()];
-    let opened = std::fs::File::open(dir.join("toc.dat"));
+    let opened = open(&dir.join("toc.dat"));
     opened.and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *MAGIC
+}
+
+/// Opens a file of a folder that a stranger made: no link, which may lead anywhere, and no pipe, which would wait for ever.
+fn open(path: &Path) -> io::Result<File> {
+    if !std::fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    File::open(path)
 }
 
 /// Searches such a folder: its list of contents and every file that this names. Returns the names of the files

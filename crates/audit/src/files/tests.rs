@@ -129,3 +129,21 @@ fn of_a_file_with_holes_only_what_is_stored_is_read() {
     assert!(report.scanned.bytes < 1 << 20, "{}", report.scanned.bytes);
     said(&report, "disk", "holes");
 }
+
+/// A folder is a dump if it has a `toc.dat`: one that is a pipe would wait for ever, and a link leads anywhere.
+#[test]
+fn the_list_of_a_folders_dump_is_a_file() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (piped, linked) = (root.path().join("piped"), root.path().join("linked"));
+    for folder in [&piped, &linked] {
+        fs::create_dir(folder).expect("a directory");
+    }
+    let (mode, kind) = (rustix::fs::Mode::RUSR, rustix::fs::FileType::Fifo);
+    rustix::fs::mknodat(rustix::fs::CWD, piped.join("toc.dat"), kind, mode, 0).expect("a pipe");
+    let dump = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pg_dump-16-none.dump");
+    symlink(dump, linked.join("toc.dat")).expect("a link");
+    let report = report(root.path());
+    said(&report, "piped/toc.dat", "");
+    said(&report, "linked/toc.dat", "link");
+    assert_eq!(report.scanned.bytes, 0, "neither was opened");
+}

@@ -1,8 +1,8 @@
 //! No report shows an identifier: names of files, objects and tables are strangers' texts, and may hold one.
 
 use super::{Asked, Report};
-use crate::{Encoding, Found, Hit, Place, Scan, Step, Wanted};
-use std::collections::HashMap;
+use crate::{Captured, Encoding, Found, Hit, Place, Scan, Step, Wanted};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 /// Replaces every identifier in what the report says of places, by its fingerprint in brackets.
@@ -14,6 +14,9 @@ pub fn hide(report: &mut Report, asked: &mut Asked, wanted: &Wanted) {
     for unseen in &mut report.unseen {
         hidden.place(&mut unseen.place);
         hidden.text(&mut unseen.why);
+    }
+    for captured in &mut report.captures {
+        hidden.captured(captured);
     }
     for target in &mut asked.targets {
         hidden.text(target);
@@ -47,6 +50,22 @@ impl Hidden<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// The names that hosts were called by: a label of one may be somebody's number.
+    fn captured(&mut self, captured: &mut Captured) {
+        captured.place.iter_mut().for_each(|place| self.place(place));
+        captured.flows.iter_mut().filter_map(|flow| flow.host.as_mut()).for_each(|host| self.text(host));
+        self.names(&mut captured.queried);
+        captured.names.values_mut().for_each(|names| self.names(names));
+    }
+
+    fn names(&mut self, names: &mut BTreeSet<String>) {
+        let hidden = std::mem::take(names).into_iter().map(|mut name| {
+            self.text(&mut name);
+            name
+        });
+        *names = hidden.collect();
     }
 
     fn text(&mut self, text: &mut String) {

@@ -1,2 +1,8 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| domicile_messaging::fuzzed::messages(data));
+
+#[path = "../../../../xtask/fuzz_seeds.rs"]
+mod seeds;
+
+libfuzzer_sys::fuzz_target!(init: seeds::write(domicile_messaging::fuzzed::seeds("messages")), |data: &[u8]| {
+    domicile_messaging::fuzzed::messages(data)
+});

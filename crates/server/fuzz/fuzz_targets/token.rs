@@ -1,3 +1,8 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| domicile_server::fuzzed::token(data));
+#[path = "../../../../xtask/fuzz_seeds.rs"]
+mod seeds;
+
+libfuzzer_sys::fuzz_target!(init: seeds::write(domicile_server::fuzzed::seeds()), |data: &[u8]| {
+    domicile_server::fuzzed::token(data)
+});

@@ -1,14 +1,15 @@
 //! The gateway's stations that read what strangers sent, for [`crate::fuzzed`].
 
+use super::forward::{self, Hop};
 use super::settings::SubjectRule;
 use super::subject::jwt::{JwtRule, Keys};
 use super::{check, subject};
 use crate::body;
 use crate::directory::Spelling;
-use crate::listen::ConnectionLimits;
+use crate::listen::{ConnectionLimits, Peer};
 use domicile_stores::records::SubjectId;
 use http::request::Parts;
-use http::{HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Incoming;
 use std::sync::LazyLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,6 +50,48 @@ pub(crate) fn subject(parts: &Parts, spelling: Spelling) -> usize {
         }
     }
     named
+}
+
+/// # Panics
+/// What is one connection's own goes on, the application sees another request than the gateway did, or hears from somebody else what
+/// only the gateway may say.
+pub(crate) fn headers(mut parts: Parts, trusts: bool) {
+    if check::head(&parts).is_err() {
+        return;
+    }
+    let before = parts.headers.clone();
+    let peer = Peer { address: ([192, 0, 2, 7], 5000).into(), is_tls: true };
+    forward::clean_request(&mut parts, peer, trusts, Hop { region: "mumbai", epoch: 3, subject: &RULES });
+    let headers = &parts.headers;
+    let all = |headers: &HeaderMap, name: &str| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+    assert_eq!(all(headers, "domicile-epoch"), ["3"]);
+    assert_eq!(all(headers, "domicile-region"), ["mumbai"]);
+    for same in ["x-subject", "cookie", "authorization", "content-length", "idempotency-key"] {
+        assert_eq!(all(headers, same), all(&before, same), "{same}");
+    }
+    assert!(!before.contains_key("host") || all(headers, "host") == all(&before, "host"));
+    for gone in
+        ["te", "trailer", "transfer-encoding", "proxy-authorization", "keep-alive", "proxy-connection"]
+    {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+    let asks = all(headers, "connection");
+    assert!(asks.is_empty() != headers.contains_key("upgrade") && asks.iter().all(|v| v == "upgrade"));
+    let chain = all(headers, "x-forwarded-for");
+    assert!(chain.len() == 1 && chain[0].as_bytes().ends_with(b"192.0.2.7"), "{chain:?}");
+    assert!(trusts || (chain[0] == "192.0.2.7" && !headers.contains_key("forwarded")));
+    for name in headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')) {
+        let read = name.replace('_', "-");
+        assert!(
+            !read.starts_with("x-forwarded-") && !read.starts_with("domicile-") && read != "x-subject",
+            "{name}"
+        );
+    }
+    let mut answer = before;
+    forward::clean_answer(&mut answer);
+    for gone in ["connection", "transfer-encoding", "upgrade", "domicile-epoch", "domicile-region"] {
+        assert!(!answer.contains_key(gone), "{gone}");
+    }
 }
 
 /// # Panics

@@ -1,0 +1,8 @@
+#![no_main]
+
+#[path = "../../../../xtask/fuzz_seeds.rs"]
+mod seeds;
+
+libfuzzer_sys::fuzz_target!(init: seeds::write(domicile_audit::fuzzed::seeds("packed")), |data: &[u8]| {
+    domicile_audit::fuzzed::packed(data)
+});

@@ -1,0 +1,8 @@
+#![no_main]
+
+#[path = "../../../../xtask/fuzz_seeds.rs"]
+mod seeds;
+
+libfuzzer_sys::fuzz_target!(init: seeds::write(domicile_messaging::fuzzed::seeds("answers")), |data: &[u8]| {
+    domicile_messaging::fuzzed::answers(data)
+});

@@ -28,6 +28,8 @@ pub(crate) enum Map<'a> {
     Pairs(usize),
     /// Four characters for three bytes, from here.
     Sextets(usize),
+    /// Eight characters for five bytes, from here.
+    Quintets(usize),
     /// Each byte at a place of its own, up to the next one's; one place more at the end.
     Places(&'a [u32]),
     /// Each byte is one byte at a place of its own.
@@ -39,6 +41,7 @@ impl Map<'_> {
         match self {
             Self::Pairs(first) => first + 2 * at.start..first + 2 * at.end,
             Self::Sextets(first) => first + at.start * 8 / 6..first + (at.end * 8).div_ceil(6),
+            Self::Quintets(first) => first + at.start * 8 / 5..first + (at.end * 8).div_ceil(5),
             Self::Places(places) => places[at.start] as usize..places[at.end] as usize,
             Self::Bytes(places) => places[at.start] as usize..places[at.end - 1] as usize + 1,
         }

@@ -29,10 +29,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<Read> {
 }
 
 /// What JSON has too is decoded there.
-pub(super) fn counts(level: &Level, at: usize, _: &Read) -> bool {
+pub(super) fn counts(level: &Level, at: usize, _: &Read, stands: bool) -> bool {
     match &level.bytes[at + 1..] {
-        [b'u', b'{', ..] => true,
-        [letter, ..] => matches!(letter, b'x' | b'X' | b'U' | b'0'..=b'3'),
+        [b'u', b'{', ..] => stands,
+        [letter, ..] => stands && matches!(letter, b'x' | b'X' | b'U' | b'0'..=b'3'),
         [] => false,
     }
 }

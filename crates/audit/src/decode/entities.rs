@@ -74,12 +74,16 @@ fn named(rest: &[u8]) -> Option<Read> {
     Some(Read::character(name.len() + 2, *character))
 }
 
-/// A blank counts only between what may be two parts of one identifier.
-pub(super) fn counts(level: &Level, at: usize, read: &Read) -> bool {
+/// A blank that does not break counts only between what may be two parts of one identifier; `&amp;` where what follows makes it one more mark, since
+/// text is often escaped twice.
+pub(super) fn counts(level: &Level, at: usize, read: &Read, stands: bool) -> bool {
+    let after = &level.bytes[at + read.length..];
     let part = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b"+()-/&;".contains(b));
-    let blank = matches!(read.bytes(), b" " | b"\xC2\xA0");
-    let before = at.checked_sub(1).and_then(|before| level.bytes.get(before));
-    !blank || part(before) && part(level.bytes.get(at + read.length))
+    match read.bytes() {
+        b"&" if matches!(after, [b'#', ..]) || named(after).is_some() => true,
+        b"\xC2\xA0" => stands && part(level.bytes[..at].last()) && part(after.first()),
+        _ => stands,
+    }
 }
 
 #[cfg(test)]

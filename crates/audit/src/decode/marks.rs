@@ -47,8 +47,8 @@ pub(super) struct Writing {
     sign: u8,
     /// Reads the mark at the start of bytes.
     read: fn(&[u8]) -> Option<Read>,
-    /// Whether the mark at a place may stand within an identifier.
-    counts: fn(&Level, usize, &Read) -> bool,
+    /// Whether the mark at a place may stand within an identifier, or hides a mark; the last says whether what it stands for may.
+    counts: fn(&Level, usize, &Read, bool) -> bool,
 }
 
 const QUOTED: Writing =
@@ -66,12 +66,18 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     for at in memchr::memchr2_iter(QUOTED.sign, ENTITY.sign, level.bytes) {
         if level.bytes[at] == QUOTED.sign { &mut quoted } else { &mut entity }.mark(search, level, at);
     }
-    for (block, word) in classes.backslash.iter().enumerate() {
-        let mut bits = *word;
-        while bits != 0 {
-            let at = block * 64 + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            backslash.mark(search, level, at);
+    for (eight, blocks) in classes.backslash.chunks(8).enumerate() {
+        // Most texts have none, and so many are looked at at once.
+        if blocks.iter().fold(0, |any, block| any | block) == 0 {
+            continue;
+        }
+        for (block, word) in blocks.iter().enumerate() {
+            let mut bits = *word;
+            while bits != 0 {
+                let at = (eight * 8 + block) * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                backslash.mark(search, level, at);
+            }
         }
     }
     [quoted, entity, backslash].into_iter().for_each(|around| around.end(search, level));
@@ -91,8 +97,8 @@ impl Around {
     #[inline]
     fn mark(&mut self, search: &mut Search, level: &Level, at: usize) {
         let Some(read) = (self.writing.read)(&level.bytes[at..]) else { return };
-        let stands = |byte: &u8| search.wanted.bounds.stands_in_form(*byte);
-        if !read.bytes().iter().all(stands) || !(self.writing.counts)(level, at, &read) {
+        let stands = read.bytes().iter().all(|byte| search.wanted.bounds.stands_in_form(*byte));
+        if !(self.writing.counts)(level, at, &read, stands) {
             return;
         }
         // An identifier that begins or ends further away has another mark nearer to there.

@@ -25,7 +25,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<Read> {
 
 /// Values of queries look like marks (`?id=2024`), so one for a letter, a digit or a blank, which nobody needs to write as a mark,
 /// counts beside another one only; a blank also before a line's end, where it must be one. Base64 ends with `==`.
-pub(super) fn counts(level: &Level, at: usize, read: &Read) -> bool {
+pub(super) fn counts(level: &Level, at: usize, read: &Read, stands: bool) -> bool {
+    if !stands {
+        return false;
+    }
     let after = level.bytes.get(at + read.length..).unwrap_or_default();
     let before = &level.bytes[..at];
     match read.bytes() {

@@ -1,5 +1,7 @@
 //! Every kind in every encoding, at every alignment and cut; near misses; noise; and a naive searcher to compare with.
 
+mod writings;
+
 use super::{Found, Scan};
 use crate::{Country, Encoding, Forms, Hit, Identifier, Kind, Wanted};
 use Encoding::{

@@ -60,6 +60,15 @@ impl<'a> Level<'a> {
         Level { bytes, outer: Some(Outer { level: self, map, how }), depth }
     }
 
+    /// Was a mark of this writing there before, in what these bytes were decoded from, and is decoded there? Of marks that have
+    /// nothing to do with one another those of one writing are decoded first, in one order: in every order a text of all sorts of
+    /// marks would be decoded a hundred times. One that was made by decoding another is new here.
+    pub(crate) fn had(&self, how: Encoding, mark: Range<usize>) -> bool {
+        let Some(Outer { map: Map::Places(places), how: Some(last), .. }) = &self.outer else { return false };
+        let earlier = matches!((rank(how), rank(*last)), (Some(mine), Some(last)) if mine < last);
+        earlier && (places[mark.end] - places[mark.start]) as usize == mark.len()
+    }
+
     /// Where a range of these bytes stands in what was read, and the decodings on the way, outermost first. `odd`:
     /// does what was read begin at an odd offset?
     pub(crate) fn outward(&self, at: Range<usize>, odd: bool) -> (Range<usize>, Vec<Encoding>) {
@@ -79,6 +88,12 @@ impl<'a> Level<'a> {
         how.extend(own);
         (there, how)
     }
+}
+
+/// The order in which marks are decoded.
+fn rank(how: Encoding) -> Option<usize> {
+    use Encoding::{Backslash, Html, Json, Percent, QuotedPrintable};
+    [Percent, Json, QuotedPrintable, Html, Backslash].iter().position(|one| *one == how)
 }
 
 /// Which order UTF-16 has whose characters begin at `at.start` and end before `at.end - 1`, a zero byte after each: of a text

@@ -98,7 +98,8 @@ impl Around {
     fn mark(&mut self, search: &mut Search, level: &Level, at: usize) {
         let Some(read) = (self.writing.read)(&level.bytes[at..]) else { return };
         let stands = read.bytes().iter().all(|byte| search.wanted.bounds.stands_in_form(*byte));
-        if !(self.writing.counts)(level, at, &read, stands) {
+        let mark = at..at + read.length;
+        if !(self.writing.counts)(level, at, &read, stands) || level.had(self.writing.how, mark) {
             return;
         }
         // An identifier that begins or ends further away has another mark nearer to there.

@@ -118,6 +118,27 @@ fn they_are_found_within_others() {
     }
 }
 
+/// Marks of several writings side by side, in any order, and made by one another.
+#[test]
+fn they_are_found_beside_others() {
+    let wanted = wanted(&LIST);
+    let at = ["%40", "\\u0040", "=40", "&#64;", "\\x40"];
+    let dot = ["%2E", "\\u002e", "=2E", "&period;", "\\056"];
+    for (at, dot) in at.iter().flat_map(|at| dot.iter().map(move |dot| (at, dot))) {
+        for text in [
+            format!("Zhang{dot}Wei{at}mail.example"),
+            format!("Zhang{dot}Wei@mail{dot}example {at}"),
+            format!("Zhang.Wei{}mail.example", percent(at)),
+            format!("Zhang.Wei{}mail.example", html(at)),
+            format!("Zhang.Wei{}mail.example", octal(at)),
+            format!("Zhang.Wei{}mail.example", json(at)),
+        ] {
+            let found = hits(&wanted, text.as_bytes());
+            assert!(found.iter().any(|hit| hit.identifier == 1), "{text:?}: {found:?}");
+        }
+    }
+}
+
 /// Queries, paths and regular expressions have what looks like a mark.
 #[test]
 fn other_text_stays_what_it_is() {

@@ -17,7 +17,7 @@ mod tests;
 pub use flows::{Captured, FLOWS_MAX, Flow};
 
 use crate::unpack::{Opener, Search, Spot, Stretch, open};
-use crate::{Place, Step};
+use crate::{Gap, Place, Step};
 use flows::Flows;
 use ip::{Datagram, Fragments};
 use std::net::SocketAddr;
@@ -42,14 +42,14 @@ pub(crate) fn read<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
     };
     let mut packets = match file::Packets::begin(stretch) {
         Ok(packets) => packets,
-        Err(why) => return stretch.unseen(why),
+        Err(why) => return stretch.unseen(Gap::Damaged, why),
     };
     loop {
         match packets.next(stretch) {
             Ok(Some(packet)) => reading.packet(&packet),
             Ok(None) => break,
             Err(why) => {
-                stretch.unseen(why);
+                stretch.unseen(Gap::Damaged, why);
                 break;
             }
         }
@@ -178,36 +178,42 @@ impl<S: Search> Reading<'_, '_, S> {
         }
     }
 
-    fn unseen(&self, why: String) {
-        self.opener.unseen(self.place.clone(), why);
+    fn unseen(&self, gap: Gap, why: String) {
+        self.opener.unseen(self.place.clone(), gap, why);
     }
 
     fn finish(mut self) {
         self.fragments.end();
         let lost = self.fragments.lost();
         if !lost.is_empty() {
-            self.unseen(format!(
-                "{} fragments of packets that did not come whole were searched one by one",
-                lost.len()
-            ));
+            self.unseen(
+                Gap::Damaged,
+                format!(
+                    "{} fragments of packets that did not come whole were searched one by one",
+                    lost.len()
+                ),
+            );
         }
         for (number, piece) in lost {
             self.apart(number, &piece);
         }
         self.end_streams();
         if self.cut > 0 {
-            self.unseen(format!("{} packets were captured in part only", self.cut));
+            self.unseen(Gap::Damaged, format!("{} packets were captured in part only", self.cut));
         }
         if self.unknown > 0 {
-            self.unseen(format!(
-                "{} packets of a link layer that is not known were searched one by one",
-                self.unknown
-            ));
+            self.unseen(
+                Gap::Unopened,
+                format!(
+                    "{} packets of a link layer that is not known were searched one by one",
+                    self.unknown
+                ),
+            );
         }
         let (captured, sealed) = self.flows.finish(self.place.clone(), self.packets);
         for ((how, host), (bytes, flows)) in sealed {
             let why = format!("encrypted by {how}: {bytes} bytes in {flows} flows with {host}");
-            self.opener.unseen(self.place.clone(), why);
+            self.opener.unseen(self.place.clone(), Gap::Encrypted, why);
         }
         self.opener.search(|search| search.flows(captured));
     }

@@ -25,6 +25,7 @@ pub struct Canaries {
     canaries: Vec<Identifier>,
     first: u32,
     salts: Vec<Zeroizing<Vec<u8>>>,
+    keys: Vec<Zeroizing<Vec<u8>>>,
 }
 
 impl Canaries {
@@ -45,7 +46,7 @@ impl Canaries {
             identifiers.push(canary.clone());
             canaries.push(canary);
         }
-        Self { canaries, first, salts: forms.salts.clone() }
+        Self { canaries, first, salts: forms.salts.clone(), keys: forms.keys.clone() }
     }
 
     /// How many canaries: the list is longer by so many than what the user gave.
@@ -69,7 +70,8 @@ impl Canaries {
         for (number, canary) in (self.first..).zip(&self.canaries) {
             let text = canary.text.as_bytes();
             let salts = || std::iter::once(&[][..]).chain(self.salts.iter().map(|salt| salt.as_slice()));
-            let planted = encodings::all(canary, salts).into_iter().chain(vessels::all(text));
+            let keyed = encodings::keyed(canary, &self.keys);
+            let planted = encodings::all(canary, salts).into_iter().chain(keyed).chain(vessels::all(text));
             for Planted { name, bytes, how, step } in planted {
                 controls.planted += 1;
                 if !found(wanted, number, &bytes, &how, step.as_deref()) {

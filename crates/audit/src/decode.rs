@@ -1,9 +1,14 @@
 //! What bytes may be decoded to, found by what the decoded bytes would look like.
 
+mod backslash;
+pub(crate) mod base32;
 pub(crate) mod base64;
+mod entities;
 pub(crate) mod escapes;
 pub(crate) mod hex;
+pub(crate) mod marks;
 pub(crate) mod packed;
+mod quoted;
 pub(crate) mod utf16;
 
 use crate::search::Search;

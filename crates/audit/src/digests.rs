@@ -6,6 +6,7 @@ use crate::filter::Filter;
 use crate::keys::{Keys, Sort};
 use crate::table::{Entries, Half, Table};
 use crate::{Encoding, Forms, Identifier, forms};
+use hmac::{Hmac, Mac};
 use sha2::Digest as _;
 use zeroize::Zeroizing;
 
@@ -15,13 +16,16 @@ const FILTER_BITS: usize = 14;
 pub(crate) const COMPARED_BYTES: usize = 16;
 
 /// The digests, in the order of their numbers in the table.
-pub(crate) const ALL: [(Encoding, usize); 5] = [
+pub(crate) const ALL: [(Encoding, usize); 6] = [
     (Encoding::Md5, 16),
     (Encoding::Sha1, 20),
     (Encoding::Sha256, 32),
     (Encoding::Sha512, 64),
     (Encoding::Blake3, 32),
+    (Encoding::HmacSha256, 32),
 ];
+/// How many of them need no key.
+const KEYLESS: usize = 5;
 
 /// Digests of all identifiers.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ pub(crate) struct Part {
 /// How many digests `identifiers` have.
 pub(crate) fn count(identifiers: &[Identifier], salts: &Forms) -> usize {
     let forms: usize = identifiers.iter().map(|i| forms::hashed(i).len()).sum();
-    forms * ALL.len() * (1 + 2 * salts.salts.len())
+    forms * (KEYLESS * (1 + 2 * salts.salts.len()) + salts.keys.len())
 }
 
 impl Part {
@@ -59,9 +63,14 @@ impl Part {
         salts: &Forms,
         keys: &Keys,
     ) {
+        let keyed: Vec<Hmac<sha2::Sha256>> = salts.keys.iter().map(|key| keyed(key)).collect();
         for (number, identifier) in (first..).zip(identifiers) {
             for form in forms::hashed(identifier) {
                 self.add(half, number, &form, keys);
+                for key in &keyed {
+                    let mac = key.clone().chain_update(&form).finalize().into_bytes();
+                    self.remember(half, number, KEYLESS as u32, &mac, keys);
+                }
                 for salt in &salts.salts {
                     self.add(half, number, &Zeroizing::new([salt.as_slice(), &form].concat()), keys);
                     self.add(half, number, &Zeroizing::new([form.as_slice(), salt].concat()), keys);
@@ -85,6 +94,10 @@ impl Part {
             self.entries.push(print, number | algorithm << 24);
         }
     }
+}
+
+fn keyed(key: &[u8]) -> Hmac<sha2::Sha256> {
+    Mac::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104)")
 }
 
 impl Digests {

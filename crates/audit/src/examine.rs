@@ -1,10 +1,15 @@
 //! The examiner: every target hands its bytes here, with their place.
 
+use crate::gap::Gaps;
+use crate::report;
 use crate::unpack::{self, Inner, Opener, Search, Spot};
-use crate::{Canaries, Captured, Encoding, Finding, Found, Hit, Place, Report, Scan, Step, Unseen, Wanted};
+use crate::{
+    Canaries, Captured, Encoding, Finding, Found, Gap, Hit, Place, Report, Scan, Step, Unseen, Wanted,
+};
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bounds of one run.
 #[derive(Debug, Clone)]
@@ -38,8 +43,29 @@ impl Default for Limits {
 pub struct Progress {
     /// Bytes read from targets, and what was unpacked from them.
     pub bytes: AtomicU64,
+    /// Bytes read from targets alone.
+    pub read_bytes: AtomicU64,
     /// Findings so far.
     pub findings: AtomicU64,
+    now: Mutex<String>,
+    /// Somebody wants to know the place: it is not made into words for nobody.
+    asked: AtomicBool,
+}
+
+impl Progress {
+    /// Where the search was lately, without identifiers; empty at first. Asking makes the next piece that is searched tell it.
+    pub fn now(&self) -> String {
+        self.asked.store(true, Ordering::Relaxed);
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn searching(&self, bytes: usize, spot: &Spot, wanted: &Wanted) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed) {
+            let place = report::hidden(spot.place().to_string(), wanted);
+            *self.now.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        }
+    }
 }
 
 /// Searches whatever it is handed and keeps the report.
@@ -52,6 +78,19 @@ pub struct Examiner<'w> {
     canaries: Option<Canaries>,
     /// The number of the first canary: hits from there on are no findings.
     spared_from: u32,
+    /// The directory that is walked, whole.
+    root: Option<Arc<Path>>,
+    /// Databases whose rows were read to the end.
+    rows: Vec<RowsOf>,
+}
+
+/// A database whose rows were searched as rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RowsOf {
+    /// Of a server, whose data folder is not known.
+    Postgres,
+    /// Of a file.
+    Sqlite(PathBuf),
 }
 
 impl<'w> Examiner<'w> {
@@ -64,6 +103,8 @@ impl<'w> Examiner<'w> {
             progress: Arc::default(),
             canaries: None,
             spared_from: u32::MAX,
+            root: None,
+            rows: Vec::new(),
         }
     }
 
@@ -98,9 +139,10 @@ impl<'w> Examiner<'w> {
     }
 
     /// Notes something that could not be read, or not wholly.
-    pub fn unseen(&mut self, place: &Place, why: impl Into<String>) {
+    pub fn unseen(&mut self, place: &Place, gap: Gap, why: impl Into<String>) {
+        self.report.gaps.count(gap);
         if self.report.unseen.len() < self.limits.unseen_max {
-            self.report.unseen.push(Unseen { place: place.clone(), why: why.into() });
+            self.report.unseen.push(Unseen { place: place.clone(), gap, why: why.into() });
         } else {
             self.report.more_unseen += 1;
         }
@@ -113,19 +155,20 @@ impl<'w> Examiner<'w> {
 
     /// One like this, with an empty report and no controls of its own, for another thread.
     pub(crate) fn another(&self) -> Self {
-        let (spared_from, progress) = (self.spared_from, self.progress.clone());
-        Self { spared_from, progress, ..Self::new(self.wanted, self.limits.clone()) }
+        let (spared_from, progress, root) = (self.spared_from, self.progress.clone(), self.root.clone());
+        Self { spared_from, progress, root, ..Self::new(self.wanted, self.limits.clone()) }
     }
 
     /// Takes over what another one found.
     pub(crate) fn absorb(&mut self, report: Report) {
-        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, controls: _ } = report;
+        let Report { findings, more_findings, scanned, unseen, more_unseen, gaps, captures, .. } = report;
         let room = self.limits.findings_max.saturating_sub(self.report.findings.len());
         self.report.more_findings += more_findings + findings.len().saturating_sub(room) as u64;
         self.report.findings.extend(findings.into_iter().take(room));
         let room = self.limits.unseen_max.saturating_sub(self.report.unseen.len());
         self.report.more_unseen += more_unseen + unseen.len().saturating_sub(room) as u64;
         self.report.unseen.extend(unseen.into_iter().take(room));
+        self.report.gaps.add(&gaps);
         self.report.scanned.targets += scanned.targets;
         self.report.scanned.bytes += scanned.bytes;
         self.report.scanned.unpacked_bytes += scanned.unpacked_bytes;
@@ -145,13 +188,15 @@ impl<'w> Examiner<'w> {
 
     /// Where the report stands.
     pub(crate) fn mark(&self) -> Mark {
-        let Report { findings, more_findings, scanned, unseen, more_unseen, captures, .. } = &self.report;
+        let Report { findings, more_findings, scanned, unseen, more_unseen, gaps, captures, .. } =
+            &self.report;
         Mark {
             findings: findings.len(),
             more_findings: *more_findings,
             scanned: *scanned,
             unseen: unseen.len(),
             more_unseen: *more_unseen,
+            gaps: *gaps,
             captures: captures.len(),
         }
     }
@@ -163,11 +208,47 @@ impl<'w> Examiner<'w> {
         self.report.captures.truncate(mark.captures);
         self.report.more_findings = mark.more_findings;
         self.report.more_unseen = mark.more_unseen;
+        self.report.gaps = mark.gaps;
         self.report.scanned = mark.scanned;
+    }
+
+    /// The directory whose links are told by whether they lead out of it.
+    pub(crate) fn set_root(&mut self, root: Option<PathBuf>) {
+        self.root = root.map(Arc::from);
+    }
+
+    pub(crate) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The rows of a database were searched to the end: what its own files do not show as bytes is no gap.
+    pub(crate) fn rows_read(&mut self, rows: RowsOf) {
+        self.rows.push(rows);
+    }
+
+    fn settle(&mut self) {
+        let read = |place: &Place| {
+            let [Step::File(path)] = place.0.as_slice() else { return false };
+            let same = |rows: &RowsOf| match (rows, Path::new(path)) {
+                (RowsOf::Postgres, path) => path.is_dir(),
+                (RowsOf::Sqlite(read), path) => match (read.canonicalize(), path.canonicalize()) {
+                    (Ok(read), Ok(path)) => read == path,
+                    _ => false,
+                },
+            };
+            self.rows.iter().any(same)
+        };
+        for unseen in self.report.unseen.iter_mut().filter(|unseen| unseen.gap == Gap::Raw) {
+            if read(&unseen.place) {
+                unseen.gap = Gap::Known;
+                self.report.gaps.settle(Gap::Raw);
+            }
+        }
     }
 
     /// The report of everything so far, with the controls.
     pub fn finish(mut self) -> Report {
+        self.settle();
         if let Some(canaries) = self.canaries.take() {
             self.report.controls = canaries.search(self.wanted);
         }
@@ -183,7 +264,7 @@ impl<'w> Search for Examiner<'w> {
     }
 
     fn feed(&mut self, run: &mut Reading<'w>, spot: &Spot, bytes: &[u8]) -> Vec<Inner> {
-        self.progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.progress.searching(bytes.len(), spot, self.wanted);
         let mut heard = Heard { examiner: self, spot, base: run.base, inners: Vec::new() };
         run.scan.feed(bytes, &mut heard);
         heard.inners
@@ -195,12 +276,16 @@ impl<'w> Search for Examiner<'w> {
         heard.inners
     }
 
-    fn unseen(&mut self, place: Place, why: String) {
-        Examiner::unseen(self, &place, why);
+    fn unseen(&mut self, place: Place, gap: Gap, why: String) {
+        Examiner::unseen(self, &place, gap, why);
     }
 
     fn flows(&mut self, captured: Captured) {
         self.report.captures.push(captured);
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.progress.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -212,6 +297,7 @@ pub(crate) struct Mark {
     scanned: crate::Scanned,
     unseen: usize,
     more_unseen: u64,
+    gaps: Gaps,
     captures: usize,
 }
 

@@ -2,7 +2,7 @@
 //! opened, since a pipe would wait and a device never end.
 
 use crate::database::raw;
-use crate::{Examiner, Place, Step, dump};
+use crate::{Examiner, Gap, Place, Step, dump};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -27,7 +27,9 @@ impl Examiner<'_> {
     pub fn files(&mut self, path: &Path) {
         match fs::metadata(path) {
             Ok(metadata) => self.walk(path.to_owned(), &metadata),
-            Err(error) => self.unseen(&place(path), format!("can't be opened: {}", words(&error))),
+            Err(error) => {
+                self.unseen(&place(path), Gap::Unread, format!("can't be opened: {}", words(&error)))
+            }
         }
     }
 
@@ -35,6 +37,8 @@ impl Examiner<'_> {
         if !metadata.is_dir() {
             return self.one(&root, metadata, OFlags::empty());
         }
+        // What can't be told where it is has no links into it.
+        self.set_root(fs::canonicalize(&root).ok());
         let mut waiting = vec![root];
         while let Some(directory) = waiting.pop() {
             let (mut below, mut files) = (Vec::new(), Vec::new());
@@ -47,9 +51,11 @@ impl Examiner<'_> {
                 match fs::symlink_metadata(&path) {
                     Ok(metadata) if metadata.is_dir() => below.push(path),
                     Ok(metadata) => files.push((path, metadata)),
-                    Err(error) => {
-                        self.unseen(&place(&path), format!("can't be looked at: {}", words(&error)))
-                    }
+                    Err(error) => self.unseen(
+                        &place(&path),
+                        gone(&error),
+                        format!("can't be looked at: {}", words(&error)),
+                    ),
                 }
             }
             for some in files.chunks(TOGETHER_MAX) {
@@ -96,7 +102,7 @@ impl Examiner<'_> {
             Ok(read) => read,
             Err(error) => {
                 let why = format!("the dump in it can't be read on: {}", words(&error));
-                self.unseen(&place(directory), why);
+                self.unseen(&place(directory), Gap::Damaged, why);
                 Vec::new()
             }
         }
@@ -107,7 +113,8 @@ impl Examiner<'_> {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) => {
-                self.unseen(&place(directory), format!("the directory can't be read: {}", words(&error)));
+                let why = format!("the directory can't be read: {}", words(&error));
+                self.unseen(&place(directory), Gap::Unread, why);
                 return Vec::new();
             }
         };
@@ -118,6 +125,7 @@ impl Examiner<'_> {
                 Err(error) => {
                     self.unseen(
                         &place(directory),
+                        Gap::Unread,
                         format!("the directory can't be read on: {}", words(&error)),
                     );
                 }
@@ -130,18 +138,32 @@ impl Examiner<'_> {
     /// Anything that is no directory.
     fn one(&mut self, path: &Path, metadata: &Metadata, flags: OFlags) {
         let kind = metadata.file_type();
-        let why = if kind.is_symlink() {
-            "a symbolic link: it is not followed"
+        let (gap, why) = if kind.is_symlink() {
+            self.link(path)
         } else if kind.is_fifo() {
-            "a pipe: it is not opened"
+            (Gap::Known, "a pipe: it is not opened")
         } else if kind.is_socket() {
-            "a socket: it is not opened"
+            (Gap::Known, "a socket: it is not opened")
         } else if kind.is_block_device() || kind.is_char_device() {
-            "a device: it is not opened"
+            (Gap::Unread, "a device: it is not opened")
         } else {
             return self.file(path, flags);
         };
-        self.unseen(&place(path), why);
+        self.unseen(&place(path), gap, why);
+    }
+
+    /// A link into what is searched anyway hides nothing; nor does one that leads nowhere.
+    fn link(&self, path: &Path) -> (Gap, &'static str) {
+        match fs::canonicalize(path) {
+            Ok(to) if self.root().is_some_and(|root| to.starts_with(root)) => (
+                Gap::Known,
+                "a symbolic link: it is not followed; what it leads to is searched where it stands",
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (Gap::Known, "a symbolic link that leads nowhere: it is not followed")
+            }
+            _ => (Gap::Link, "a symbolic link out of what is searched: it is not followed"),
+        }
     }
 
     fn file(&mut self, path: &Path, flags: OFlags) {
@@ -151,7 +173,7 @@ impl Examiner<'_> {
         let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
         match opened {
             Ok(file) => self.opened(path, &file, Read::take),
-            Err(error) => self.unseen(&at, format!("can't be opened: {}", words(&error))),
+            Err(error) => self.unseen(&at, gone(&error), format!("can't be opened: {}", words(&error))),
         }
     }
 
@@ -160,8 +182,11 @@ impl Examiner<'_> {
         let at = place(path);
         let before = match file.metadata() {
             Ok(before) if before.is_file() => before,
-            Ok(_) => return self.unseen(&at, "it is no file any more: it is not read"),
-            Err(error) => return self.unseen(&at, format!("can't be looked at: {}", words(&error))),
+            Ok(_) => return self.unseen(&at, Gap::Changed, "it is no file any more: it is not read"),
+            Err(error) => {
+                let why = format!("can't be looked at: {}", words(&error));
+                return self.unseen(&at, Gap::Unread, why);
+            }
         };
         self.target();
         let read = if before.blocks() * 512 + HOLES_BYTES_MIN < before.len() {
@@ -171,18 +196,21 @@ impl Examiner<'_> {
             self.by_its_head(&at, file, take(file, bytes_max))
         };
         if let Err(error) = read {
-            self.unseen(&at, format!("can't be read on: {}", words(&error)));
+            self.unseen(&at, Gap::Unread, format!("can't be read on: {}", words(&error)));
         }
         match file.metadata() {
             Ok(after) if changed(&before, &after) => {
                 let (before, after) = (before.len(), after.len());
                 self.unseen(
                     &at,
+                    Gap::Changed,
                     format!("it changed while it was read ({before} bytes before, {after} after)"),
                 );
             }
             Ok(_) => {}
-            Err(error) => self.unseen(&at, format!("can't be looked at again: {}", words(&error))),
+            Err(error) => {
+                self.unseen(&at, Gap::Unread, format!("can't be looked at again: {}", words(&error)))
+            }
         }
     }
 
@@ -190,7 +218,6 @@ impl Examiner<'_> {
     fn by_its_head(&mut self, at: &Place, file: &File, source: impl Read) -> io::Result<()> {
         let mut head = [0; dump::HEAD_BYTES];
         let read = file.read_at(&mut head, 0).unwrap_or(0);
-        raw::note_file(at, &head[..read], self);
         match dump::begins(&head[..read]) {
             Some(dump) => dump::read(dump, at, source, self),
             None => self.read(at, source),
@@ -201,6 +228,7 @@ impl Examiner<'_> {
     fn pieces(&mut self, at: &Place, file: &File, length: u64) -> io::Result<()> {
         self.unseen(
             at,
+            Gap::Unopened,
             "a file with holes: what is stored of it is searched in pieces, and not opened across holes",
         );
         let mut from = 0;
@@ -231,6 +259,11 @@ fn changed(before: &Metadata, after: &Metadata) -> bool {
 
 fn place(path: &Path) -> Place {
     Step::File(path.to_string_lossy().into_owned()).into()
+}
+
+/// What was listed a moment ago and is not there any more has changed.
+fn gone(error: &io::Error) -> Gap {
+    if error.kind() == io::ErrorKind::NotFound { Gap::Changed } else { Gap::Unread }
 }
 
 /// Without the path, which the place has.

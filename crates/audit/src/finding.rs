@@ -29,6 +29,14 @@ pub enum Encoding {
     Percent,
     /// Escaped as in JSON (RFC 8259).
     Json,
+    /// Quoted-printable (RFC 2045).
+    QuotedPrintable,
+    /// With character references of HTML.
+    Html,
+    /// With escapes of C and its kin, in hexadecimal or octal.
+    Backslash,
+    /// Base32 of either case, at whatever alignment (RFC 4648).
+    Base32,
     /// MD5 of a normal form (RFC 1321).
     Md5,
     /// SHA-1 (FIPS 180-4).
@@ -39,6 +47,8 @@ pub enum Encoding {
     Sha512,
     /// BLAKE3.
     Blake3,
+    /// HMAC-SHA-256 with a given key (RFC 2104).
+    HmacSha256,
     /// gzip (RFC 1952).
     Gzip,
     /// zlib (RFC 1950).

@@ -11,6 +11,8 @@ pub struct Forms {
     /// Salts tried before and after each normal form under each digest; the empty one is always tried. Each one more takes
     /// as much memory as all digests without a salt, twice: see [`crate::Wanted::held_bytes`].
     pub salts: Vec<Zeroizing<Vec<u8>>>,
+    /// Keys with which each normal form is looked for under HMAC-SHA-256.
+    pub keys: Vec<Zeroizing<Vec<u8>>>,
 }
 
 /// How a row of digits relates to the identifier that it stands for.

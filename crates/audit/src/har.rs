@@ -1,8 +1,8 @@
 //! HTTP archives, HAR 1.2: one entry at a time. The file itself is searched as it stands, too, so only what its text
 //! hides needs to be understood: bodies in base64, and to whom they went.
 
-use crate::Step;
 use crate::unpack::{Search, Spot, Stretch, open};
+use crate::{Gap, Step};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -29,7 +29,7 @@ pub(crate) fn read<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(why) => {
-                    opener.unseen(place.then(Step::Http(part)), why);
+                    opener.unseen(place.then(Step::Http(part)), Gap::Damaged, why);
                     continue;
                 }
             };
@@ -48,7 +48,7 @@ pub(crate) fn read<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
         let why = format!(
             "the HTTP archive can't be read on from its entry {number} (line {at}): the rest was searched as it stands"
         );
-        stretch.unseen(why);
+        stretch.unseen(Gap::Damaged, why);
     }
 }
 

@@ -57,6 +57,12 @@ pub enum Unfit {
     /// Over [`LENGTH_BYTES_MAX`].
     #[error("it is longer than {LENGTH_BYTES_MAX} bytes")]
     Long,
+    /// With marks around it that would be looked for, too.
+    #[error(
+        "it begins like an item of a list (`- `), stands in quotes or brackets, or ends with a comma or semicolon: take that away, \
+         or write `free:` before it where it belongs to it"
+    )]
+    Dressed,
     /// Not a phone number.
     #[error(
         "a phone number has 7 to 15 digits, with or without `+`, spaces, hyphens, dots, slashes and parentheses"
@@ -142,6 +148,7 @@ impl Identifier {
         let named = line.split_once([',', ':']).and_then(|(kind, value)| Some((named(kind)?, value)));
         match named {
             Some((kind, value)) => Self::new(kind, value, country),
+            None if dressed(line.trim()) => Err(Unfit::Dressed),
             None => Self::guessed(line, country),
         }
     }
@@ -162,6 +169,16 @@ fn named(word: &str) -> Option<Kind> {
         "free" => Kind::Free,
         _ => return None,
     })
+}
+
+/// Would nobody write it so where it stands? It would be looked for as it is, and never be found.
+fn dressed(line: &str) -> bool {
+    let item = ["- ", "* ", "\u{2022} "].iter().any(|mark| line.starts_with(mark));
+    let quoted = [('"', '"'), ('\'', '\''), ('<', '>'), ('[', ']')];
+    item || line.ends_with([',', ';'])
+        || quoted
+            .iter()
+            .any(|(open, close)| line.len() > 1 && line.starts_with(*open) && line.ends_with(*close))
 }
 
 fn guess(text: &str) -> Kind {
@@ -278,6 +295,13 @@ mod tests {
         assert_eq!(said(b"\n\nabc"), BadList::Line { line: 3, why: Unfit::Short });
         assert_eq!(said(b"abcd\xff"), BadList::Line { line: 1, why: Unfit::NotText });
         assert_eq!(said(&[b'x'; 257]), BadList::Line { line: 1, why: Unfit::Long });
+        for dressed in
+            ["- a@b.example", "* +4930123456", "\"a@b.example\"", "'abcdef'", "<a@b.example>", "a@b.example,"]
+        {
+            assert_eq!(said(dressed.as_bytes()), BadList::Line { line: 1, why: Unfit::Dressed }, "{dressed}");
+            assert!(Identifier::list(format!("free:{dressed}").as_bytes(), None).is_ok());
+        }
+        assert!(Identifier::list(b"-ann@b.example\n\"a b\"@c.example\n-100123456789", None).is_ok());
         assert_eq!(said(b"phone:12 345"), BadList::Line { line: 1, why: Unfit::Phone });
         assert_eq!(said(b"email,secret.example"), BadList::Line { line: 1, why: Unfit::Email });
         assert!(!said(b"email,secret.example").to_string().contains("secret"));

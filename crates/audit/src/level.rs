@@ -28,6 +28,8 @@ pub(crate) enum Map<'a> {
     Pairs(usize),
     /// Four characters for three bytes, from here.
     Sextets(usize),
+    /// Eight characters for five bytes, from here.
+    Quintets(usize),
     /// Each byte at a place of its own, up to the next one's; one place more at the end.
     Places(&'a [u32]),
     /// Each byte is one byte at a place of its own.
@@ -39,6 +41,7 @@ impl Map<'_> {
         match self {
             Self::Pairs(first) => first + 2 * at.start..first + 2 * at.end,
             Self::Sextets(first) => first + at.start * 8 / 6..first + (at.end * 8).div_ceil(6),
+            Self::Quintets(first) => first + at.start * 8 / 5..first + (at.end * 8).div_ceil(5),
             Self::Places(places) => places[at.start] as usize..places[at.end] as usize,
             Self::Bytes(places) => places[at.start] as usize..places[at.end - 1] as usize + 1,
         }
@@ -55,6 +58,15 @@ impl<'a> Level<'a> {
     pub(crate) fn decoded<'b>(&'b self, bytes: &'b [u8], map: Map<'b>, how: Option<Encoding>) -> Level<'b> {
         let depth = self.depth + usize::from(how.is_some());
         Level { bytes, outer: Some(Outer { level: self, map, how }), depth }
+    }
+
+    /// Was a mark of this writing there before, in what these bytes were decoded from, and is decoded there? Of marks that have
+    /// nothing to do with one another those of one writing are decoded first, in one order: in every order a text of all sorts of
+    /// marks would be decoded a hundred times. One that was made by decoding another is new here.
+    pub(crate) fn had(&self, how: Encoding, mark: Range<usize>) -> bool {
+        let Some(Outer { map: Map::Places(places), how: Some(last), .. }) = &self.outer else { return false };
+        let earlier = matches!((rank(how), rank(*last)), (Some(mine), Some(last)) if mine < last);
+        earlier && (places[mark.end] - places[mark.start]) as usize == mark.len()
     }
 
     /// Where a range of these bytes stands in what was read, and the decodings on the way, outermost first. `odd`:
@@ -76,6 +88,12 @@ impl<'a> Level<'a> {
         how.extend(own);
         (there, how)
     }
+}
+
+/// The order in which marks are decoded.
+fn rank(how: Encoding) -> Option<usize> {
+    use Encoding::{Backslash, Html, Json, Percent, QuotedPrintable};
+    [Percent, Json, QuotedPrintable, Html, Backslash].iter().position(|one| *one == how)
 }
 
 /// Which order UTF-16 has whose characters begin at `at.start` and end before `at.end - 1`, a zero byte after each: of a text

@@ -18,6 +18,7 @@ mod finding;
 mod forms;
 #[doc(hidden)]
 pub mod fuzzed;
+mod gap;
 mod har;
 pub mod hosts;
 mod identifier;
@@ -38,6 +39,7 @@ pub use controls::Canaries;
 pub use examine::{Examiner, Limits, Progress};
 pub use finding::{Encoding, Finding, Fingerprint, Hit};
 pub use forms::Forms;
+pub use gap::{Gap, Gaps};
 pub use identifier::{BadList, IDENTIFIERS_MAX, Identifier, Kind, LENGTH_BYTES_MAX, LENGTH_BYTES_MIN, Unfit};
 pub use place::{Place, Step};
 pub use report::{Controls, Report, Scanned, Unseen, cannot_see};

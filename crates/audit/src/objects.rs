@@ -2,7 +2,7 @@
 //!
 //! The caller opens the store and lists old versions where the store can; whatever it can't list is said.
 
-use crate::{Examiner, Place, Step};
+use crate::{Examiner, Gap, Place, Step};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -40,7 +40,7 @@ pub struct OldVersion {
 /// Where the store can't be listed. What single objects refuse is noted as unseen.
 pub fn examine(runtime: &Handle, objects: &Objects, examiner: &mut Examiner<'_>) -> io::Result<()> {
     let whole = Place::from(Step::Object(objects.name.clone()));
-    examiner.unseen(&whole, "tags of objects are not read");
+    examiner.unseen(&whole, Gap::Known, "tags of objects are not read");
     let prefix = (!objects.prefix.is_empty()).then(|| Path::from(objects.prefix.as_str()));
     let mut listed = objects.store.list(prefix.as_ref());
     while let Some(meta) = runtime.block_on(listed.next()) {
@@ -48,11 +48,15 @@ pub fn examine(runtime: &Handle, objects: &Objects, examiner: &mut Examiner<'_>)
         one(runtime, objects, &meta.location, None, examiner)?;
     }
     match &objects.versions {
-        None => examiner.unseen(&whole, "old versions, if the store keeps any: it does not list them here"),
+        None => examiner.unseen(
+            &whole,
+            Gap::Versions,
+            "old versions, if the store keeps any: it does not list them here",
+        ),
         Some(versions) => {
             for version in versions {
                 let Ok(path) = Path::parse(&version.key) else {
-                    examiner.unseen(&whole, "an old version whose key can't be asked for");
+                    examiner.unseen(&whole, Gap::Versions, "an old version whose key can't be asked for");
                     continue;
                 };
                 if version.marker {
@@ -96,7 +100,7 @@ fn one(
     let answer = match runtime.block_on(objects.store.get_opts(path, options)) {
         Ok(answer) => answer,
         Err(error) => {
-            examiner.unseen(&place, failed(&error));
+            examiner.unseen(&place, Gap::Unread, failed(&error));
             return Ok(());
         }
     };
@@ -111,7 +115,7 @@ fn one(
     let stream = answer.into_stream().map_err(|e| io::Error::other(failed(&e))).boxed();
     let body = Body { runtime, stream, piece: Bytes::new() };
     if let Err(error) = examiner.read(&place, body) {
-        examiner.unseen(&place, format!("not read to its end: {error}"));
+        examiner.unseen(&place, Gap::Unread, format!("not read to its end: {error}"));
     }
     Ok(())
 }

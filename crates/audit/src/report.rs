@@ -6,15 +6,17 @@ mod json;
 mod sarif;
 mod text;
 
+pub(crate) use hiding::hidden;
 pub use hiding::hide;
 pub use html::html;
 pub use json::{FORMAT, json};
 pub use sarif::sarif;
 pub use text::text;
 
+use crate::gap::{Gap, Gaps};
 use crate::{Captured, Encoding, Finding, Kind, Place, Step, Wanted};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One audit.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -29,6 +31,10 @@ pub struct Report {
     pub unseen: Vec<Unseen>,
     /// Entries of `unseen` beyond its bound.
     pub more_unseen: u64,
+    /// How many there were of each sort, those beyond the bound, too.
+    pub gaps: Gaps,
+    /// Sorts that do not count against the run: whoever asked for it said so.
+    pub accepted: BTreeSet<Gap>,
     /// Who spoke with whom in each capture.
     pub captures: Vec<Captured>,
     /// The positive controls.
@@ -51,6 +57,8 @@ pub struct Scanned {
 pub struct Unseen {
     /// Where.
     pub place: Place,
+    /// Of what sort it is.
+    pub gap: Gap,
     /// Why, in words: encrypted, truncated, over a limit, no permission.
     pub why: String,
 }
@@ -71,6 +79,8 @@ pub struct Asked {
     pub identifiers: BTreeMap<Kind, u64>,
     /// Salts that digests were tried with, the empty one not counted.
     pub salts: u64,
+    /// Keys that HMAC-SHA-256 was tried with.
+    pub keys: u64,
     /// The targets as they were named, without credentials.
     pub targets: Vec<String>,
     /// When it began, RFC 3339.
@@ -82,20 +92,22 @@ pub struct Asked {
 pub enum Verdict {
     /// Identifiers were found.
     Found,
-    /// None was, and all controls were.
+    /// None was, all controls were, and everything was read.
     Nothing,
+    /// None was in what was read, but not all of it could be read: what was not found may be there.
+    NotWhole,
     /// A control was missed: what was not found may be there.
     ProvesNothing,
 }
 
 impl Asked {
-    /// About the first `own` of these identifiers (canaries stand behind them) in these targets.
+    /// About the first `own` of these identifiers (canaries stand behind them) in these targets, without keys.
     pub fn new(wanted: &Wanted, own: u32, salts: u64, targets: Vec<String>, at: String) -> Self {
         let mut identifiers = BTreeMap::new();
         for n in 0..own {
             *identifiers.entry(wanted.named(n).0).or_default() += 1;
         }
-        Self { identifiers, salts, targets, at }
+        Self { identifiers, salts, keys: 0, targets, at }
     }
 
     /// `3 identifiers: 2 phone, 1 e-mail`.
@@ -109,6 +121,9 @@ impl Asked {
         if self.salts > 0 {
             words.push_str(&format!("; digests also with {}", counted(self.salts, "salt")));
         }
+        if self.keys > 0 {
+            words.push_str(&format!("; HMAC-SHA-256 with {}", counted(self.keys, "key")));
+        }
         words
     }
 }
@@ -118,9 +133,20 @@ impl Report {
     pub fn verdict(&self) -> Verdict {
         match (self.controls.missed.is_empty(), self.found()) {
             (false, _) => Verdict::ProvesNothing,
+            (true, 0) if self.missing().next().is_some() => Verdict::NotWhole,
             (true, 0) => Verdict::Nothing,
             (true, _) => Verdict::Found,
         }
+    }
+
+    /// What was not seen and was not accepted, by its sort.
+    pub fn missing(&self) -> impl Iterator<Item = (Gap, u64)> {
+        self.gaps.each().filter(|(gap, _)| self.counts(*gap))
+    }
+
+    /// Does a gap of this sort count against the run?
+    pub fn counts(&self, gap: Gap) -> bool {
+        gap != Gap::Known && !self.accepted.contains(&gap)
     }
 
     /// Findings, those beyond the bound, too.
@@ -147,6 +173,14 @@ fn sentence(report: &Report, asked: &Asked) -> String {
             counted(report.found(), "trace"),
             counted(asked.identifiers.values().sum(), "identifier"),
         ),
+        Verdict::NotWhole => {
+            let missing = report.missing().map(|(gap, count)| format!("{count} {}", gap.word()));
+            format!(
+                "Nothing was found in what was read, but not all of it was read: {} (see above). So this run does not \
+                 prove that nothing is there.",
+                missing.collect::<Vec<_>>().join(", ")
+            )
+        }
         Verdict::Nothing => format!(
             "Nothing was found: none of the identifiers stands in what was read, in any encoding that the controls \
              cover. That says nothing of what was not read, of encryption, or of encodings beyond those.{reservation}"
@@ -170,6 +204,11 @@ fn controls(report: &Report) -> String {
         [] => format!("{found} of {planted} found"),
         missed => format!("{found} of {planted} found, missed: {}", missed.join(", ")),
     }
+}
+
+/// The word of a gap; of one that does not count: known.
+fn gap(report: &Report, unseen: &Unseen) -> &'static str {
+    if report.counts(unseen.gap) { unseen.gap.word() } else { Gap::Known.word() }
 }
 
 fn kind(kind: Kind) -> &'static str {
@@ -232,10 +271,11 @@ pub fn cannot_see() -> &'static [&'static str] {
     &[
         "what is encrypted, or packed by anything but gzip, zlib, zstd, tar and zip",
         "encodings within one another beyond three (base64 of percent-encoded hexadecimal is found), and others than UTF-16, \
-         hexadecimal, base64, base64url, percent-encoding and JSON's escapes: no quoted-printable, base32, EBCDIC or HTML entities",
+         hexadecimal, base64, base64url, base32 of 20 characters and more, percent-encoding, quoted-printable, HTML's references by \
+         number and for ASCII by name, and the escapes of JSON and C: no EBCDIC, no ASCII85",
         "digests of other spellings than these: phone numbers as +country code and number, without +, national, national with its trunk \
          digit; mail addresses as given and in lower case; IMEIs with and without check digit; others as given; each with the given salts \
-         before or after it. Nothing keyed (HMAC), stretched (bcrypt, scrypt, Argon2) or cut short",
+         before or after it, or under HMAC-SHA-256 with the given keys. Nothing keyed otherwise, stretched (bcrypt, scrypt, Argon2) or cut short",
         "digests as raw bytes within other encodings, or whose first 16 bytes read as UTF-8 text where they stand (1 in 100 000) or have three \
          zeros (1 in 30 000); in base64 other than from the start of a word, or without letters of both cases in their first 22 characters \
          (1 in 90 000)",

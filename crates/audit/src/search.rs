@@ -77,6 +77,8 @@ impl<'w> Search<'w> {
             decode::hex::run(self, level, &classes);
             decode::base64::run(self, level, &classes);
             decode::escapes::run(self, level, &classes);
+            decode::marks::run(self, level, &classes);
+            decode::base32::run(self, level, &classes);
             decode::packed::run(self, level, &classes);
         }
         self.classes.push(classes);

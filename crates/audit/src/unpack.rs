@@ -20,7 +20,7 @@ pub(crate) use magic::encoding;
 pub(crate) use spot::Spot;
 pub(crate) use stretch::Stretch;
 
-use crate::{Encoding, Place, Step, capture, har};
+use crate::{Encoding, Gap, Place, Step, capture, har};
 use magic::{Begins, Inside};
 use std::io::{self, Read};
 
@@ -35,9 +35,13 @@ pub(crate) trait Search {
     /// Searches what was held back.
     fn end(&mut self, run: Self::Run, spot: &Spot) -> Vec<Inner>;
     /// Something that can't be read, or not wholly.
-    fn unseen(&mut self, place: Place, why: String);
+    fn unseen(&mut self, place: Place, gap: Gap, why: String);
     /// What a capture was made of.
     fn flows(&mut self, captured: crate::Captured);
+    /// So many bytes more were read of the target itself.
+    fn came(&mut self, bytes: usize) {
+        let _ = bytes;
+    }
 }
 
 /// Decoded bytes that may be a container.
@@ -78,7 +82,10 @@ fn beginning<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
         Begins::Zlib => zlib(stretch),
         Begins::Capture => capture::read(stretch),
         Begins::Har => har::read(stretch),
-        Begins::Foreign(what) => stretch.unseen(format!("{what}: it was searched as it stands, not opened")),
+        Begins::Foreign(gap, what) => {
+            stretch.unseen(gap, format!("{what}: it was searched as it stands, not opened"));
+        }
+        Begins::Sqlite => stretch.unseen(Gap::Raw, magic::SQLITE_WHY.into()),
         Begins::Other => {}
     }
 }
@@ -133,12 +140,12 @@ fn packed<S: Search>(
     let spot = stretch.spot_inside(Step::Unpacked(name));
     match unpack(stretch, &spot) {
         Ok(()) => None,
-        Err(packed::Broken { after_bytes, why }) => {
+        Err(packed::Broken { after_bytes, gap, why }) => {
             if name != "zlib" || after_bytes > 0 {
                 let why = format!(
                     "{name} stream: {why}; searched as far as it could be unpacked: {after_bytes} bytes"
                 );
-                stretch.opener().unseen(spot.place(), why);
+                stretch.opener().unseen(spot.place(), gap, why);
             }
             Some(after_bytes)
         }
@@ -149,9 +156,10 @@ fn packed<S: Search>(
 pub(crate) fn deflate<S: Search>(opener: &Opener<'_, S>, depth: usize, spot: &Spot, mut bytes: &[u8]) {
     let outer = Spot::from(spot.place());
     let mut stretch = Stretch::of_searched(opener, depth, &outer, &mut bytes);
-    if let Err(packed::Broken { after_bytes, why }) = packed::deflate(&mut stretch, spot) {
+    if let Err(packed::Broken { after_bytes, gap, why }) = packed::deflate(&mut stretch, spot) {
         opener.unseen(
             spot.place(),
+            gap,
             format!("deflate stream: {why}; searched as far as it could be unpacked: {after_bytes} bytes"),
         );
     }

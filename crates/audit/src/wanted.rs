@@ -38,7 +38,9 @@ pub(crate) struct Bounds {
     pub(crate) longest: usize,
     /// Has a form bytes of 128 and more?
     pub(crate) wide: bool,
-    /// The bytes of all forms and of their encodings.
+    /// The bytes of all forms, and of what may stand between the digits of one.
+    forms: [bool; 256],
+    /// The same, and those of their encodings.
     spelling: [bool; 256],
 }
 
@@ -111,6 +113,12 @@ fn digests(identifiers: &[Identifier], forms: &Forms, keys: &Keys) -> Digests {
 }
 
 impl Bounds {
+    /// May a byte stand within a form?
+    #[inline]
+    pub(crate) fn stands_in_form(&self, byte: u8) -> bool {
+        self.forms[usize::from(byte)]
+    }
+
     /// May a byte be one of a form, or of an encoding of it?
     #[inline]
     pub(crate) fn spells(&self, byte: u8) -> bool {
@@ -118,17 +126,21 @@ impl Bounds {
     }
 
     fn of(numbers: &Numbers, mails: &Mails, free: &Free) -> Self {
-        // Separators of digits; UTF-16, base64 with its line ends, percent-encoding and JSON's escapes.
-        const ALWAYS: &[u8] = b" ()+-./\xC2\xA0@\0=\r\n_%\\";
-        let spelling = std::array::from_fn(|byte| {
+        const SEPARATORS: &[u8] = b" ()+-./\xC2\xA0@";
+        // UTF-16, base64 with its line ends, percent-encoding, escapes and references.
+        const ENCODINGS: &[u8] = b"\0=\r\n_%\\&#;";
+        let forms: [bool; 256] = std::array::from_fn(|byte| {
             let byte = byte as u8;
-            byte.is_ascii_alphanumeric() || ALWAYS.contains(&byte) || mails.spells(byte) || free.spells(byte)
+            let always = byte.is_ascii_alphanumeric() || SEPARATORS.contains(&byte);
+            always || mails.spells(byte) || free.spells(byte)
         });
+        let spelling = std::array::from_fn(|byte| forms[byte] || ENCODINGS.contains(&(byte as u8)));
         let shortest = [numbers.shortest(), mails.shortest(), free.shortest()].into_iter().flatten().min();
         Self {
             shortest: shortest.unwrap_or(usize::MAX),
             longest: numbers.longest().max(mails.longest()).max(free.longest()),
             wide: free.wide() || mails.wide(),
+            forms,
             spelling,
         }
     }

@@ -138,6 +138,17 @@ pub fn of_file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> B
     Failure::new(code, format!("can't {doing} {shown}"), reason(error), fix)
 }
 
+/// An answer that could not be printed.
+pub fn of_stdout(error: &std::io::Error) -> Box<Failure> {
+    Failure::new(
+        "answer-unwritten",
+        "the answer can't be written to stdout, or not wholly",
+        reason(error),
+        "df -h .   # is the disk full that stdout goes to?",
+    )
+    .state("what was done is done; the answer stands above, in words, on stderr")
+}
+
 /// The operating system's words without its error number.
 fn reason(error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::InvalidData {

@@ -59,15 +59,24 @@ async fn run(cli: args::Cli) -> Exit {
     let signals = signals::Signals::listen(screen.clone());
     let app = App { global: cli.global, screen: screen.clone(), signals };
     match commands::run(&app, cli.command).await {
-        Ok(answer) => {
-            screen.answer(&answer);
-            answer.exit
-        }
+        Ok(answer) => told(&screen, answer),
         Err(failure) => {
             screen.failure(&failure);
             failure.exit
         }
     }
+}
+
+/// Prints an answer, and what failed beside it.
+fn told(screen: &Screen, mut answer: screen::Answer) -> Exit {
+    if let Err(error) = screen.answer(&answer) {
+        screen.answer_all_the_same(&answer);
+        answer = answer.failing(failure::of_stdout(&error));
+    }
+    if let Some(failure) = &answer.failed {
+        screen.failure(failure);
+    }
+    answer.exit
 }
 
 fn exit(exit: Exit) -> ExitCode {

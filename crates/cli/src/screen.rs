@@ -42,12 +42,25 @@ pub struct Answer {
     pub json: Value,
     /// The exit code.
     pub exit: Exit,
+    /// Printed as it is, instead of both.
+    pub raw: Option<String>,
+    /// What failed beside it: told after the answer, which stands all the same.
+    pub failed: Option<Box<Failure>>,
 }
 
 impl Answer {
     /// A finished answer.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, exit: Exit::Done }
+        Self { text: text.into(), json, ..Self::default() }
+    }
+
+    /// The same answer; this failed beside it. What it says stays, but it is no success any more.
+    pub fn failing(mut self, failure: Box<Failure>) -> Self {
+        if self.exit == Exit::Done {
+            self.exit = failure.exit;
+        }
+        self.failed = Some(failure);
+        self
     }
 
     /// The same answer, but it says no where `no` holds.
@@ -147,16 +160,29 @@ impl Screen {
     }
 
     /// Prints an answer.
-    pub fn answer(&self, answer: &Answer) {
+    ///
+    /// # Errors
+    /// Where stdout can't be written, as on a full disk.
+    pub fn answer(&self, answer: &Answer) -> io::Result<()> {
+        if let Some(raw) = &answer.raw {
+            return to_stdout(raw);
+        }
         if self.json {
             let mut json = json!({ "format": JSON_FORMAT });
             if let (Some(whole), Value::Object(fields)) = (json.as_object_mut(), answer.json.clone()) {
                 whole.extend(fields);
             }
-            to_stdout(&format!("{json:#}\n"));
-        } else if !answer.text.is_empty() {
-            to_stdout(&format!("{}\n", self.named.shown(answer.text.trim_end())));
+            return to_stdout(&format!("{json:#}\n"));
         }
+        if answer.text.is_empty() {
+            return Ok(());
+        }
+        to_stdout(&format!("{}\n", self.named.shown(answer.text.trim_end())))
+    }
+
+    /// An answer that stdout did not take, in words, whatever was asked for.
+    pub fn answer_all_the_same(&self, answer: &Answer) {
+        to_stderr(&format!("{}\n", self.named.shown(answer.text.trim_end())));
     }
 
     /// Prints a failure, to stderr in either form: stdout is for answers.
@@ -174,9 +200,12 @@ impl Screen {
 }
 
 /// A reader that went away (`domicile status | head -1`) is no failure of ours.
-fn to_stdout(text: &str) {
+fn to_stdout(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn to_stderr(text: &str) {

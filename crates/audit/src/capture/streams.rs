@@ -5,7 +5,7 @@ use super::ip::Datagram;
 use super::tcp::{Direction, Piece, Segment, Taken};
 use super::{Reading, dns, file, flows, sealed};
 use crate::unpack::{Search, Spot, open};
-use crate::{Place, Step};
+use crate::{Gap, Place, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -133,7 +133,7 @@ impl<S: Search> Reading<'_, '_, S> {
             let why = format!(
                 "the connection goes over to {protocol}: what follows is searched as it stands, and masked frames are not seen"
             );
-            self.opener.unseen(flow.clone(), why);
+            self.opener.unseen(flow.clone(), Gap::Unopened, why);
         }
         for part in &parts.parts {
             self.part(&flow, piece, part);
@@ -142,29 +142,39 @@ impl<S: Search> Reading<'_, '_, S> {
 
     /// What of the piece can't be seen.
     fn say(&mut self, ends: Ends, piece: &Piece, flow: &Place) {
-        let unseen = |why: String| self.opener.unseen(flow.clone(), why);
+        let unseen = |gap, why: String| self.opener.unseen(flow.clone(), gap, why);
         if self.streams.said.len() > DIRECTIONS_MAX {
             self.streams.said.clear();
         }
         if piece.missing_bytes > 0 {
             let packet = piece.packets.first().map_or(0, |(_, packet)| *packet);
-            unseen(format!("{} bytes of the stream are missing before packet {packet}", piece.missing_bytes));
+            unseen(
+                Gap::Damaged,
+                format!("{} bytes of the stream are missing before packet {packet}", piece.missing_bytes),
+            );
         }
         if piece.goes_on {
             let bytes = piece.bytes.len();
-            unseen(format!(
-                "the stream was searched in pieces, the last of {bytes} bytes: what is packed across their borders is not seen"
-            ));
+            unseen(
+                Gap::Limit,
+                format!(
+                    "the stream was searched in pieces, the last of {bytes} bytes: what is packed across their borders is not seen"
+                ),
+            );
         }
         if piece.bytes.starts_with(b"PRI * HTTP/2.0\r\n") && self.streams.said.insert((ends, "h2")) {
             unseen(
+                Gap::Unopened,
                 "HTTP/2 without encryption: searched as it stands; its packed headers are not seen".into(),
             );
         }
         let beginning = &piece.bytes[..piece.bytes.len().min(STARTTLS_BYTES_MAX)];
         let started_tls = beginning.windows(8).any(|word| word.eq_ignore_ascii_case(b"starttls"));
         if started_tls && ends.1.port() < ends.0.port() && self.streams.said.insert((ends, "starttls")) {
-            unseen("STARTTLS was asked for: what follows is encrypted if the server agreed".into());
+            unseen(
+                Gap::Encrypted,
+                "STARTTLS was asked for: what follows is encrypted if the server agreed".into(),
+            );
         }
     }
 
@@ -174,19 +184,19 @@ impl<S: Search> Reading<'_, '_, S> {
         let spot = Spot::of_packets(place, flow.0.len(), packets_of(piece, part));
         if part.cut {
             let why = "the message ends before its length: the rest was not captured";
-            self.opener.unseen(spot.place(), why.into());
+            self.opener.unseen(spot.place(), Gap::Damaged, why.into());
         }
         // An answer to CONNECT has no length, so its tunnel reads as a body.
         let tunnelled = part.name.as_deref().is_none_or(|name| name == "response body");
         if let Some(how) = sealed::stream(&part.bytes).filter(|_| tunnelled) {
             let host = sealed::server_name(&part.bytes).map_or(String::new(), |host| format!(" with {host}"));
             let why = format!("encrypted by {how} behind a proxy{host}: {} bytes", part.bytes.len());
-            self.opener.unseen(spot.place(), why);
+            self.opener.unseen(spot.place(), Gap::Encrypted, why);
         }
         match &part.packed {
             Some(Packed::Other(how)) => {
                 let why = format!("a body packed by {how:?}, which is not opened");
-                self.opener.unseen(spot.place(), why);
+                self.opener.unseen(spot.place(), Gap::Unopened, why);
             }
             Some(Packed::Deflate) if !is_zlib(&part.bytes) => {
                 let inside = spot.inside(0, Step::Unpacked("deflate"));

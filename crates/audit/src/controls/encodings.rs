@@ -5,6 +5,7 @@ use crate::{Encoding, Identifier, Kind};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use sha2::Digest as _;
+use zeroize::Zeroizing;
 
 /// Each encoding of a canary, and each digest of it with each salt.
 pub(super) fn all<'s, S: Iterator<Item = &'s [u8]>>(
@@ -40,6 +41,7 @@ pub(super) fn all<'s, S: Iterator<Item = &'s [u8]>>(
     all.push(planted("percent-encoding", percent.into_bytes(), &[Encoding::Percent]));
     let json: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
     all.push(planted("JSON escapes", json.into_bytes(), &[Encoding::Json]));
+    all.extend(marked(text));
     for (n, salt) in salts().enumerate() {
         let name = |digest: &str, form: &str| match n {
             0 => format!("{digest} in {form}"),
@@ -52,6 +54,70 @@ pub(super) fn all<'s, S: Iterator<Item = &'s [u8]>>(
         }
     }
     all
+}
+
+/// With marks for what it is made of.
+fn marked(text: &str) -> Vec<Planted> {
+    let (one, two) = text.split_at(text.len() / 2);
+    let each = |write: &dyn Fn(u8) -> String| text.bytes().map(write).collect::<String>().into_bytes();
+    let mut all = vec![
+        planted("quoted-printable", each(&|b| format!("={b:02X}")), &[Encoding::QuotedPrintable]),
+        planted(
+            "quoted-printable over a line's end",
+            format!("{one}=\r\n{two}").into_bytes(),
+            &[Encoding::QuotedPrintable],
+        ),
+        planted("HTML references in decimal", each(&|b| format!("&#{b};")), &[Encoding::Html]),
+        planted("HTML references in hexadecimal", each(&|b| format!("&#x{b:X};")), &[Encoding::Html]),
+        planted("escapes in hexadecimal", each(&|b| format!("\\x{b:02x}")), &[Encoding::Backslash]),
+        planted("escapes in octal", each(&|b| format!("\\{b:03o}")), &[Encoding::Backslash]),
+    ];
+    for alignment in 0..5 {
+        let shifted = format!("{}{text}, more", "~".repeat(alignment));
+        let packed = base32(shifted.as_bytes());
+        let name = format!("base32 at alignment {alignment}");
+        all.push(planted(&name, packed.to_lowercase().into_bytes(), &[Encoding::Base32]));
+        all.push(planted(&format!("upper-case {name}"), packed.into_bytes(), &[Encoding::Base32]));
+    }
+    all
+}
+
+/// RFC 4648, section 6, bit by bit.
+pub(super) fn base32(bytes: &[u8]) -> String {
+    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+    let characters = bits.as_bytes().chunks(5).map(|five| {
+        let value =
+            five.iter().fold(0, |value, bit| value << 1 | usize::from(bit - b'0')) << (5 - five.len());
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[value])
+    });
+    let mut text: String = characters.collect();
+    text.extend(std::iter::repeat_n('=', text.len().next_multiple_of(8) - text.len()));
+    text
+}
+
+/// HMAC-SHA-256 of it with each key.
+pub(super) fn keyed(canary: &Identifier, keys: &[Zeroizing<Vec<u8>>]) -> Vec<Planted> {
+    let mut all = Vec::new();
+    for (n, key) in (1..).zip(keys) {
+        let mac = hmac(key, canary.text.as_bytes());
+        let how = Encoding::HmacSha256;
+        let name = |form: &str| format!("HMAC-SHA-256 with key {n} in {form}");
+        all.push(planted(&name("hexadecimal"), hex(&mac).into_bytes(), &[how]));
+        all.push(planted(&name("base64"), BASE64_STANDARD.encode(&mac).into_bytes(), &[how]));
+        all.push(planted(&name("bytes"), mac, &[how, Encoding::Raw]));
+    }
+    all
+}
+
+/// As RFC 2104 has it, section 2.
+fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut block = Zeroizing::new([0; 64]);
+    let hashed = Zeroizing::new(sha2::Sha256::digest(key).to_vec());
+    let key = if key.len() > block.len() { hashed.as_slice() } else { key };
+    block[..key.len()].copy_from_slice(key);
+    let pad = |byte: u8| Zeroizing::new(block.map(|of_key| of_key ^ byte));
+    let inner = sha2::Sha256::new().chain_update(*pad(0x36)).chain_update(text).finalize();
+    sha2::Sha256::new().chain_update(*pad(0x5c)).chain_update(inner).finalize().to_vec()
 }
 
 /// How a person writes it.

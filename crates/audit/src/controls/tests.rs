@@ -10,7 +10,8 @@ fn identifiers() -> Vec<Identifier> {
 
 #[test]
 fn every_control_is_found() {
-    let forms = Forms { salts: vec![Zeroizing::new(b"pepper".to_vec())] };
+    let keys = [&b"key"[..], &[0xA5; 100]].map(|key| Zeroizing::new(key.to_vec()));
+    let forms = Forms { salts: vec![Zeroizing::new(b"pepper".to_vec())], keys: keys.into() };
     let mut identifiers = identifiers();
     let canaries = Canaries::plant(&mut identifiers, &forms);
     assert_eq!((canaries.first(), canaries.len(), identifiers.len()), (1, 5, 6));

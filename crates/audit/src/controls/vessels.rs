@@ -36,6 +36,12 @@ fn packed(text: &[u8]) -> Vec<Planted> {
             &[Encoding::Base64, Encoding::Gzip],
             "[gzip]",
         ),
+        planted(
+            "gzip in base32",
+            super::encodings::base32(&gzip(text)).into_bytes(),
+            &[Encoding::Base32, Encoding::Gzip],
+            "[gzip]",
+        ),
         planted("zlib", craft::zlib(text), &[Encoding::Zlib], "[zlib]"),
         planted("zstd", craft::zstd(text), &[Encoding::Zstd], "[zstd]"),
         planted(

@@ -9,7 +9,7 @@ mod catalogue;
 
 use super::Error;
 use super::rows::{KeyPart, Rows, Value};
-use crate::{Examiner, Place, Step};
+use crate::{Examiner, Gap, Place, Step};
 use catalogue::Table;
 use std::hash::RandomState;
 use std::io::{self, Read};
@@ -49,6 +49,9 @@ pub fn examine(
     session.run(SETTINGS)?;
     let place = Place::from(Step::Database(name.to_owned()));
     let read = session.everything(&place, examiner);
+    if read.is_ok() {
+        examiner.rows_read(crate::examine::RowsOf::Postgres);
+    }
     // It only read: whatever this says, nothing is lost.
     let _ = session.run("ROLLBACK");
     read
@@ -88,6 +91,7 @@ impl Session<'_> {
             if count > 0 {
                 examiner.unseen(
                     place,
+                    Gap::Known,
                     format!("{count} other database(s) of this server: each needs a target of its own"),
                 );
             }
@@ -95,7 +99,7 @@ impl Session<'_> {
         for table in catalogue::tables(&self.rows(catalogue::TABLES)?, &self.rows(catalogue::COLUMNS)?) {
             let at = place.then(Step::Table(table.schema.clone(), table.name.clone()));
             for why in &table.unseen {
-                examiner.unseen(&at, why);
+                examiner.unseen(&at, Gap::Unread, why);
             }
             if !table.columns.is_empty() {
                 self.guarded(&at, examiner, |examiner| self.table(&table, &at, examiner))?;
@@ -120,7 +124,7 @@ impl Session<'_> {
             Err(why) => {
                 // A connection that is gone can't go back, and that is the error then.
                 self.run("ROLLBACK TO SAVEPOINT audit")?;
-                examiner.unseen(at, format!("not read, or not wholly: {why}"));
+                examiner.unseen(at, Gap::Unread, format!("not read, or not wholly: {why}"));
                 Ok(())
             }
         }

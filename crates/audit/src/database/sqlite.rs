@@ -5,11 +5,13 @@
 
 use super::Error;
 use super::rows::{KeyPart, Rows, Value};
-use crate::{Examiner, Place, Step};
+use crate::examine::RowsOf;
+use crate::{Examiner, Gap, Place, Step};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use std::hash::RandomState;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 /// Values beyond this are read in pieces.
 const VALUE_BYTES: usize = 256 << 10;
@@ -26,6 +28,10 @@ pub fn examine(connection: &Connection, name: &str, examiner: &mut Examiner<'_>)
     connection.execute_batch("BEGIN")?;
     let place = Place::from(Step::Database(name.to_owned()));
     let read = everything(connection, &place, examiner);
+    if read.is_ok() {
+        let path = connection.path().map(PathBuf::from);
+        examiner.rows_read(RowsOf::Sqlite(path.unwrap_or_default()));
+    }
     // It only read: whatever this says, nothing is lost.
     let _ = connection.execute_batch("ROLLBACK");
     read
@@ -43,12 +49,13 @@ fn everything(connection: &Connection, place: &Place, examiner: &mut Examiner<'_
         if table.virtual_by_a_module {
             examiner.unseen(
                 &at,
+                Gap::Unread,
                 "a virtual table: its shadow tables are read, what its module keeps elsewhere is not",
             );
             continue;
         }
         if let Err(why) = read(connection, &table, &at, examiner) {
-            examiner.unseen(&at, format!("not read, or not wholly: {why}"));
+            examiner.unseen(&at, Gap::Unread, format!("not read, or not wholly: {why}"));
         }
     }
     Ok(())

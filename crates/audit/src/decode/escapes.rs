@@ -33,7 +33,8 @@ fn around(search: &mut Search, level: &Level, escapes: &[u64], how: Encoding, re
         while bits != 0 {
             let at = block * 64 + bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            if read(&level.bytes[at..], &mut Vec::new()) == 0 {
+            let length = read(&level.bytes[at..], &mut Vec::new());
+            if length == 0 || level.had(how, at..at + length) {
                 continue;
             }
             let here = at.saturating_sub(reach)..(at + reach).min(level.bytes.len());

@@ -2,7 +2,7 @@
 
 use super::entries::{Contents, Entry, Packing, Reader, wrong};
 use super::plain;
-use crate::{Examiner, Place, Step};
+use crate::{Examiner, Gap, Place, Step};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>
     let mut reader = Reader::new(BufReader::with_capacity(256 << 10, source));
     let read = contents(place, &mut reader, examiner).and_then(|contents| match contents.in_files {
         true => {
-            examiner.unseen(place, "a list of contents whose data is in other files");
+            examiner.unseen(place, Gap::Unread, "a list of contents whose data is in other files");
             Ok(())
         }
         false => blocks(place, &contents, &mut reader, examiner),
@@ -35,6 +35,7 @@ fn broken(place: &Place, read: io::Result<()>, examiner: &mut Examiner<'_>) -> i
         {
             examiner.unseen(
                 place,
+                Gap::Damaged,
                 format!("an archive of pg_dump, read as far as it could be understood: {error}"),
             );
             Ok(())
@@ -139,13 +140,17 @@ fn unpacked<'w, P: Read>(
             Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
         },
         Packing::Lz4 => {
-            examiner
-                .unseen(place, "data packed by lz4, which is not opened: dump with --compress=gzip or zstd");
+            let why = "data packed by lz4, which is not opened: dump with --compress=gzip or zstd";
+            examiner.unseen(place, Gap::Unopened, why);
             Ok(())
         }
     };
     if let Err(error) = searched {
-        examiner.unseen(place, format!("packed data that could not be unpacked to its end: {error}"));
+        examiner.unseen(
+            place,
+            Gap::Damaged,
+            format!("packed data that could not be unpacked to its end: {error}"),
+        );
     }
     io::copy(&mut packed, &mut io::sink()).map(drop)
 }
@@ -192,7 +197,7 @@ pub(super) fn read_folder(place: &Place, dir: &Path, examiner: &mut Examiner<'_>
         let Some(file) = &entry.file else { continue };
         // The list is a stranger's: nothing outside the folder is opened.
         if Path::new(file).components().count() != 1 || file.starts_with('.') {
-            examiner.unseen(place, "a file of data that is named outside the folder");
+            examiner.unseen(place, Gap::Damaged, "a file of data that is named outside the folder");
             continue;
         }
         if entry.large_objects {
@@ -207,8 +212,8 @@ pub(super) fn read_folder(place: &Place, dir: &Path, examiner: &mut Examiner<'_>
             })?;
             read.push(name);
         } else {
-            examiner
-                .unseen(&at(file), "a file of data that the list of contents names, and that is not there");
+            let why = "a file of data that the list of contents names, and that is not there";
+            examiner.unseen(&at(file), Gap::Unread, why);
         }
     }
     Ok(read)

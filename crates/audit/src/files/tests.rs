@@ -1,6 +1,8 @@
 //! Files as an unkind hand leaves them.
 
-use crate::{Examiner, Forms, Identifier, Kind, Limits, Report, Wanted};
+use crate::report::Verdict;
+use crate::{Examiner, Forms, Gap, Identifier, Kind, Limits, Report, Wanted};
+use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -56,7 +58,15 @@ fn links_are_said_and_not_followed_but_for_the_target_itself() {
     let report = report(&root.path().join("target"));
     assert_eq!(report.findings.len(), 1);
     said(&report, "loop", "not followed");
-    said(&report, "again", "not followed");
+    said(&report, "again", "what it leads to is searched");
+    symlink("nowhere", root.path().join("d/dangling")).expect("a link");
+    symlink("dangling", root.path().join("d/twice")).expect("a link");
+    let gaps = self::report(&root.path().join("target")).gaps;
+    assert_eq!(
+        (gaps.of(Gap::Link), gaps.of(Gap::Known)),
+        (1, 3),
+        "one leads out, and nothing hides behind three"
+    );
     let ring = root.path().join("ring");
     symlink(&ring, &ring).expect("a link");
     said(&self::report(&ring), "ring", "can't be opened");
@@ -72,10 +82,44 @@ fn what_is_no_file_is_not_opened() {
     let report = report(root.path());
     said(&report, "pipe", "a pipe");
     said(&report, "socket", "a socket");
+    assert_eq!(report.verdict(), Verdict::Nothing, "neither keeps anything");
     said(&self::report(&pipe), "pipe", "a pipe");
-    said(&self::report(Path::new("/dev/zero")), "zero", "a device");
+    let device = self::report(Path::new("/dev/zero"));
+    said(&device, "zero", "a device");
+    assert_eq!(device.verdict(), Verdict::NotWhole);
     said(&self::report(&root.path().join("absent")), "absent", "not there");
     assert_eq!(report.scanned.targets, 0);
+}
+
+#[test]
+fn a_file_that_is_gone_when_it_is_opened_is_said() {
+    let root = tempfile::tempdir().expect("a directory");
+    let wanted = wanted();
+    let mut examiner = Examiner::new(&wanted, Limits::default());
+    examiner.file(&root.path().join("gone"), OFlags::NOFOLLOW);
+    let report = examiner.finish();
+    said(&report, "gone", "it is not there");
+    assert_eq!((report.gaps.of(Gap::Changed), report.verdict()), (1, Verdict::NotWhole));
+}
+
+/// However many files: what is beyond a report's bound counts all the same.
+#[test]
+fn gaps_beyond_the_bound_are_counted_by_their_sort() {
+    let root = tempfile::tempdir().expect("a directory");
+    for n in 0..40 {
+        fs::write(root.path().join(format!("{n}.age")), "age-encryption.org/v1\n").expect("written");
+        fs::write(root.path().join(format!("{n}.gz")), b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb").expect("written");
+    }
+    let wanted = wanted();
+    let mut examiner = Examiner::new(&wanted, Limits { unseen_max: 10, ..Limits::default() });
+    examiner.files(root.path());
+    let mut report = examiner.finish();
+    assert_eq!((report.unseen.len(), report.more_unseen), (10, 70));
+    assert_eq!(report.gaps.each().collect::<Vec<_>>(), [(Gap::Damaged, 40), (Gap::Encrypted, 40)]);
+    report.accepted = [Gap::Damaged].into();
+    assert_eq!(report.verdict(), Verdict::NotWhole);
+    report.accepted.insert(Gap::Encrypted);
+    assert_eq!(report.verdict(), Verdict::Nothing);
 }
 
 #[test]

@@ -23,6 +23,11 @@ pub fn hide(report: &mut Report, asked: &mut Asked, wanted: &Wanted) {
     }
 }
 
+/// One text without identifiers.
+pub(crate) fn hidden(text: String, wanted: &Wanted) -> String {
+    without(&text, wanted).unwrap_or(text)
+}
+
 struct Hidden<'w> {
     wanted: &'w Wanted,
     /// Texts that were looked at, and what became of them: most stand in many places.

@@ -21,7 +21,7 @@ pub fn html(report: &Report, asked: &Asked) -> String {
     let class = match report.verdict() {
         Verdict::Found => "found",
         Verdict::Nothing => "clean",
-        Verdict::ProvesNothing => "broken",
+        Verdict::ProvesNothing | Verdict::NotWhole => "broken",
     };
     let _ = writeln!(
         page,
@@ -45,6 +45,7 @@ fn title(report: &Report) -> String {
     match report.verdict() {
         Verdict::Found => super::counted(report.found(), "trace") + " found",
         Verdict::Nothing => "nothing found".to_owned(),
+        Verdict::NotWhole => "nothing found, but not all was read".to_owned(),
         Verdict::ProvesNothing => "a control was missed: this run proves nothing".to_owned(),
     }
 }
@@ -106,7 +107,8 @@ fn unseen(page: &mut String, report: &Report) {
     for unseen in &report.unseen {
         let _ = writeln!(
             page,
-            "<li><code>{}</code>: {}</li>",
+            "<li><b>{}</b> <code>{}</code>: {}</li>",
+            super::gap(report, unseen),
             escaped(&unseen.place.to_string()),
             escaped(&unseen.why)
         );

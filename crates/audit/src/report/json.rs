@@ -18,7 +18,7 @@ pub fn json(report: &Report, asked: &Asked) -> Value {
     let unseen = report
         .unseen
         .iter()
-        .map(|unseen| json!({ "where": unseen.place.to_string(), "place": unseen.place, "why": unseen.why }));
+        .map(|unseen| json!({ "where": unseen.place.to_string(), "place": unseen.place, "gap": unseen.gap, "why": unseen.why }));
     json!({
         "audit_format": FORMAT,
         "verdict": report.verdict().word(),
@@ -28,6 +28,8 @@ pub fn json(report: &Report, asked: &Asked) -> Value {
         "scanned": report.scanned,
         "unseen": unseen.collect::<Vec<_>>(),
         "more_unseen": report.more_unseen,
+        "gaps": report.gaps,
+        "accepted": report.accepted,
         "controls": report.controls,
         "captures": report.captures,
         "cannot_see": super::cannot_see(),

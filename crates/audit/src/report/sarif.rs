@@ -19,8 +19,8 @@ pub fn sarif(report: &Report, asked: &Asked) -> Value {
     });
     let notes = report.unseen.iter().map(|unseen| {
         json!({
-            "level": "warning",
-            "message": { "text": format!("not seen: {}: {}", unseen.place, unseen.why) },
+            "level": if report.counts(unseen.gap) { "warning" } else { "note" },
+            "message": { "text": format!("not seen ({}): {}: {}", unseen.gap.word(), unseen.place, unseen.why) },
             "locations": [location(&unseen.place, None)],
         })
     });
@@ -38,13 +38,14 @@ pub fn sarif(report: &Report, asked: &Asked) -> Value {
             }},
             "columnKind": "utf16CodeUnits",
             "invocations": [{
-                "executionSuccessful": report.controls.missed.is_empty(),
+                "executionSuccessful": report.controls.missed.is_empty() && report.missing().next().is_none(),
                 "toolExecutionNotifications": notes.chain(missed).collect::<Vec<_>>(),
             }],
             "results": report.findings.iter().map(result).collect::<Vec<_>>(),
             "properties": {
                 "asked": asked, "scanned": report.scanned, "controls": report.controls,
                 "more_findings": report.more_findings, "more_unseen": report.more_unseen,
+                "gaps": report.gaps, "accepted": report.accepted, "verdict": report.verdict().word(),
             },
         }],
     })

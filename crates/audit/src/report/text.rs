@@ -74,7 +74,8 @@ fn unseen(report: &Report) -> String {
     }
     let mut out = String::from("\nnot seen\n");
     for unseen in &report.unseen {
-        out.push_str(&format!("  {}: {}\n", unseen.place, unseen.why));
+        let gap = super::gap(report, unseen);
+        out.push_str(&format!("  {gap:<9}  {}: {}\n", unseen.place, unseen.why));
     }
     if report.more_unseen > 0 {
         out.push_str(&format!("  and {} more\n", report.more_unseen));
@@ -88,6 +89,7 @@ impl Verdict {
         match self {
             Verdict::Found => "found",
             Verdict::Nothing => "nothing-found",
+            Verdict::NotWhole => "not-all-read",
             Verdict::ProvesNothing => "control-missed",
         }
     }

@@ -1,5 +1,7 @@
 //! Every kind in every encoding, at every alignment and cut; near misses; noise; and a naive searcher to compare with.
 
+mod writings;
+
 use super::{Found, Scan};
 use crate::{Country, Encoding, Forms, Hit, Identifier, Kind, Wanted};
 use Encoding::{
@@ -249,7 +251,7 @@ fn encodings_are_found_within_one_another() {
 
 #[test]
 fn digests_of_normal_forms_are_found() {
-    let salts = Forms { salts: vec![Zeroizing::new(b"pepper".to_vec())] };
+    let salts = Forms { salts: vec![Zeroizing::new(b"pepper".to_vec())], ..Forms::default() };
     let wanted = wanted_with(&LIST, &salts);
     for (number, forms) in [
         (0, &["+8613912345678", "8613912345678", "13912345678", "013912345678"][..]),

@@ -1,12 +1,24 @@
 //! What bounds the unpacking of one target: how much of it comes out, against how much went in.
 
 use super::Search;
-use crate::{Limits, Place};
+use crate::{Gap, Limits, Place};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
+use thiserror::Error;
 
 /// A target may unpack to this much whatever its ratio: a small file that repeats itself is no bomb.
 const RATIO_FREE_BYTES: u64 = 16 << 20;
+
+/// A bound was reached.
+#[derive(Debug, Error)]
+pub(super) enum Reached {
+    /// [`Limits::unpacked_bytes_max`].
+    #[error("the target unpacks to more than the limit of {0} bytes")]
+    Bytes(u64),
+    /// [`Limits::ratio_max`].
+    #[error("the target unpacks to more than {0} times what was read of it")]
+    Ratio(u64),
+}
 
 /// One target being opened: the search that everything goes to, and how much of the bounds is used up.
 pub(crate) struct Opener<'s, S> {
@@ -27,13 +39,14 @@ impl<'s, S: Search> Opener<'s, S> {
     }
 
     /// Notes what can't be seen.
-    pub(crate) fn unseen(&self, place: Place, why: String) {
-        self.search(|search| search.unseen(place, why));
+    pub(crate) fn unseen(&self, place: Place, gap: Gap, why: String) {
+        self.search(|search| search.unseen(place, gap, why));
     }
 
     /// Counts bytes of the target itself.
     pub(crate) fn count_read(&self, bytes: usize) {
         self.read_bytes.set(self.read_bytes.get() + bytes as u64);
+        self.search(|search| search.came(bytes));
     }
 
     /// Bytes read from the target, and bytes that came out of what is packed in it.
@@ -42,15 +55,15 @@ impl<'s, S: Search> Opener<'s, S> {
     }
 
     /// Counts unpacked bytes of any depth against both bounds.
-    fn count_unpacked(&self, bytes: usize) -> Result<(), String> {
+    fn count_unpacked(&self, bytes: usize) -> Result<(), Reached> {
         let unpacked = self.unpacked_bytes.get() + bytes as u64;
         self.unpacked_bytes.set(unpacked);
         let Limits { unpacked_bytes_max, ratio_max, .. } = self.limits;
         if unpacked > unpacked_bytes_max {
-            return Err(format!("the target unpacks to more than the limit of {unpacked_bytes_max} bytes"));
+            return Err(Reached::Bytes(unpacked_bytes_max));
         }
         if unpacked > RATIO_FREE_BYTES.max(self.read_bytes.get().saturating_mul(ratio_max)) {
-            return Err(format!("the target unpacks to more than {ratio_max} times what was read of it"));
+            return Err(Reached::Ratio(ratio_max));
         }
         Ok(())
     }

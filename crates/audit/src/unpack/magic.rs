@@ -1,6 +1,6 @@
 //! How containers are recognised: by their first bytes.
 
-use crate::Encoding;
+use crate::{Encoding, Gap};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::LazyLock;
 
@@ -23,7 +23,9 @@ pub(super) enum Begins {
     /// An HTTP archive.
     Har,
     /// Something packed or encrypted that is not opened.
-    Foreign(&'static str),
+    Foreign(Gap, &'static str),
+    /// A SQLite database.
+    Sqlite,
     /// Anything else, also what [`Inside`] finds.
     Other,
 }
@@ -66,6 +68,12 @@ const FOREIGN: [(&[u8], &str); 19] = [
     (b"ORC", "an ORC file"),
 ];
 
+/// The first bytes of every SQLite database (its file format, section 1.3).
+const SQLITE: &[u8] = b"SQLite format 3\0";
+/// What can't be seen of one that is searched as bytes.
+pub(super) const SQLITE_WHY: &str = "a SQLite database, searched as bytes, with its free pages: numbers are stored in binary, and a value that is spread \
+     over pages stands in pieces; give it as sqlite:PATH, too, for its rows";
+
 /// What a run that begins with `head` (up to [`BEGINNING_BYTES`]) is.
 pub(super) fn begins(head: &[u8]) -> Begins {
     if binary(head).is_some_and(|inside| plausible(inside, head)) {
@@ -86,7 +94,10 @@ pub(super) fn begins(head: &[u8]) -> Begins {
     if har(head) {
         return Begins::Har;
     }
-    foreign(head).map_or(Begins::Other, Begins::Foreign)
+    if head.starts_with(SQLITE) {
+        return Begins::Sqlite;
+    }
+    foreign(head).map_or(Begins::Other, |what| Begins::Foreign(sort(what), what))
 }
 
 /// pcap in both byte orders and both resolutions, and pcapng.
@@ -114,6 +125,12 @@ fn har(head: &[u8]) -> bool {
     let Some(value) = object.trim_ascii_start().strip_prefix(b"\"log\"") else { return false };
     let Some(value) = value.trim_ascii_start().strip_prefix(b":") else { return false };
     value.trim_ascii_start().starts_with(b"{")
+}
+
+/// What is encrypted is told apart from what is packed.
+fn sort(what: &str) -> Gap {
+    let encrypted = what.starts_with("an encrypted") || what.contains("encrypted by");
+    if encrypted { Gap::Encrypted } else { Gap::Unopened }
 }
 
 fn foreign(head: &[u8]) -> Option<&'static str> {
@@ -155,11 +172,15 @@ pub(super) fn binary(head: &[u8]) -> Option<Inside> {
 }
 
 /// The words that decodings have in a place.
-const NAMES: [(Encoding, &str); 9] = [
+const NAMES: [(Encoding, &str); 13] = [
     (Encoding::Base64, "base64"),
     (Encoding::Hex, "hex"),
     (Encoding::Percent, "percent"),
     (Encoding::Json, "json"),
+    (Encoding::QuotedPrintable, "quoted-printable"),
+    (Encoding::Html, "html"),
+    (Encoding::Backslash, "backslash"),
+    (Encoding::Base32, "base32"),
     (Encoding::Utf16Le, "utf-16le"),
     (Encoding::Utf16Be, "utf-16be"),
     (Encoding::Gzip, "gzip"),

@@ -1,7 +1,8 @@
 //! Streams of one packed thing: gzip, zlib, zstd.
 
-use super::bound::Bounded;
+use super::bound::{self, Bounded};
 use super::{Opener, Search, Spot, Stretch, open};
+use crate::Gap;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder, StreamingDecoder};
 use std::io::{self, Read};
@@ -17,6 +18,8 @@ const WINDOW_BYTES_MIN: u64 = 8 << 20;
 pub(super) struct Broken {
     /// What came out of it.
     pub(super) after_bytes: u64,
+    /// Of what sort that is.
+    pub(super) gap: Gap,
     /// What was wrong then.
     pub(super) why: String,
 }
@@ -57,8 +60,17 @@ fn hand_on<S: Search>(
     unpacked: impl Read,
 ) -> Result<(), Broken> {
     let mut bounded = Bounded { opener, unpacked, bytes: 0 };
-    open(opener, depth, spot, &mut bounded)
-        .map_err(|error| Broken { after_bytes: bounded.bytes, why: words(&error) })
+    open(opener, depth, spot, &mut bounded).map_err(|error| Broken {
+        after_bytes: bounded.bytes,
+        gap: gap(&error),
+        why: words(&error),
+    })
+}
+
+/// Only the bounds are told apart from damage.
+fn gap(error: &io::Error) -> Gap {
+    let reached = error.get_ref().is_some_and(|inner| inner.is::<bound::Reached>());
+    if reached { Gap::Limit } else { Gap::Damaged }
 }
 
 fn words(error: &io::Error) -> String {

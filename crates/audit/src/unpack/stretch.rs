@@ -1,7 +1,7 @@
 //! One run of bytes on its way past: what was consumed goes to the search, what comes is looked through for containers.
 
 use super::{Inner, Opener, Search, Spot, magic, open};
-use crate::Step;
+use crate::{Gap, Step};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
 
@@ -97,8 +97,8 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
     }
 
     /// Notes that something at this place is not seen.
-    pub(crate) fn unseen(&self, why: String) {
-        self.opener.unseen(self.spot.at(self.pos), why);
+    pub(crate) fn unseen(&self, gap: Gap, why: String) {
+        self.opener.unseen(self.spot.at(self.pos), gap, why);
     }
 
     /// Notes that a container written as text begins here.
@@ -112,10 +112,10 @@ impl<'a, 's, S: Search> Stretch<'a, 's, S> {
         let deep = self.depth >= self.opener.limits.depth_max;
         if deep && !self.deep_said {
             self.deep_said = true;
-            self.unseen(format!(
-                "a container lies more than {} deep in others",
-                self.opener.limits.depth_max
-            ));
+            self.unseen(
+                Gap::Limit,
+                format!("a container lies more than {} deep in others", self.opener.limits.depth_max),
+            );
         }
         deep
     }

@@ -2,7 +2,7 @@
 
 use super::stretch::Portion;
 use super::{Search, Stretch, open};
-use crate::Step;
+use crate::{Gap, Step};
 
 const BLOCK_BYTES: usize = 512;
 /// A longer name or pax header is not read: the member keeps its short name.
@@ -46,7 +46,8 @@ pub(super) fn members<S: Search>(stretch: &mut Stretch<'_, '_, S>) {
             }
         };
         if !whole {
-            return stretch.unseen(format!("the tar archive ends inside a member of {here} bytes"));
+            return stretch
+                .unseen(Gap::Damaged, format!("the tar archive ends inside a member of {here} bytes"));
         }
         stretch
             .skip(here.div_ceil(BLOCK_BYTES as u64).saturating_mul(BLOCK_BYTES as u64).saturating_sub(here));
@@ -59,9 +60,12 @@ fn ended<S: Search>(stretch: &Stretch<'_, '_, S>, block: &[u8]) {
         return; // said by who reads the source
     }
     if block.is_empty() || block.len() < BLOCK_BYTES {
-        stretch.unseen("the tar archive is truncated between members".into());
+        stretch.unseen(Gap::Damaged, "the tar archive is truncated between members".into());
     } else if block.iter().any(|byte| *byte != 0) {
-        stretch.unseen("a tar header is damaged: from here the archive is searched as it stands only".into());
+        stretch.unseen(
+            Gap::Damaged,
+            "a tar header is damaged: from here the archive is searched as it stands only".into(),
+        );
     }
 }
 
@@ -80,7 +84,7 @@ fn member<S: Search>(stretch: &mut Stretch<'_, '_, S>, name: String, size: u64) 
 fn sparse<S: Search>(stretch: &mut Stretch<'_, '_, S>, name: &str, size: u64, mut more_map: bool) -> bool {
     let place = stretch.spot().at(stretch.pos()).then(Step::Member(name.into()));
     let why = "a sparse member: its pieces were searched as they stand, not put together or opened";
-    stretch.opener().unseen(place, why.into());
+    stretch.opener().unseen(place, Gap::Unopened, why.into());
     while more_map {
         more_map = stretch.peek(BLOCK_BYTES).get(504).is_some_and(|more| *more != 0);
         stretch.skip(BLOCK_BYTES as u64);

@@ -2,7 +2,7 @@
 
 use super::{Inner, Opener, Search, Spot, open};
 use crate::controls::craft::{self, Zipped};
-use crate::{Captured, Limits, Place, Step};
+use crate::{Captured, Gap, Gaps, Limits, Place, Step};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -13,6 +13,7 @@ pub(crate) struct Handed {
     /// The same by places without the packet.
     pub(crate) whole: BTreeMap<String, Vec<u8>>,
     pub(crate) unseen: Vec<(String, String)>,
+    pub(crate) gaps: Gaps,
     pub(crate) captured: Vec<Captured>,
     pub(crate) counted: (u64, u64),
     /// Only count bytes: for bombs.
@@ -44,7 +45,8 @@ impl Search for Handed {
         Vec::new()
     }
 
-    fn unseen(&mut self, place: Place, why: String) {
+    fn unseen(&mut self, place: Place, gap: Gap, why: String) {
+        self.gaps.count(gap);
         self.unseen.push((place.to_string(), why));
     }
 
@@ -270,6 +272,7 @@ fn what_a_zip_hides_is_said() {
     let mut encrypted = craft::zip("a", TEXT.as_bytes(), Zipped::Deflated);
     encrypted[6] |= 1;
     handed(&encrypted).said("encrypted");
+    assert_eq!(handed(&encrypted).gaps.of(Gap::Encrypted), 1);
     let mut bzip2 = craft::zip("a", TEXT.as_bytes(), Zipped::Deflated);
     bzip2[8] = 12;
     handed(&bzip2).said("bzip2");
@@ -300,6 +303,14 @@ fn what_is_not_opened_is_said() {
     ];
     for (bytes, what) in foreign {
         handed(bytes).said(what);
+        assert_eq!(handed(bytes).gaps.of(Gap::Unopened), 1, "{what}");
+    }
+    for sealed in [&b"age-encryption.org/v1"[..], b"Salted__12345678", b"-----BEGIN PGP MESSAGE-----"] {
+        assert_eq!(handed(sealed).gaps.of(Gap::Encrypted), 1);
+    }
+    let database = b"SQLite format 3\0 and its pages";
+    for place in [database.to_vec(), craft::gzip(database), craft::tar("shop.db", database)] {
+        assert_eq!(handed(&place).gaps.of(Gap::Raw), 1, "wherever it lies");
     }
     assert_eq!(handed(b"BZh9 is how a bzip2 begins").unseen, [], "prose is no stream");
     assert_eq!(handed(b"x\x9c is how a zlib begins").unseen, []);
@@ -319,6 +330,7 @@ fn bombs_are_stopped_by_ratio_and_by_total() {
     {
         let handed = handed_within(&bomb[..], limits.clone(), forgetful());
         handed.said("the limit of 1048576 bytes");
+        assert!(handed.gaps.of(Gap::Limit) > 0 && handed.gaps.of(Gap::Damaged) == 0, "{:?}", handed.gaps);
         assert!(handed.counted.1 < 2 << 20, "{:?}", handed.counted);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::stretch::Portion;
 use super::{Search, Spot, Stretch, open, packed};
-use crate::Step;
+use crate::{Gap, Step};
 
 /// A local file header without name and extra field (APPNOTE 4.3.7).
 const HEADER_BYTES: usize = 30;
@@ -33,7 +33,7 @@ pub(super) fn member<S: Search>(stretch: &mut Stretch<'_, '_, S>) -> Option<u64>
     let at = stretch.pos();
     let archive = stretch.zip.filter(|(_, next)| *next == at).map_or(at, |(archive, _)| archive);
     let Some(header) = header(stretch) else {
-        stretch.unseen("a zip member's header is truncated".into());
+        stretch.unseen(Gap::Damaged, "a zip member's header is truncated".into());
         return Some(0);
     };
     let spot = stretch.spot().inside(archive, Step::Member(header.name.clone()));
@@ -45,9 +45,10 @@ pub(super) fn member<S: Search>(stretch: &mut Stretch<'_, '_, S>) -> Option<u64>
 }
 
 fn hand_on<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot, header: &Header) -> Option<u64> {
-    let unseen = |stretch: &Stretch<'_, '_, S>, why: String| stretch.opener().unseen(spot.place(), why);
+    let unseen =
+        |stretch: &Stretch<'_, '_, S>, gap, why: String| stretch.opener().unseen(spot.place(), gap, why);
     if header.encrypted {
-        unseen(stretch, "an encrypted zip member".into());
+        unseen(stretch, Gap::Encrypted, "an encrypted zip member".into());
         stretch.skip(header.packed_bytes);
         return None;
     }
@@ -57,7 +58,7 @@ fn hand_on<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot, header: &He
         93 => packed::zstd(stretch, spot),
         method => {
             let name = method_name(method);
-            unseen(stretch, format!("a zip member packed by {name}, which is not opened"));
+            unseen(stretch, Gap::Unopened, format!("a zip member packed by {name}, which is not opened"));
             stretch.skip(header.packed_bytes);
             return None;
         }
@@ -67,7 +68,7 @@ fn hand_on<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot, header: &He
         "zip member: {}; searched as far as it could be unpacked: {} bytes",
         broken.why, broken.after_bytes
     );
-    unseen(stretch, why);
+    unseen(stretch, broken.gap, why);
     Some(broken.after_bytes)
 }
 
@@ -84,7 +85,11 @@ fn stored<S: Search>(stretch: &mut Stretch<'_, '_, S>, spot: &Spot, header: &Hea
     if read == header.packed_bytes || stretch.source_failed() {
         return None;
     }
-    opener.unseen(spot.place(), format!("a zip member of {} bytes is truncated", header.packed_bytes));
+    opener.unseen(
+        spot.place(),
+        Gap::Damaged,
+        format!("a zip member of {} bytes is truncated", header.packed_bytes),
+    );
     Some(read)
 }
 

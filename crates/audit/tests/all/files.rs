@@ -1,7 +1,9 @@
 //! A database's own files: what was deleted and is still there.
 
 use crate::wanted::{MAIL, report};
-use domicile_audit::{Report, Step};
+use domicile_audit::database::sqlite;
+use domicile_audit::report::Verdict;
+use domicile_audit::{Gap, Report, Step};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -27,6 +29,28 @@ fn a_deleted_row_stands_in_the_free_pages() {
     let report = search(dir.path());
     assert!(found_in(&report, "shop.db") > 0, "{report:?}");
     assert!(report.unseen.iter().any(|u| u.why.contains("SQLite")), "{:?}", report.unseen);
+}
+
+/// Bytes alone do not show numbers; bytes and rows together leave no gap, for the same file only.
+#[test]
+fn a_file_whose_rows_were_read_is_no_gap() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("shop.db");
+    let db = Connection::open(&path).expect("a file");
+    db.execute_batch("CREATE TABLE t (n INTEGER)").expect("a table");
+    std::fs::copy(&path, dir.path().join("copy.db")).expect("a copy");
+    std::os::unix::fs::symlink("shop.db", dir.path().join("link")).expect("a link");
+    assert_eq!(search(&path).gaps.of(Gap::Raw), 1);
+    let both = |bytes: &Path| {
+        report(|examiner| {
+            sqlite::examine(&db, "sqlite:shop.db", examiner).expect("its rows");
+            examiner.files(bytes);
+        })
+    };
+    for path in [&path, &dir.path().join("link")] {
+        assert_eq!(both(path).verdict(), Verdict::Nothing);
+    }
+    assert_eq!(both(dir.path()).gaps.of(Gap::Raw), 1, "the copy's rows were not read");
 }
 
 #[test]

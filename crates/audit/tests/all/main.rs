@@ -4,5 +4,6 @@ mod databases;
 mod dumps;
 mod files;
 mod reports;
+mod sarif;
 mod stores;
 mod wanted;

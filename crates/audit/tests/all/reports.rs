@@ -3,11 +3,11 @@
 use crate::wanted::{MAIL, NUMBER, wanted};
 use domicile_audit::hosts::Hosts;
 use domicile_audit::report::{self, Asked, Verdict};
-use domicile_audit::{Controls, Examiner, Limits, Place, Report, Step};
+use domicile_audit::{Controls, Examiner, Gap, Limits, Place, Report, Step};
 use serde_json::Value;
 
 /// A report with a finding of each sort of place, with hostile names.
-fn sample() -> (Report, Asked) {
+pub fn sample() -> (Report, Asked) {
     let wanted = wanted();
     let mut examiner = Examiner::new(&wanted, Limits::default());
     let bytes = format!("-- {MAIL} or +{NUMBER}, again {MAIL}");
@@ -34,7 +34,7 @@ fn sample() -> (Report, Asked) {
         examiner.target();
         examiner.read(place, bytes.as_bytes()).expect("bytes in memory");
     }
-    examiner.unseen(&places[0], format!("encrypted for {MAIL}"));
+    examiner.unseen(&places[0], Gap::Encrypted, format!("encrypted for {MAIL}"));
     let mut report = examiner.finish();
     report.controls = Controls { planted: 46, missed: vec![] };
     let targets = vec![format!("logs/{MAIL}"), "a.pcap".into()];

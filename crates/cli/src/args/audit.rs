@@ -1,18 +1,23 @@
 //! `audit` and `audit residual`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use domicile_audit::Gap;
 use std::path::PathBuf;
 
 pub(super) const AUDIT: &str = "\
 A TARGET is a file or folder (dumps, logs, captures, archives, a database's own files),
 postgres://..., sqlite:FILE, s3://..., gs://..., az://..., or region:ID of domicile.toml (its
 records and objects). An identifier is looked for as it is, with separators, with and without its
-country code, in UTF-16, hex and base64, escaped for URLs and JSON, inside gzip, zlib, zstd, tar
-and zip, and as MD5, SHA-1, SHA-256, SHA-512 and BLAKE3. Nothing that is printed shows an
+country code, in UTF-16, hex, base64 and base32, escaped for URLs, JSON, HTML, C and mails
+(quoted-printable), inside gzip, zlib, zstd, tar and zip, and as MD5, SHA-1, SHA-256, SHA-512 and
+BLAKE3, with your keys also HMAC-SHA-256. Nothing that is printed shows an
 identifier: it has a fingerprint, which differs from run to run. Every run also plants controls
 in all these forms and looks for them: one missed, and the run has failed.
 
-Exit codes: 0 nothing found, 3 found, 1 a control was missed or a target can't be read.
+Exit codes: 3 found; 0 nothing found, and everything was read; 1 nothing found, but something was
+not read, or not wholly (the report names it, and its sort: unread, changed, damaged, limit,
+encrypted, unopened, link, raw, versions), a control was missed, or the report can't be written.
+--accept takes sorts that you know to be harmless there.
 
 Examples:
   domicile audit backups/ logs/ --identifiers people.txt
@@ -28,7 +33,9 @@ identifiers of domicile.toml), read at their new home, in the old region's whole
 or not, in its objects, and in what --also names. The result goes into the wave's receipts, which
 both regions sign again; traces do not make them invalid, they are what is not proven.
 
-Exit codes: 0 nothing found, 3 found, 1 a control was missed: then the receipts stay as they are.
+Exit codes: 3 found; 0 nothing found, and everything was read; 1 nothing found, but something was
+not read, which the receipts tell, too (see `domicile audit --help`), or a control was missed or a
+target could not be searched to its end: then the receipts stay as they are.
 
 Examples:
   domicile audit residual --region beijing --wave w1
@@ -86,6 +93,12 @@ pub struct OutputArgs {
     /// Salts, one a line, tried before and behind each identifier under each digest
     #[arg(long, value_name = "FILE")]
     pub salt_file: Option<PathBuf>,
+    /// Keys of HMAC-SHA-256, one a line as they are or behind hex: or base64:, tried on each identifier
+    #[arg(long, value_name = "FILE")]
+    pub hmac_key_file: Option<PathBuf>,
+    /// Sorts of what was not read that need not make a search fail that found nothing, e.g. changed,link
+    #[arg(long, value_name = "SORT", value_delimiter = ',', value_parser = gap)]
+    pub accept: Vec<Gap>,
     /// A table of hosts with their countries and owners, for captures
     #[arg(long, value_name = "FILE")]
     pub hosts: Option<PathBuf>,
@@ -95,6 +108,12 @@ pub struct OutputArgs {
     /// Write the report to this file
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+fn gap(word: &str) -> Result<Gap, String> {
+    let all = Gap::ALL.into_iter().filter(|gap| *gap != Gap::Known);
+    let known = Gap::named(word).filter(|gap| *gap != Gap::Known);
+    known.ok_or_else(|| format!("one of: {}", all.map(Gap::word).collect::<Vec<_>>().join(", ")))
 }
 
 /// Forms of a report.

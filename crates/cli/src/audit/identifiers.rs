@@ -6,6 +6,8 @@ use crate::args::OutputArgs;
 use crate::config::{Config, IdentifierColumn, nearest};
 use crate::failure::{self, Failure, Result};
 use crate::figures::bytes as bytes_in_words;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use domicile_audit::{Country, Forms, Identifier};
 use domicile_datamap::Layout;
 use domicile_datamap::layout::TableIx;
@@ -92,11 +94,52 @@ fn country(output: &OutputArgs, config: Option<&Config>) -> Result<Option<Countr
 
 /// In what forms they are looked for.
 pub fn forms(output: &OutputArgs) -> Result<Forms> {
-    let Some(path) = &output.salt_file else { return Ok(Forms::default()) };
-    let bytes = bytes_of(path, "read the salts")?;
+    let mut forms = Forms::default();
+    if let Some(path) = &output.salt_file {
+        forms.salts = lines_of(path, "salt")?;
+    }
+    if let Some(path) = &output.hmac_key_file {
+        for (n, line) in (1..).zip(lines_of(path, "key")?) {
+            forms.keys.push(key(&line).ok_or_else(|| bad_key(path, n))?);
+        }
+    }
+    Ok(forms)
+}
+
+/// The lines of a file that are not empty; one at least.
+fn lines_of(path: &Path, what: &str) -> Result<Vec<Zeroizing<Vec<u8>>>> {
+    let bytes = bytes_of(path, &format!("read the {what}s"))?;
     let lines = bytes.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let salts = lines.filter(|line| !line.is_empty()).map(|line| Zeroizing::new(line.to_vec()));
-    Ok(Forms { salts: salts.collect() })
+    let lines: Vec<_> =
+        lines.filter(|line| !line.is_empty()).map(|line| Zeroizing::new(line.to_vec())).collect();
+    if lines.is_empty() {
+        return Err(Failure::usage(
+            "audit-secrets",
+            format!("{} holds no {what}", path.display()),
+            "what it was named for would not be looked for",
+            format!("write one {what} a line into it, or leave the file out"),
+        ));
+    }
+    Ok(lines)
+}
+
+/// A key as it is, or written in hexadecimal or base64.
+fn key(line: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let read = match (line.strip_prefix(b"hex:"), line.strip_prefix(b"base64:")) {
+        (Some(digits), _) => hex::decode(digits.trim_ascii()).ok()?,
+        (_, Some(text)) => BASE64_STANDARD.decode(text.trim_ascii()).ok()?,
+        _ => line.to_vec(),
+    };
+    Some(Zeroizing::new(read)).filter(|key| !key.is_empty())
+}
+
+fn bad_key(path: &Path, line: usize) -> Box<Failure> {
+    Failure::usage(
+        "audit-secrets",
+        format!("{}: key {line} is not written in what stands before it", path.display()),
+        "another key would find nothing; it is not shown",
+        "hex:00ff... or base64:AP8=, or the key as it is, which may not begin so",
+    )
 }
 
 /// Keys of subjects from a file, `-` is stdin.

@@ -6,6 +6,7 @@ mod residual;
 mod run;
 mod shown;
 mod targets;
+mod watch;
 
 pub use identifiers::{Looked, columns_of, from_file, of_subjects, subjects_in};
 pub use residual::residual;

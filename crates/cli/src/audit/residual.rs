@@ -56,8 +56,9 @@ pub async fn residual(app: &App, args: ResidualArgs) -> Result<Answer> {
     let targets = targets(app, &config, &wave, &args).await?;
     let began = Timestamp::now();
     let ran = Box::pin(run(app, looked, targets, &args.output)).await?;
-    let mut answer = super::answer(&ran, &args.output)?;
-    if ran.report.verdict() == Verdict::ProvesNothing {
+    let mut answer = super::answer(&ran, &args.output);
+    let broken = ran.broken && ran.report.verdict() == Verdict::NotWhole;
+    if broken || ran.report.verdict() == Verdict::ProvesNothing {
         answer.text.push_str("\nthe receipts stay as they are\n");
         return Ok(answer);
     }
@@ -65,9 +66,7 @@ pub async fn residual(app: &App, args: ResidualArgs) -> Result<Answer> {
     let evidence = evidence(&config, &mapped, &wave)?;
     let path = domicile_mover::with_residue(&evidence, &wave.id, (&wave.source, &wave.target), search);
     let path = path.map_err(|e| failure::of_mover(&e))?;
-    if !answer.text.is_empty() {
-        answer.text.push_str(&said(&counts, &path));
-    }
+    answer.text.push_str(&said(&counts, &path));
     if let Some(fields) = answer.json.as_object_mut() {
         fields.insert("receipts".to_owned(), json!(path));
         fields.insert(

@@ -2,21 +2,18 @@
 
 use super::Target;
 use super::identifiers::{Looked, forms};
+use super::watch::Watch;
 use crate::app::App;
 use crate::args::OutputArgs;
 use crate::failure::{Failure, Result};
-use crate::figures::{bytes, counted};
-use crate::screen::Screen;
+use crate::figures::counted;
 use domicile_audit::report::{self, Asked};
-use domicile_audit::{Canaries, Examiner, Limits, Progress, Report, Wanted};
+use domicile_audit::{Canaries, Examiner, Gap, Limits, Progress, Report, Wanted};
 use jiff::Timestamp;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
-/// Between two lines of the story.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Bytes of an identifier that no text has by chance.
+const LENGTH_SURE: usize = 6;
 
 /// What a search came to.
 pub struct Ran {
@@ -24,35 +21,45 @@ pub struct Ran {
     pub report: Report,
     /// What it was asked.
     pub asked: Asked,
+    /// A target could not be searched to its end.
+    pub broken: bool,
 }
 
 /// Searches all targets for all identifiers.
 pub async fn run(app: &App, mut looked: Looked, targets: Vec<Target>, output: &OutputArgs) -> Result<Ran> {
     let hosts = super::hosts(app, output)?;
     let forms = forms(output)?;
-    let salts = forms.salts.len() as u64;
+    let (salts, keys) = (forms.salts.len() as u64, forms.keys.len() as u64);
     if looked.unfit > 0 {
         let what = counted(looked.unfit, "value");
         app.screen
             .say(&format!("{what} in those columns can't be an identifier of that kind: not looked for"));
     }
+    let short = looked.identifiers.iter().filter(|i| i.text.len() < LENGTH_SURE).count() as u64;
+    if short > 0 {
+        let what = counted(short, "identifier");
+        app.screen.say(&format!("{what} under {LENGTH_SURE} bytes: texts have them by chance, too"));
+    }
     let names: Vec<String> = targets.iter().map(Target::name).collect();
     let progress = Arc::new(Progress::default());
-    let story = tokio::spawn(tell(app.screen.clone(), progress.clone()));
+    let watch = Watch::start(&app.screen, &progress, &targets);
+    let accepted = output.accept.iter().copied().collect();
     let runtime = tokio::runtime::Handle::current();
     let began = Timestamp::now();
     let searched = tokio::task::spawn_blocking(move || {
         let canaries = Canaries::plant(&mut looked.identifiers, &forms);
         let wanted = Wanted::new(looked.identifiers, &forms, None);
         let mut asked = Asked::new(&wanted, canaries.first(), salts, names, format!("{began:.0}"));
+        asked.keys = keys;
         let examiner = Examiner::new(&wanted, Limits::default()).telling(progress).with_controls(canaries);
-        let mut report = search(examiner, targets, &runtime)?;
+        let (mut report, broken) = search(examiner, targets, &runtime);
+        report.accepted = accepted;
         hosts.tell(&mut report);
         report::hide(&mut report, &mut asked, &wanted);
-        Ok(Ran { report, asked })
+        Ran { report, asked, broken }
     });
     let ran = searched.await;
-    story.abort();
+    watch.end();
     ran.map_err(|_| {
         Failure::new(
             "system",
@@ -60,18 +67,23 @@ pub async fn run(app: &App, mut looked: Looked, targets: Vec<Target>, output: &O
             "it is ours, not yours",
             "domicile audit ...   # report it, please",
         )
-    })?
+    })
 }
 
+/// The report, and whether a target could not be searched to its end: that is told, and the others are searched all the same.
 fn search(
     mut examiner: Examiner<'_>,
     targets: Vec<Target>,
     runtime: &tokio::runtime::Handle,
-) -> Result<Report> {
+) -> (Report, bool) {
+    let mut broken = false;
     for target in targets {
-        let name = target.name();
+        let place = target.place();
         let searched = match target {
-            Target::Path(path) => path_at(&path, &mut examiner),
+            Target::Path(path) => {
+                examiner.files(&path);
+                Ok(())
+            }
             Target::Postgres(client, name) => {
                 domicile_audit::database::postgres::examine(runtime, &client, &name, &mut examiner)
                     .map_err(|e| e.to_string())
@@ -84,31 +96,10 @@ fn search(
                 domicile_audit::objects::examine(runtime, &objects, &mut examiner).map_err(|e| e.to_string())
             }
         };
-        searched.map_err(|why| {
-            Failure::new(
-                "audit-target",
-                format!("{name} could not be searched to its end"),
-                why,
-                "run the same command again once that is mended",
-            )
-        })?;
+        if let Err(why) = searched {
+            broken = true;
+            examiner.unseen(&place, Gap::Unread, format!("it could not be searched to its end: {why}"));
+        }
     }
-    Ok(examiner.finish())
-}
-
-fn path_at(path: &Path, examiner: &mut Examiner<'_>) -> Result<(), String> {
-    examiner.files(path);
-    Ok(())
-}
-
-/// A line every ten seconds: how much was read, how fast, how much was found.
-async fn tell(screen: Screen, progress: Arc<Progress>) {
-    let began = Instant::now();
-    loop {
-        tokio::time::sleep(LINE_EVERY).await;
-        let read = progress.bytes.load(Ordering::Relaxed);
-        let rate = (read as f64 / began.elapsed().as_secs_f64()) as u64;
-        let found = counted(progress.findings.load(Ordering::Relaxed), "trace");
-        screen.say(&format!("{} read, {}/s, {found} found so far", bytes(read), bytes(rate)));
-    }
+    (examiner.finish(), broken)
 }

@@ -4,13 +4,13 @@ use super::Ran;
 use crate::app::App;
 use crate::args::{Format, OutputArgs};
 use crate::failure::{self, Failure, Result};
-use crate::screen::{self, Answer, Exit};
+use crate::screen::{Answer, Exit};
 use domicile_audit::hosts::Hosts;
 use domicile_audit::report::{self, Verdict};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is known of hosts: the table that was named, else the configured one, and the regions' own endpoints.
 pub fn hosts(app: &App, output: &OutputArgs) -> Result<Hosts> {
@@ -51,16 +51,23 @@ fn host_of(url: &str) -> Option<&str> {
     }
 }
 
-/// Prints or writes the report; exit code 3 where something was found, 1 where a control was missed.
-pub fn answer(ran: &Ran, output: &OutputArgs) -> Result<Answer> {
-    let Ran { report, asked } = ran;
+/// The report, and where it goes; exit code 3 where something was found, 1 where a control was missed or not all was read.
+/// A report that can't be written is told, and stands in the answer all the same: the search may have taken days.
+pub fn answer(ran: &Ran, output: &OutputArgs) -> Answer {
+    let Ran { report, asked, .. } = ran;
     let text = report::text(report, asked);
     let mut answer = Answer::new(text, report::json(report, asked));
     answer.exit = match report.verdict() {
         Verdict::Nothing => Exit::Done,
         Verdict::Found => Exit::No,
-        Verdict::ProvesNothing => Exit::Failed,
+        Verdict::NotWhole | Verdict::ProvesNothing => Exit::Failed,
     };
+    if report.verdict() == Verdict::NotWhole {
+        let missing: Vec<&str> = report.missing().map(|(gap, _)| gap.word()).collect();
+        let hint =
+            format!("\nexit code 1; where that is known to do no harm: --accept {}\n", missing.join(","));
+        answer.text.push_str(&hint);
+    }
     let form = form(output);
     let whole = match form {
         Format::Text => report::text(report, asked),
@@ -69,17 +76,17 @@ pub fn answer(ran: &Ran, output: &OutputArgs) -> Result<Answer> {
         Format::Html => report::html(report, asked),
     };
     match &output.output {
-        Some(path) => {
-            write(path, &whole)?;
-            answer.text.push_str(&format!("\nthe report is in {}\n", path.display()));
-        }
-        None if form != Format::Text => {
-            screen::raw(whole.as_bytes());
-            return Ok(Answer { exit: answer.exit, ..Answer::default() });
-        }
+        Some(path) => match write(path, &whole) {
+            Ok(()) => answer.text.push_str(&format!("\nthe report is in {}\n", path.display())),
+            Err(failure) => {
+                let state = "the search is done, and its report stands above; the file is as it was";
+                return answer.failing(failure.state(state));
+            }
+        },
+        None if form != Format::Text => answer.raw = Some(whole),
         None => {}
     }
-    Ok(answer)
+    answer
 }
 
 fn form(output: &OutputArgs) -> Format {
@@ -99,7 +106,12 @@ pub fn check(output: &OutputArgs, read: &[&Path]) -> Result<()> {
     if path.is_dir() {
         return said(&io::ErrorKind::IsADirectory.into());
     }
-    if let Err(error) = fs::metadata(folder_of(path)) {
+    let there = fs::metadata(folder_of(path)).and_then(|_| match fs::metadata(path) {
+        Ok(special) if !special.is_file() => Ok(()),
+        // What stands beside it for a moment is what the report will be before it takes its name.
+        _ => create(path).and_then(|(new, _)| fs::remove_file(new)),
+    });
+    if let Err(error) = there {
         return said(&error);
     }
     let same = |other: &&&Path| match (fs::metadata(path), fs::metadata(other)) {
@@ -128,12 +140,18 @@ fn write(path: &Path, text: &str) -> Result<()> {
     written.map_err(|e| failure::of_file("write the report", path, &e))
 }
 
-/// Whole or not at all, whoever could read what was there before.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// A new file beside a path.
+fn create(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = folder_of(path).join(name);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    Ok((new, file))
+}
+
+/// Whole or not at all, whoever could read what was there before.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let (new, mut file) = create(path)?;
     let written =
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
     if written.is_err() {

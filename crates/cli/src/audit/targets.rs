@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::config::{Address, Config};
 use crate::failure::{self, Failure, Result};
 use domicile_audit::objects::{Objects, OldVersion};
+use domicile_audit::{Place, Step};
 use domicile_stores::objects::{Objects as Store, Versions, Whole};
 use domicile_stores::{postgres, sqlite};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,17 @@ pub enum Target {
 }
 
 impl Target {
+    /// Where what can't be said of a part of it is said.
+    pub fn place(&self) -> Place {
+        let name = self.name();
+        match self {
+            Target::Path(_) => Step::File(name),
+            Target::Postgres(..) | Target::Sqlite(..) => Step::Database(name),
+            Target::Objects(_) => Step::Object(name),
+        }
+        .into()
+    }
+
     /// As it is shown.
     pub fn name(&self) -> String {
         match self {

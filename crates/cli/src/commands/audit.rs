@@ -1,7 +1,7 @@
 //! `audit`: traces of known identifiers where they must not be.
 
 use crate::app::App;
-use crate::args::{AuditArgs, AuditCommand, ScanArgs};
+use crate::args::{AuditArgs, AuditCommand, OutputArgs, ScanArgs};
 use crate::audit::{self, Looked};
 use crate::failure::{Failure, Result};
 use crate::open::{self, Want};
@@ -32,13 +32,14 @@ async fn scan(app: &App, args: ScanArgs) -> Result<Answer> {
         targets.extend(audit::open(app, typed).await?);
     }
     let ran = audit::run(app, looked, targets, &args.output).await?;
-    audit::answer(&ran, &args.output)
+    Ok(audit::answer(&ran, &args.output))
 }
 
 /// The files that a search reads, as they were typed.
 fn read_for<'a>(app: &'a App, args: &'a ScanArgs) -> Vec<&'a Path> {
     let targets = args.targets.iter().map(|t| Path::new(t.strip_prefix("sqlite:").unwrap_or(t)));
-    let named = [&args.identifiers, &args.subjects, &args.output.salt_file, &args.output.hosts];
+    let OutputArgs { salt_file, hmac_key_file, hosts, .. } = &args.output;
+    let named = [&args.identifiers, &args.subjects, salt_file, hmac_key_file, hosts];
     let named = named.into_iter().flatten().map(PathBuf::as_path);
     targets.chain(named).chain([app.global.config.as_path()]).collect()
 }

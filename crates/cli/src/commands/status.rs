@@ -39,7 +39,8 @@ pub async fn run(app: &App, args: StatusArgs) -> Result<Answer> {
             // Home and clear: the newest state stands at the top.
             answer.text = format!("\u{1b}[H\u{1b}[2J{}", answer.text);
         }
-        app.screen.answer(&answer);
+        // It is shown again soon; the last one tells whether stdout takes it.
+        let _ = app.screen.answer(&answer);
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -34,11 +34,14 @@ fn what_cannot_be_is_said_with_its_way_out() {
     let shop = shop();
     shop.write("short.txt", "c13@example.org\nabc\n");
     shop.write("empty.txt", "# nobody\n");
+    shop.write("items.txt", "- c13@example.org\n");
     shop.write("hosts.toml", "[[host]]\nis = \"10.0.0.0/40\"\ncountry = \"CN\"\n");
     for (name, args) in [
         ("audit_no_target", &["audit", "--identifiers", "people.txt"][..]),
         ("audit_no_identifiers", &["audit", "logs"]),
         ("audit_line", &["audit", "logs", "--identifiers", "short.txt"]),
+        ("audit_item", &["audit", "logs", "--identifiers", "items.txt"]),
+        ("audit_dash", &["audit", "-logs", "--identifiers", "people.txt"]),
         ("audit_empty", &["audit", "logs", "--identifiers", "empty.txt"]),
         ("audit_scheme", &["audit", "mysql://db/shop", "--identifiers", "people.txt"]),
         ("audit_path", &["audit", "lgos", "--identifiers", "people.txt"]),
@@ -179,6 +182,136 @@ fn what_is_named_is_read_or_refused() {
         let ran = shop.run(&["audit", target, "--identifiers", "people.txt"]);
         assert_eq!(ran.code, 1, "{target}: {}", ran.whole());
         assert!(!ran.stdout.contains("Nothing was found"), "{target}: {}", ran.whole());
+    }
+}
+
+/// Nobody's trace stands in these, and each hides something of its own sort.
+const HIDING: [(&str, &[u8]); 3] = [
+    ("cut.log.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\x48\xcd"),
+    ("mail.age", b"age-encryption.org/v1\n-> X25519 abc\n"),
+    ("old.bz2", b"BZh91AY&SY\x01\x02"),
+];
+
+/// From where it says what was not seen.
+fn unseen(ran: &Ran) -> &str {
+    &ran.stdout[ran.stdout.find("not seen").unwrap_or_else(|| panic!("{}", ran.whole()))..]
+}
+
+/// "Searched all, found nothing" is another exit code than "could not read all".
+#[test]
+fn what_was_not_read_is_no_success() {
+    let shop = shop();
+    shop.write("nobody.txt", "nobody.at.all@example.org\n");
+    for (name, bytes) in HIDING {
+        std::fs::write(shop.path(&format!("logs/{name}")), bytes).expect("a file");
+    }
+    std::os::unix::fs::symlink("/etc", shop.path("logs/way-out")).expect("a link");
+    std::os::unix::fs::symlink("quiet.log", shop.path("logs/way-round")).expect("a link");
+    std::fs::copy(shop.path("shop.db"), shop.path("logs/shop.db")).expect("a copy");
+    let base = ["audit", "logs", "--identifiers", "nobody.txt"];
+    let ran = shop.run(&base);
+    assert_eq!(ran.code, 1, "{}", ran.whole());
+    assert_snapshot!("audit_not_whole", unseen(&ran));
+    let json: Value =
+        serde_json::from_str(&shop.run(&[&base[..], &["--json"]].concat()).stdout).expect("JSON");
+    assert_eq!((&json["verdict"], &json["gaps"]["link"]), (&Value::from("not-all-read"), &Value::from(1)));
+    let some = shop.run(&[&base[..], &["--accept", "damaged,encrypted,unopened,link"]].concat());
+    assert!(some.code == 1 && some.stdout.contains("1 raw (see above)"), "{}", some.whole());
+    let all = [&base[..], &["--accept", "damaged,encrypted,unopened,link", "--accept", "raw"]].concat();
+    assert_snapshot!("audit_accepted", unseen(&shop.ok(&all)));
+    // Rows searched as rows leave no gap in their own file; another file's are another's.
+    let rows = ["sqlite:logs/shop.db", "--accept", "damaged,encrypted,unopened,link"];
+    shop.ok(&[&base[..], &rows].concat());
+    let others = ["sqlite:shop.db", "--accept", "damaged,encrypted,unopened,link"];
+    assert_eq!(shop.run(&[&base[..], &others].concat()).code, 1);
+    // A trace is a trace.
+    shop.write("logs/loud.log", MAIL);
+    assert_eq!(shop.run(&["audit", "logs", "--identifiers", "people.txt"]).code, 3);
+    for word in ["known", "everything", ""] {
+        let ran = shop.run(&[&base[..], &["--accept", word]].concat());
+        assert!(ran.code == 2 && ran.stdout.is_empty(), "{word}: {}", ran.whole());
+    }
+}
+
+/// One target that fails midway does not take what was found in the others with it.
+#[test]
+fn a_target_that_fails_midway_is_told() {
+    let shop = shop();
+    let mut bytes = std::fs::read(shop.path("shop.db")).expect("a database");
+    bytes[4_096..].fill(0x5a);
+    std::fs::write(shop.path("torn.db"), bytes).expect("a database");
+    let torn = shop.run(&["audit", "sqlite:torn.db", "logs", "--identifiers", "people.txt"]);
+    assert!(torn.code == 1 && torn.stdout.contains("unread     sqlite:torn.db"), "{}", torn.whole());
+    shop.write("logs/loud.log", MAIL);
+    let found = shop.run(&["audit", "sqlite:torn.db", "logs", "--identifiers", "people.txt"]);
+    assert!(found.code == 3 && found.stdout.contains("loud.log"), "{}", found.whole());
+}
+
+/// A disk that is full when hours of work are done: the report is printed all the same, and it is no success.
+#[test]
+fn a_report_that_cannot_be_written_is_not_lost() {
+    let shop = shop();
+    shop.write("r.html", "an older one");
+    let bounded = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let domicile = env!("CARGO_BIN_EXE_domicile");
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec {domicile} audit logs -i people.txt {script}");
+        shell.args(["-c", &script]).current_dir(shop.path("."));
+        let output = shell.output().expect("a shell");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    };
+    for (round, code) in [(1, 1), (2, 3)] {
+        let (was, stdout, stderr) = bounded("-o r.html");
+        assert_eq!(was, code, "{stdout}{stderr}");
+        assert!(stdout.contains("what no search of this kind sees") || code == 3, "{stdout}{stderr}");
+        assert!(
+            stderr.contains("can't write the report r.html") && stderr.contains("stands above"),
+            "{stderr}"
+        );
+        assert!(!stdout.contains("the report is in"), "{stdout}");
+        assert_eq!(shop.read("r.html"), "an older one");
+        for form in ["--json", "--format sarif", "--format html", ""] {
+            let (was, _, stderr) = bounded(&format!("{form} > /dev/full"));
+            assert_eq!(was, code, "{form}: {stderr}");
+            assert!(stderr.contains("looked for") && stderr.contains("answer-unwritten"), "{form}: {stderr}");
+        }
+        if round == 1 {
+            shop.write("logs/loud.log", MAIL);
+        }
+    }
+    let rests = std::fs::read_dir(shop.path(".")).expect("the folder").flatten();
+    assert!(rests.map(|e| e.file_name()).all(|name| !name.to_string_lossy().contains(".new")));
+    // Where nothing can be written at all it is known before the search.
+    let ran = shop.run(&["audit", "logs", "--identifiers", "people.txt", "-o", "/proc/r.html"]);
+    assert!(ran.code == 1 && ran.stdout.is_empty() && ran.stderr.contains("/proc/r.html"), "{}", ran.whole());
+}
+
+/// Digests with keys, in whatever way a key is written; what is mistyped would find nothing, so it is refused.
+#[test]
+fn keys_and_salts() {
+    let shop = shop();
+    // HMAC-SHA-256 of the mail address with the key `Jefe`.
+    shop.write("logs/hashed.csv", "13,e523269c72c66e8963c6c688442900b45af2af9f106a8811eaf3d03ae156abb0\n");
+    for (file, text) in [
+        ("plain.keys", "other\nJefe\n"),
+        ("hex.keys", "hex:4a656665"),
+        ("base64.keys", "base64: SmVmZQ==\r\n"),
+    ] {
+        shop.write(file, text);
+        let args = ["audit", "logs", "--identifiers", "people.txt", "--hmac-key-file", file];
+        let ran = shop.run(&args);
+        assert!(ran.code == 3 && ran.stdout.contains("hmac-sha256"), "{file}: {}", ran.whole());
+    }
+    shop.write("none.txt", "\n");
+    shop.write("bad.keys", "ok\nhex:4a6\n");
+    for (name, args) in [
+        ("audit_no_salt", ["--salt-file", "none.txt"]),
+        ("audit_no_key", ["--hmac-key-file", "none.txt"]),
+        ("audit_bad_key", ["--hmac-key-file", "bad.keys"]),
+    ] {
+        let ran = shop.run(&[&["audit", "logs", "--identifiers", "people.txt"][..], &args].concat());
+        assert_snapshot!(name, ran.whole());
     }
 }
 

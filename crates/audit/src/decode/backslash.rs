@@ -18,8 +18,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Read> {
             let digits = rest.iter().take(7).position(|b| *b == b'}').filter(|digits| *digits > 0)?;
             Read::character(digits + 4, character(&rest[..digits], 16)?)
         }
-        (b'u', [digits @ ..]) => Read::character(6, character(digits.get(..4)?, 16)?),
-        (b'U', [digits @ ..]) => Read::character(10, character(digits.get(..8)?, 16)?),
+        (b'u', digits) => Read::character(6, character(digits.get(..4)?, 16)?),
+        (b'U', digits) => Read::character(10, character(digits.get(..8)?, 16)?),
         (b'"' | b'\'' | b'\\' | b'/' | b'?', _) => Read::byte(2, *letter),
         (b't', _) => Read::byte(2, b'\t'),
         (b'n', _) => Read::byte(2, b'\n'),

@@ -109,6 +109,7 @@ mod tests {
             body: MessageBody::new(vec![3; 50]).unwrap(),
             expires_in_s: 60,
             if_offline: IfOffline::Keep,
+            sealed_to: Some(Key([4; 32])),
         };
         let key = SigningKey::from_bytes(&[1; 32]);
         let statement = crate::region::tests::statement(&key, "beijing");

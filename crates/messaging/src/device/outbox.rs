@@ -32,7 +32,8 @@ impl<R: Relay> Device<Agreed<R>> {
         }
         let id = MessageId::random();
         let body = self.state.keyring.seal(&to.identity.curve25519, from, id, text)?;
-        self.state.outbox.push(Outgoing { to: to.mailbox, id, body, expires_in_s, if_offline });
+        let sealed_to = Some(to.identity.curve25519);
+        self.state.outbox.push(Outgoing { to: to.mailbox, id, body, expires_in_s, if_offline, sealed_to });
         // CRASH: session and body are durable before the body leaves: no key of the session is used twice.
         self.save()?;
         let Flushed { states, refused } = self.flush_all().await?;
@@ -69,6 +70,7 @@ impl<R: Relay> Device<Agreed<R>> {
                 body: next.body.clone(),
                 expires_in_s: next.expires_in_s,
                 if_offline: next.if_offline,
+                sealed_to: next.sealed_to,
             };
             match self.post::<_, Sent>("/v1/messaging/messages", &message).await {
                 Ok(sent) => {
@@ -117,10 +119,10 @@ enum Why {
 
 impl Why {
     fn of(fault: &DeviceFault) -> Self {
-        use crate::wire::ProblemCode::{BadRequest, MailboxFull, MailboxUnknown, TooBig};
+        use crate::wire::ProblemCode::{BadRequest, KeysOther, MailboxFull, MailboxUnknown, TooBig};
         let DeviceFault::Refused(problem) = fault else { return Self::Sender };
         match problem.code {
-            MailboxUnknown | TooBig | BadRequest => Self::ForGood,
+            MailboxUnknown | TooBig | BadRequest | KeysOther => Self::ForGood,
             MailboxFull => Self::Receiver,
             // The receiver's region is away, or the mailbox moves; or it is the device's own.
             _ if problem.status == 503 => Self::Receiver,

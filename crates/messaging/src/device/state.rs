@@ -197,6 +197,8 @@ pub(super) struct Outgoing {
     pub(super) body: MessageBody,
     pub(super) expires_in_s: u32,
     pub(super) if_offline: IfOffline,
+    #[serde(default)]
+    pub(super) sealed_to: Option<Key>,
 }
 
 /// A message that came.

@@ -227,6 +227,7 @@ fn texts() -> Vec<Vec<u8>> {
         body: MessageBody::new(vec![3; 50]).expect("a body"),
         expires_in_s: 60,
         if_offline: IfOffline::Keep,
+        sealed_to: Some(Key([4; 32])),
     };
     let moved = Problem::moved(Home {
         region: "oregon".parse().expect("a name"),

@@ -89,6 +89,7 @@ impl Senders {
                 body: MessageBody::new(vec![n as u8; BODY_BYTES]).ok_or("a body")?,
                 expires_in_s: 24 * 3600,
                 if_offline: IfOffline::Keep,
+                sealed_to: None,
             };
             let body = serde_json::to_vec(&message)?;
             let signed =

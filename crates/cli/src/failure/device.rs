@@ -127,6 +127,14 @@ fn of_refusal(problem: Problem, what: String, device: &str) -> Box<Failure> {
             "the contact has withdrawn since the last sync: send an SMS",
             format!("domicile device contacts sync --device {device}"),
         ),
+        ProblemCode::KeysOther => (
+            "the contact has another device since the last sync, which could not have read it",
+            format!(
+                "domicile device contacts sync --device {device}             # then\n\
+                 domicile device open CONTACT --device {device}             # compare the digits, in person or by voice\n\
+                 domicile device contacts accept CONTACT --device {device}  # and send again"
+            ),
+        ),
         ProblemCode::DeviceReplaced | ProblemCode::DeviceUnknown => (
             "a number has one device: consent and keys of this one have ended",
             format!(

@@ -111,16 +111,16 @@ impl<R: Relay> Device<Agreed<R>> {
         let text = &self.state.drafts[at].text;
         let body = self.state.keyring.seal(&to.identity.curve25519, from, id, text)?;
         let Draft { expires_in_s, if_offline, .. } = self.state.drafts.remove(at);
-        self.state.outbox.push(Outgoing { to: to.mailbox, id, body, expires_in_s, if_offline });
+        let sealed_to = Some(to.identity.curve25519);
+        self.state.outbox.push(Outgoing { to: to.mailbox, id, body, expires_in_s, if_offline, sealed_to });
         // CRASH: session and body are durable before the body leaves: no key of the session is used twice.
         self.save()
     }
 
     async fn bring(&mut self, id: MessageId) -> Result<SentState, DeviceFault> {
         let found = self.state.outbox.iter().find(|each| each.id == id).ok_or(DeviceFault::Answer)?;
-        let Outgoing { to, id, body, expires_in_s, if_offline } = found;
-        let (to, id, expires_in_s, if_offline) = (*to, *id, *expires_in_s, *if_offline);
-        let message = Send { to, id, body: body.clone(), expires_in_s, if_offline };
+        let Outgoing { to, id, body, expires_in_s, if_offline, sealed_to } = found.clone();
+        let message = Send { to, id, body, expires_in_s, if_offline, sealed_to };
         let sent: Sent = self.post("/v1/messaging/messages", &message).await?;
         self.state.outbox.retain(|each| each.id != id);
         // CRASH: before this, it is sent again, and the receiver's home knows its id.
@@ -130,9 +130,9 @@ impl<R: Relay> Device<Agreed<R>> {
 
     /// A message that its receiver's home refuses for good, or that can't be encrypted, is kept no longer.
     fn gives_up(&mut self, step: Step, fault: &DeviceFault) -> Result<bool, DeviceFault> {
-        use crate::wire::ProblemCode::{BadRequest, MailboxUnknown, TooBig};
+        use crate::wire::ProblemCode::{BadRequest, KeysOther, MailboxUnknown, TooBig};
         let is_final = match fault {
-            DeviceFault::Refused(problem) => matches!(problem.code, MailboxUnknown | TooBig | BadRequest),
+            DeviceFault::Refused(problem) => matches!(problem.code, MailboxUnknown | TooBig | BadRequest | KeysOther),
             DeviceFault::Session(_) => true,
             _ => false,
         };

@@ -203,7 +203,7 @@ pub(super) struct Draft {
 }
 
 /// A message on its way out: kept until the relay has it, so that it is sent again under the same id.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Outgoing {
     pub(super) to: MailboxId,
@@ -211,6 +211,8 @@ pub(super) struct Outgoing {
     pub(super) body: MessageBody,
     pub(super) expires_in_s: u32,
     pub(super) if_offline: IfOffline,
+    #[serde(default)]
+    pub(super) sealed_to: Option<Key>,
 }
 
 /// A message that came.

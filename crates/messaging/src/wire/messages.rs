@@ -1,7 +1,7 @@
 //! Messages and presence.
 
 use super::limits::{PAGE_MESSAGES_MAX, VIEWERS_MAX};
-use super::{List, MailboxId, MessageBody, MessageId};
+use super::{Key, List, MailboxId, MessageBody, MessageId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,10 @@ pub struct Send {
     pub expires_in_s: u32,
     /// What to do if the receiver is away.
     pub if_offline: IfOffline,
+    /// The receiver's key (X25519) to which the body is encrypted: where that is not the receiver's any more, nobody could read it, and
+    /// it is refused with `keys-other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_to: Option<Key>,
 }
 
 /// What to do with a message for who is away.

@@ -175,6 +175,8 @@ codes! {
     MailboxFull, "mailbox-full", 429, "too much is waiting for this receiver", "wait as long as Retry-After says";
     /// Neither one-time nor fallback key.
     KeysMissing, "keys-missing", 409, "this mailbox has published no keys yet", "try again later";
+    /// A message that the receiver could not read.
+    KeysOther, "keys-other", 409, "the receiver has other keys than those that this is encrypted to", "look the receiver up again, then encrypt anew";
     /// Identity keys other than those registered.
     KeysForged, "keys-forged", 422, "a key is not signed by the mailbox's identity", "sign it with the Olm Ed25519 key";
     /// Another relay's bearer token is missing or wrong.

@@ -23,7 +23,11 @@ impl Mail {
             self.mailboxes.put_keys(&name, &identity, &asked.fallback.0, &keys, most)
         };
         match self.at_home(&name, put).await? {
-            Place::Done(()) => Ok(relays::done()),
+            Place::Done(()) => {
+                // What was counted of it has the key of before.
+                self.fills.forget(&name);
+                Ok(relays::done())
+            }
             Place::Elsewhere(home) => Err(self.moving.moved(home)),
         }
     }

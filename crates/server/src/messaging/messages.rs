@@ -5,7 +5,9 @@
 //! Nothing is shown twice: (receiver, id) is kept once, and known for a day after it was delivered.
 
 use super::mail::{Mail, Place, now_ms, of_store};
-use super::refusals::{AGAIN, BAD_REQUEST, BUSY, MAILBOX_FULL, MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE, TOO_MANY};
+use super::refusals::{
+    AGAIN, BAD_REQUEST, BUSY, KEYS_OTHER, MAILBOX_FULL, MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE, TOO_MANY,
+};
 use super::relays::{self, json};
 use crate::{Body, Problem};
 use bytes::Bytes;
@@ -67,6 +69,9 @@ impl Mail {
         if !fill.agreed {
             // Or its rows are at another home already: then it is asked there.
             return self.is_home(&to).await?.then_some(Taken::Unknown).ok_or(Refusal::NotHere);
+        }
+        if message.sealed_to.is_some_and(|key| fill.key.is_some_and(|own| own != key.0)) {
+            return Ok(Taken::OtherKeys);
         }
         let may_be_away = message.if_offline == IfOffline::Sms && !self.presences.is_here(&to);
         if may_be_away && self.mailboxes.may_view(&to, &asked.from.to_string()).await? {
@@ -198,6 +203,8 @@ enum Taken {
     Kept,
     UseSms,
     Full,
+    /// Its owner could not read it.
+    OtherKeys,
     /// Its owner wants none: as if there were no such mailbox.
     Unknown,
 }
@@ -207,6 +214,7 @@ fn answered(taken: Taken) -> Result<Sent, Problem> {
         Taken::Kept => Ok(Sent { state: SentState::Kept }),
         Taken::UseSms => Ok(Sent { state: SentState::UseSms }),
         Taken::Full => Err(MAILBOX_FULL.retry_after(Duration::from_secs(60))),
+        Taken::OtherKeys => Err(KEYS_OTHER),
         Taken::Unknown => Err(MAILBOX_UNKNOWN),
     }
 }

@@ -69,6 +69,12 @@ pub(super) const TOO_MANY: Problem = protocol(StatusCode::TOO_MANY_REQUESTS, "to
     .fix("wait as long as Retry-After says");
 pub(super) const KEYS_MISSING: Problem =
     protocol(StatusCode::CONFLICT, "keys-missing", "this mailbox has published no keys yet");
+pub(super) const KEYS_OTHER: Problem = protocol(
+    StatusCode::CONFLICT,
+    "keys-other",
+    "the receiver has other keys than those that this is encrypted to",
+)
+.fix("look the receiver up again, then encrypt anew");
 pub(super) const BUSY: Problem = away("busy", "this cannot be answered at the moment");
 /// Nothing was done, or the same again does nothing more.
 pub(super) const MAILBOX_MOVES: Problem = away("busy", "the mailbox is on its way to another region")

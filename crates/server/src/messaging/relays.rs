@@ -6,8 +6,8 @@
 use super::mail::{Mail, Place};
 use super::outgoing::{Outgoing, Unheard};
 use super::refusals::{
-    AGAIN, BAD_REQUEST, BUSY, KEYS_MISSING, MAIL_FORBIDDEN, MAILBOX_FULL, MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE,
-    NO_SUCH_PATH, REGION_AWAY, UNAUTHORIZED_RELAY,
+    AGAIN, BAD_REQUEST, BUSY, KEYS_MISSING, KEYS_OTHER, MAIL_FORBIDDEN, MAILBOX_FULL, MAILBOX_UNKNOWN,
+    MESSAGE_TOO_LARGE, NO_SUCH_PATH, REGION_AWAY, UNAUTHORIZED_RELAY,
 };
 use crate::gateway::home::Known;
 use crate::{Body, Problem, body};
@@ -89,7 +89,8 @@ fn said(status: u16, headers: &HeaderMap, body: Bytes) -> Said {
         500..=599 | 401 => Said::Again(REGION_AWAY),
         _ => {
             let code = code();
-            let known = [MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE, KEYS_MISSING, MAIL_FORBIDDEN, BAD_REQUEST];
+            let known =
+                [MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE, KEYS_MISSING, KEYS_OTHER, MAIL_FORBIDDEN, BAD_REQUEST];
             let full = [MAILBOX_FULL].into_iter().map(|problem| problem.retry_after(wait));
             let said = known.into_iter().chain(full).find(|problem| problem.code == code);
             Said::No(said.unwrap_or_else(|| REGION_AWAY.retry_after(AGAIN)))

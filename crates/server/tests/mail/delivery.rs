@@ -176,7 +176,13 @@ async fn keys_are_claimed_in_either_region() {
     };
     assert_eq!(stage.call(0, bob, MailCall::PutKeys, &json(&put)).await.status, StatusCode::NO_CONTENT);
     let mut given = vec![claim().await.json, claim().await.json];
+    // What is encrypted to other keys than these nobody could read: refused, here and from the other region.
+    let sealed = |to: u8| Send { sealed_to: Some(Key([to; 32])), ..message(bob, "sealed") };
+    assert_eq!(stage.send(0, ann, &sealed(7)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(stage.send(0, ann, &sealed(8)).await.code(), "keys-other");
     stage.emigrates(bob).await;
+    assert_eq!(stage.send(0, ann, &sealed(7)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(stage.send(0, ann, &sealed(8)).await.code(), "keys-other");
     for _ in 0..3 {
         given.push(claim().await.json);
     }

@@ -123,6 +123,7 @@ pub fn message(to: MailboxId, text: &str) -> Send {
         body: MessageBody::new(text.as_bytes().to_vec()).unwrap(),
         expires_in_s: 3600,
         if_offline: IfOffline::Keep,
+        sealed_to: None,
     }
 }
 

@@ -91,6 +91,8 @@ impl Device {
                 self.known.moved.fetch_add(1, Ordering::Relaxed);
             }
             (503, _) => {}
+            // Signed the moment before the relay was started again.
+            (401, _) if problem["code"] == "proof-stale" => {}
             _ => {
                 self.known.strange.lock().unwrap().insert(String::from_utf8_lossy(&body).into_owned());
             }
@@ -110,6 +112,7 @@ impl Device {
                 body: MessageBody::new(format!("message {n}").into_bytes()).expect("a short one"),
                 expires_in_s: 3600,
                 if_offline: IfOffline::Keep,
+                sealed_to: None,
             };
             let body = serde_json::to_vec(&message).expect("json");
             while !matches!(

@@ -30,6 +30,9 @@ async fn a_device_follows_its_mailbox_without_a_new_code() {
         }
         assert_eq!(phone.withdraw(Purpose::Presence).await.no(), (421, "moved".into()));
         phone.url = stage.url(1);
+        // What was signed for the old home is of no use at the new one, whoever brings it there.
+        assert_eq!(phone.post("token", json!({})).await.no(), (401, "proof-forged".into()));
+        phone.region = stage.region(1);
         assert_eq!(phone.get("messages").await.no(), (401, "consent-forged".into()));
         phone.renew().await;
         phone.get("messages").await.ok();

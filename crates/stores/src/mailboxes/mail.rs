@@ -65,6 +65,8 @@ pub struct Fill {
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The owner's key to which messages are encrypted, where it is known: the first half of the identity.
+    pub key: Option<[u8; 32]>,
 }
 
 /// Where expired rows are.
@@ -168,15 +170,20 @@ impl Mailboxes {
     pub async fn fill(&self, mailbox: &str) -> Result<Fill, Refusal> {
         let sql = "SELECT count(*), CAST(coalesce(sum(length(body)), 0) AS bigint), \
              (SELECT count(*) FROM mailbox_consent c WHERE c.mailbox = $1 AND c.purpose = 'cloud_messaging' AND c.state = $2 \
-               AND c.seq = (SELECT max(l.seq) FROM mailbox_consent l WHERE l.mailbox = $1 AND l.purpose = c.purpose)) \
+               AND c.seq = (SELECT max(l.seq) FROM mailbox_consent l WHERE l.mailbox = $1 AND l.purpose = c.purpose)), \
+             (SELECT m.identity FROM mailbox m WHERE m.id = $1) \
              FROM mailbox_message WHERE mailbox = $1";
         let rows = self.ask(sql, vec![mailbox.into(), super::GIVEN.into()]).await?;
-        let Some([Value::Int(messages), Value::Int(bytes), Value::Int(agreed)]) =
+        let Some([Value::Int(messages), Value::Int(bytes), Value::Int(agreed), identity]) =
             rows.rows.first().map(Vec::as_slice)
         else {
             return Err(Refusal::Broken("a count that is none".to_owned()));
         };
-        Ok(Fill { agreed: *agreed > 0, messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
+        let key = match identity {
+            Value::Bytes(identity) => identity.first_chunk().copied(),
+            _ => None,
+        };
+        Ok(Fill { agreed: *agreed > 0, messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs(), key })
     }
 
     /// Some rows whose time was over at `now_ms`, after those of the cursor, which goes on behind them.

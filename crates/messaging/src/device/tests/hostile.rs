@@ -36,6 +36,20 @@ async fn another_identity_is_not_written_to_before_the_owner_has_accepted_it() {
     assert_eq!(alice.online(&world).sync_contacts().await.unwrap().changed, 0);
 }
 
+/// Who does not know of a new telephone yet is told: a message that nobody can read is not kept.
+#[tokio::test]
+async fn what_the_receivers_new_device_cannot_read_is_refused() {
+    let world = World::new();
+    let (alice, bob) = pair(&world).await;
+    say(&world, &alice, "Bob", "hello").await;
+    let new = Handset::registered(&world, "+15035550123").await;
+    world.take_over(bob.open().mailbox().unwrap(), new.open().mailbox().unwrap());
+    let mut device = alice.online(&world);
+    let refused = device.send_text("Bob", "lost?", IfOffline::Keep, 60).await;
+    assert_eq!(refused.err().map(|fault| fault.code()), Some("keys-other"));
+    assert!(device.flush().await.unwrap().is_empty(), "it is never sent again: nobody could read it");
+}
+
 /// A stranger who sends all day makes the file no larger than a device can read.
 #[tokio::test]
 async fn a_flood_does_not_outgrow_the_file() {

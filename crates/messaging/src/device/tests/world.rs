@@ -156,6 +156,14 @@ impl World {
         self.inner().regions.get_mut(region).unwrap().lists = Some(Key(key.to_bytes()));
     }
 
+    /// The number's owner has another device, and it the mailbox.
+    pub(super) fn take_over(&self, of: MailboxId, by: MailboxId) {
+        let mut inner = self.inner();
+        let taken = inner.mailboxes.remove(&by).unwrap();
+        let mailbox = inner.mailboxes.get_mut(&of).unwrap();
+        (mailbox.device, mailbox.identity, mailbox.keys) = (taken.device, taken.identity, taken.keys);
+    }
+
     pub(super) fn fill(&self, id: MailboxId, full: bool) {
         self.inner().mailboxes.get_mut(&id).unwrap().full = full;
     }
@@ -515,6 +523,9 @@ impl Inner {
         self.reached(&message.to)?;
         let mailbox =
             self.mailboxes.get_mut(&message.to).ok_or(Problem::from(ProblemCode::MailboxUnknown))?;
+        if message.sealed_to.is_some_and(|key| key != mailbox.identity.curve25519) {
+            return Err(ProblemCode::KeysOther.into());
+        }
         if mailbox.full {
             return Err(ProblemCode::MailboxFull.into());
         }

@@ -149,6 +149,7 @@ pub struct SendArgs {
     /// Name or number
     pub contact: String,
     /// The text
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub text: String,
     /// If the receiver is away, and lets this device see that: keep it at home, or say that SMS is the way
     #[arg(long, value_enum, default_value_t = Offline::Keep)]

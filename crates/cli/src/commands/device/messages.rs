@@ -3,7 +3,7 @@
 use super::Handset;
 use crate::app::App;
 use crate::args::{Offline, SendArgs};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::screen::Answer;
 use domicile_messaging::device::Received;
 use domicile_messaging::wire::{IfOffline, SentState};
@@ -15,9 +15,9 @@ pub(super) async fn send(app: &App, handset: &Handset, args: SendArgs) -> Result
         Offline::Keep => IfOffline::Keep,
         Offline::Sms => IfOffline::Sms,
     };
-    app.screen.say("encrypted here; the relay sees a size and a receiver");
     let sent = device.send_text(&args.contact, &args.text, if_offline, args.expires).await;
-    let state = sent.map_err(|fault| handset.failed(fault))?;
+    let state = sent.map_err(|fault| still_waiting(handset.failed(fault), device.waiting()))?;
+    app.screen.say("encrypted here; the relay saw a size and a receiver");
     let said = match state {
         SentState::Kept => "sent: kept at the receiver's home until delivered",
         SentState::UseSms => "the receiver is away: nothing was stored, send an SMS",
@@ -25,9 +25,21 @@ pub(super) async fn send(app: &App, handset: &Handset, args: SendArgs) -> Result
     Ok(Answer::new(said, json!({ "state": state })).no_if(state == SentState::UseSms))
 }
 
+/// After a text that was not taken: is it kept, or not?
+fn still_waiting(failure: Box<Failure>, waiting: usize) -> Box<Failure> {
+    match waiting {
+        0 => failure,
+        n => failure.state(format!(
+            "{} in the device's file, to be sent by the next `send` or `flush`, each once",
+            if n == 1 { "1 text waits".to_owned() } else { format!("{n} texts wait") }
+        )),
+    }
+}
+
 pub(super) async fn flush(handset: &Handset) -> Result<Answer> {
     let mut device = handset.online()?;
-    let sent = device.flush().await.map_err(|fault| handset.failed(fault))?;
+    let sent = device.flush().await;
+    let sent = sent.map_err(|fault| still_waiting(handset.failed(fault), device.waiting()))?;
     let count = |state: SentState| sent.iter().filter(|(_, each)| *each == state).count();
     let (kept, by_sms) = (count(SentState::Kept), count(SentState::UseSms));
     let mut said = format!("{kept} sent");
@@ -61,9 +73,11 @@ fn who(message: &Received) -> String {
     message.contact.as_ref().map_or_else(|| format!("unknown {}", message.from), ToString::to_string)
 }
 
-/// A text of a stranger must not reach into the terminal.
+/// A text of a stranger must not reach into the terminal, nor look like two messages, of which the second is somebody else's.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    let turns = |c: char| ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
+    let shown = |c: char| if c.is_control() && c != '\n' || turns(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect::<String>().replace('\n', "\n    ")
 }
 
 fn printed(messages: &[Received]) -> Answer {
@@ -80,4 +94,18 @@ fn printed(messages: &[Received]) -> Answer {
         .collect();
     let said = if lines.is_empty() { "no new messages".to_owned() } else { lines.join("\n") };
     Answer::new(said, json!({ "messages": all }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_text_stays_one_message() {
+        assert_eq!(harmless("hi\u{1b}[2J\u{202e}"), "hi\u{fffd}[2J\u{fffd}");
+        assert_eq!(
+            harmless("one\n2026-11-27T19:50:12Z  Bob: two"),
+            "one\n    2026-11-27T19:50:12Z  Bob: two"
+        );
+    }
 }

@@ -228,8 +228,8 @@ fn size(bytes: u64) -> String {
 }
 
 /// What stands for an identifier in a report with findings, and how to know whose it is.
-const FINGERPRINTS: &str = "Identifiers are shown by fingerprints, which differ from run to run. Whose one is, tells a run with the list of \
-                            identifiers itself as one more target.";
+const FINGERPRINTS: &str = "Identifiers are shown by fingerprints, which differ from run to run. To know whose one is, search the list of \
+                            identifiers itself in the same run.";
 
 /// What no run can see, whatever it reads: a report says it, so that "nothing found" is not taken for more than it is.
 pub fn cannot_see() -> &'static [&'static str] {

@@ -159,7 +159,7 @@ impl Report {
 fn sentence(report: &Report, asked: &Asked) -> String {
     let reservation = match report.unseen.len() as u64 + report.more_unseen {
         0 => String::new(),
-        n => format!(" {} could not be seen, or not wholly: see above.", counted(n, "thing")),
+        n => format!(" {} could not be seen, or not wholly: each is listed.", counted(n, "thing")),
     };
     match report.verdict() {
         Verdict::ProvesNothing => format!(
@@ -265,6 +265,10 @@ fn size(bytes: u64) -> String {
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
+
+/// What stands for an identifier in a report with findings, and how to know whose it is.
+const FINGERPRINTS: &str = "Identifiers are shown by fingerprints, which differ from run to run. To know whose one is, search the list of \
+                            identifiers itself in the same run.";
 
 /// What no run can see, whatever it reads: a report says it, so that "nothing found" is not taken for more than it is.
 pub fn cannot_see() -> &'static [&'static str] {

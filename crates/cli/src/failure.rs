@@ -127,7 +127,12 @@ impl Failure {
 pub fn of_file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Box<Failure> {
     let shown = path.display();
     let fix = match error.kind() {
-        std::io::ErrorKind::NotFound => format!("ls -l {shown}"),
+        std::io::ErrorKind::NotFound => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) if !folder.exists() => {
+                format!("mkdir -p {}   # that folder is missing; or correct the path", folder.display())
+            }
+            _ => format!("ls -l {shown}"),
+        },
         std::io::ErrorKind::PermissionDenied => {
             format!("ls -ld {shown}   # who may read it, and who are you?")
         }
@@ -150,7 +155,7 @@ pub fn of_stdout(error: &std::io::Error) -> Box<Failure> {
 }
 
 /// The operating system's words without its error number.
-fn reason(error: &std::io::Error) -> String {
+pub fn reason(error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return "it is no text in UTF-8".to_owned();
     }

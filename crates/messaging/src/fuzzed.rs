@@ -89,7 +89,8 @@ pub fn filter(data: &[u8]) {
 
 /// A token and a proof: nobody has signed what comes here. Then claims, signed as they are.
 pub fn credentials(data: &[u8]) {
-    let request = Request { region: "beijing", method: "POST", path_and_query: "/v1/messaging/token", body: data };
+    let request =
+        Request { region: "beijing", method: "POST", path_and_query: "/v1/messaging/token", body: data };
     let proof = Proof::make(&KEY, request, NOW).to_string();
     let proof: Proof = proof.parse().expect("a proof reads its own text");
     assert!(proof.check(&KEY.verifying_key(), request, NOW + 120).is_ok());

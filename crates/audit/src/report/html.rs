@@ -74,7 +74,7 @@ fn findings(page: &mut String, report: &Report) {
     if places.is_empty() {
         return;
     }
-    page.push_str("<h2>Found</h2>\n");
+    let _ = writeln!(page, "<h2>Found</h2>\n<p class=\"note\">{}</p>", escaped(super::FINGERPRINTS));
     for (place, findings) in places {
         let _ = writeln!(
             page,

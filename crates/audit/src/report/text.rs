@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// Findings shown of one place; the rest are counted. `--json` has them all.
 const SHOWN_MAX: usize = 20;
 
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+
 /// The report in words.
 pub fn text(report: &Report, asked: &Asked) -> String {
     let mut out = String::new();
@@ -17,12 +20,42 @@ pub fn text(report: &Report, asked: &Asked) -> String {
         }
     }
     out.push_str(&found(report));
-    out.push_str(&unseen(report));
+    out.push_str(&wrapped(&unseen(report)));
     if report.verdict() == Verdict::Nothing {
         out.push_str("\nwhat no search of this kind sees\n");
-        out.extend(super::cannot_see().iter().map(|what| format!("  {what}\n")));
+        out.extend(super::cannot_see().iter().map(|what| wrapped(&format!("  - {what}\n"))));
     }
-    out.push_str(&format!("\n{}\n", super::sentence(report, asked)));
+    out.push_str(&wrapped(&format!("\n{}\n", super::sentence(report, asked))));
+    if !report.findings.is_empty() {
+        out.push_str(&wrapped(&format!("{}\n", super::FINGERPRINTS)));
+    }
+    out
+}
+
+/// Lines longer than a terminal is wide go on in the next one, a little further in; a word stays whole, as it may be a path.
+fn wrapped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let bare = line.trim_start();
+        let indent = line.len() - bare.len();
+        let further = if indent == 0 { 0 } else { indent + 2 };
+        out.push_str(&line[..indent]);
+        let mut column = indent;
+        for (n, word) in bare.split(' ').enumerate() {
+            let length = word.chars().count();
+            if n > 0 && column + 1 + length > WIDTH {
+                out.push('\n');
+                out.push_str(&" ".repeat(further));
+                column = further;
+            } else if n > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += length;
+        }
+        out.push('\n');
+    }
     out
 }
 

@@ -65,6 +65,11 @@ fn no_form_shows_an_identifier() {
     }
 }
 
+/// As one line: the text is laid out for a terminal.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn the_text_says_what_was_looked_for_and_what_not() {
     let (report, asked) = sample();
@@ -79,12 +84,14 @@ fn the_text_says_what_was_looked_for_and_what_not() {
     }
     let clean = Report { controls: Controls { planted: 46, missed: vec![] }, ..Report::default() };
     assert_eq!(clean.verdict(), Verdict::Nothing);
-    assert!(report::text(&clean, &asked).contains("That says nothing of what was not read"));
+    let text = report::text(&clean, &asked);
+    assert!(line(&text).contains("That says nothing of what was not read"));
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let missed =
         Report { controls: Controls { planted: 46, missed: vec!["base64 in zip".into()] }, ..report };
     assert_eq!(missed.verdict(), Verdict::ProvesNothing);
     assert!(
-        report::text(&missed, &asked)
+        line(&report::text(&missed, &asked))
             .contains("This run proves nothing: 1 of 46 planted controls were missed (base64 in zip).")
     );
 }

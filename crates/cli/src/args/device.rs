@@ -1,6 +1,6 @@
 //! `domicile device`: a handset to try messaging with.
 
-use super::hyphen::hyphened;
+use super::hyphen::{hyphened, some_text};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -158,7 +158,7 @@ pub struct SendArgs {
     #[arg(allow_hyphen_values = true, value_parser = hyphened)]
     pub contact: String,
     /// The text
-    #[arg(allow_hyphen_values = true, value_parser = hyphened)]
+    #[arg(allow_hyphen_values = true, value_parser = some_text)]
     pub text: String,
     /// If the receiver is away, and lets this device see that: keep it at home, or say that SMS is the way
     #[arg(long, value_enum, default_value_t = Offline::Keep)]

@@ -10,6 +10,11 @@ pub(super) fn hyphened(text: &str) -> Result<String, String> {
     read(text, std::env::args().any(|word| word == "--"))
 }
 
+/// The same, and not empty.
+pub(super) fn some_text(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a text has at least one character".into()) } else { hyphened(text) }
+}
+
 fn read(text: &str, is_behind_hyphens: bool) -> Result<String, String> {
     let looks_like_a_flag = text.strip_prefix("--").is_some_and(|rest| !rest.is_empty());
     if looks_like_a_flag && !is_behind_hyphens {

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::config::{Address, Config};
 use crate::failure::{self, Failure, Result};
+use crate::screen::Exit;
 use domicile_audit::objects::{Objects, OldVersion};
 use domicile_audit::{Place, Step};
 use domicile_stores::objects::{Objects as Store, Versions, Whole};
@@ -52,11 +53,11 @@ pub async fn open(app: &App, typed: &str) -> Result<Vec<Target>> {
     let scheme = |all: &[&str]| all.iter().any(|scheme| typed.starts_with(scheme));
     if scheme(&["postgres://", "postgresql://", "sqlite:"]) {
         let opened = records("the target", &Address::typed(typed)?, Path::new("")).await;
-        return Ok(vec![opened.map_err(as_typed)?]);
+        return Ok(vec![opened.map_err(|failure| as_typed(failure, typed))?]);
     }
     if scheme(&["s3://", "gs://", "az://", "file:"]) {
         let opened = objects(&Address::typed(typed)?, Path::new(""), "the target").await;
-        return Ok(vec![opened.map_err(as_typed)?]);
+        return Ok(vec![opened.map_err(|failure| as_typed(failure, typed))?]);
     }
     if typed.contains("://") {
         let begin = typed.split("://").next().unwrap_or_default();
@@ -70,21 +71,41 @@ pub async fn open(app: &App, typed: &str) -> Result<Vec<Target>> {
     paths(&[PathBuf::from(typed)])
 }
 
-/// What is wrong with an address on the command line is not mended in the configuration.
-fn as_typed(failure: Box<Failure>) -> Box<Failure> {
-    let fix = match failure.code {
-        "config-store" => "correct the target, then run the same command again",
-        "store-unreachable" => "run the same command again once it answers",
-        "store-login" => {
-            "write postgres://USER:${VARIABLE}@HOST/DATABASE in single quotes, and export that variable"
+/// What is wrong with an address on the command line is not mended in the configuration, nor by who owns the store.
+fn as_typed(failure: Box<Failure>, typed: &str) -> Box<Failure> {
+    let file = typed.strip_prefix("sqlite:");
+    let bytes =
+        |path: &str| format!("domicile audit {path} --identifiers FILE   # the file's bytes, as they stand");
+    let fix = match (failure.code, file) {
+        ("config-store" | "store-failed", Some(path)) if Path::new(path).is_file() => bytes(path),
+        ("config-store", _) => "correct the target, then run the same command again".to_owned(),
+        ("store-busy", Some(path)) => {
+            format!("fuser -v {path}   # who writes it? Once it is let go: the same command again")
+        }
+        ("store-unreachable" | "store-busy", _) => "run the same command again once it answers".to_owned(),
+        ("store-login", _) => {
+            "write postgres://USER:${VARIABLE}@HOST/DATABASE in single quotes, and export that variable".to_owned()
+        }
+        ("store-denied", None) if !typed.starts_with("postgres") => {
+            "allow to list the bucket and its versions, and to read them (S3: s3:ListBucket, s3:ListBucketVersions, \
+             s3:GetObject, s3:GetObjectVersion), or check the credentials in the environment"
+                .to_owned()
         }
         _ => return failure,
     };
     let mut failure = failure.fix(fix);
-    if failure.code == "config-store" {
-        failure.why = "nothing is there that could be opened to be read".to_owned();
+    match failure.code {
+        "config-store" => failure.why = "nothing is there that could be opened to be read".to_owned(),
+        "store-denied" => failure.why = "a search only reads, and needs no other right".to_owned(),
+        "store-busy" => failure.why = "others kept it locked for longer than Domicile waits".to_owned(),
+        _ => {}
     }
     failure
+}
+
+/// 3 says that something was found: a store that refuses to be looked at is no finding.
+fn unread(failure: Box<Failure>) -> Box<Failure> {
+    if failure.exit == Exit::No { failure.exit(Exit::Failed) } else { failure }
 }
 
 /// Files and folders, which must be there and open: what is named and can't be read at all is no search that found
@@ -128,7 +149,7 @@ pub async fn of_region(app: &App, config: &Config, id: &str) -> Result<Vec<Targe
 async fn records(place: &str, address: &Address, base: &Path) -> Result<Target> {
     let opening = address.open()?;
     let failed =
-        |error: domicile_stores::Error| crate::open::login(failure::of_store(place, &error), address);
+        |error: domicile_stores::Error| unread(crate::open::login(failure::of_store(place, &error), address));
     if address.is_sqlite() {
         let path = sqlite::Sqlite::path_of(&opening.url, base).map_err(failed)?;
         let connection = sqlite::connect(&path).map_err(failed)?;
@@ -140,7 +161,7 @@ async fn records(place: &str, address: &Address, base: &Path) -> Result<Target> 
 
 async fn objects(address: &Address, base: &Path, place: &str) -> Result<Target> {
     let opening = address.open()?;
-    let failed = |error: domicile_stores::Error| failure::of_store(place, &error);
+    let failed = |error: domicile_stores::Error| unread(failure::of_store(place, &error));
     let store = Store::open(&opening.url, base).await.map_err(failed)?;
     let (bucket, prefix) = match store.whole() {
         // A folder that is not there holds no object; one that can't be read may.
@@ -165,4 +186,18 @@ async fn objects(address: &Address, base: &Path, place: &str) -> Result<Target> 
     let name = name.strip_suffix('/').unwrap_or(name);
     let bare = name.strip_suffix(prefix.trim_end_matches('/')).unwrap_or(name).trim_end_matches('/');
     Ok(Target::Objects(Objects { store: bucket, name: bare.to_owned(), prefix, versions }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exit, Failure, as_typed, unread};
+
+    #[test]
+    fn a_store_that_refuses_is_no_finding_and_asked_for_reading_only() {
+        let denied = Failure::new("store-denied", "no", "why", "allow everything").exit(Exit::No);
+        let failure = as_typed(unread(denied), "s3://photos/people");
+        assert_eq!(failure.exit, Exit::Failed);
+        assert!(failure.fix.contains("GetObjectVersion"), "{}", failure.fix);
+        assert!(!failure.fix.contains("Put") && !failure.fix.contains("Delete"), "{}", failure.fix);
+    }
 }

@@ -4,6 +4,7 @@
 
 mod contacts;
 mod messages;
+mod terms;
 
 use crate::app::App;
 use crate::args::{DeviceArgs, DeviceCommand, DeviceConsent, RegisterDevice};
@@ -14,7 +15,7 @@ use domicile_messaging::device::{Agreed, Device, DeviceFault, Http, Silent};
 use domicile_messaging::number::Number;
 use domicile_messaging::region::SignedRegion;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// A region's statement is at most so long, bytes.
@@ -82,7 +83,7 @@ fn new(handset: &Handset, file: &Path) -> Result<Answer> {
             "region-statement",
             format!("{} is not the statement of a region's relay", file.display()),
             "it is the JSON that the operator of the relay gives out",
-            format!("domicile messaging statement REGION -o {}", file.display()),
+            "domicile messaging statement REGION -o REGION.json",
         )
     })?;
     let device = Device::create(&handset.path, statement).map_err(|fault| handset.failed(fault))?;
@@ -111,10 +112,7 @@ fn purpose(text: &str) -> Result<Purpose> {
 
 async fn consent(app: &App, handset: &Handset, command: DeviceConsent) -> Result<Answer> {
     let (which, state) = match command {
-        DeviceConsent::Show { purpose: which } => {
-            let which = which.as_deref().map(purpose).transpose()?;
-            return show(handset, which);
-        }
+        DeviceConsent::Show { purpose: which } => return terms::show(handset, which.as_deref()),
         DeviceConsent::Give { purpose: which } => (purpose(&which)?, EventState::Given),
         DeviceConsent::Withdraw { purpose: which } => (purpose(&which)?, EventState::Withdrawn),
     };
@@ -170,47 +168,15 @@ async fn deliver(app: &App, handset: &Handset, device: Device<Silent>) -> Result
     }
 }
 
-fn show(handset: &Handset, which: Option<Purpose>) -> Result<Answer> {
-    let device = handset.open()?;
-    let mut lines = Vec::new();
-    let mut all = Vec::<Value>::new();
-    for each in Purpose::ALL.into_iter().filter(|each| which.is_none_or(|which| which == *each)) {
-        let state = match device.consent(each) {
-            None => "never asked",
-            Some(_) if device.agrees(each) => "given",
-            Some((signed, _)) if signed.record.event.event_state == EventState::Given => {
-                "given to other terms: not agreed to"
-            }
-            Some(_) => "withdrawn",
-        };
-        let signed = device.consent(each).is_some_and(|(_, service)| service.is_some());
-        let by = if signed { ", signed by the service" } else { "" };
-        let offered = device.offered(each);
-        let recipients = offered.recipients.iter().map(|text| text.as_str()).collect::<Vec<_>>().join("; ");
-        lines.push(format!(
-            "{each}: {state}{by}\n  notice     {}\n  kept       {}\n  where      {}\n  recipients {recipients}",
-            offered.privacy_notice.url,
-            offered.retention,
-            offered.storage_locations.iter().map(|text| text.as_str()).collect::<Vec<_>>().join(", "),
-        ));
-        let record = device
-            .consent(each)
-            .map(|(signed, service)| json!({ "signed": signed, "countersigned": service }));
-        all.push(
-            json!({ "purpose": each, "agreed": device.agrees(each), "offered": offered, "record": record }),
-        );
-    }
-    Ok(Answer::new(lines.join("\n"), json!({ "purposes": all })))
-}
-
-/// A number as it was typed.
-fn number(text: &str, country: Option<&str>) -> Result<Number> {
-    Number::typed(text, country).map_err(|error| {
+/// A number as it was typed; `again` is the command with a right one.
+fn number(text: &str, country: Option<&str>, again: &str) -> Result<Number> {
+    Number::typed(text, country).map_err(|_| {
         Failure::usage(
             "number-invalid",
             "this is not a telephone number",
-            error.to_string(),
-            "domicile device register +15035550123",
+            "it is written as +, country code and number; or, with --country, as it is dialled there. The number must be one \
+             that its country gives out",
+            again,
         )
     })
 }
@@ -218,7 +184,7 @@ fn number(text: &str, country: Option<&str>) -> Result<Number> {
 async fn register(app: &App, handset: &Handset, args: RegisterDevice) -> Result<Answer> {
     let mut device = handset.online()?;
     if let Some(text) = &args.number {
-        let number = number(text, args.country.as_deref())?;
+        let number = number(text, args.country.as_deref(), "domicile device register +15035550123")?;
         device.start_registration(number).await.map_err(|fault| handset.failed(fault))?;
         let said = format!(
             "a code was sent by SMS\nnext: domicile device register --code CODE --device {}",

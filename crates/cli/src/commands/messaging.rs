@@ -45,6 +45,7 @@ fn statement(app: &App, region: &str, output: Option<&Path>) -> Result<Answer> {
     let json = serde_json::to_value(&signed).map_err(|_| unsaid(region))?;
     let Some(path) = output else { return Ok(Answer::new(json.to_string(), json)) };
     let text = format!("{json}\n");
+    spared(path, region)?;
     std::fs::write(path, text).map_err(|e| failure::of_file("write", path, &e))?;
     let said = format!(
         "{}: the signed statement of {region}, with nothing secret in it\nnext: domicile device new --device phone --statement {}",
@@ -52,6 +53,24 @@ fn statement(app: &App, region: &str, output: Option<&Path>) -> Result<Answer> {
         path.display()
     );
     Ok(Answer::new(said, json))
+}
+
+/// An older statement may be written over; anything else is somebody's, and be it the configuration.
+fn spared(path: &Path, region: &str) -> Result<()> {
+    let Ok(there) = std::fs::metadata(path) else { return Ok(()) };
+    let is_statement = || {
+        let text = std::fs::read(path).ok()?;
+        serde_json::from_slice::<domicile_messaging::region::SignedRegion>(&text).ok()
+    };
+    if !there.is_file() || there.len() == 0 || is_statement().is_some() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "statement-output",
+        format!("{} is there, and is no statement", path.display()),
+        "only an older statement is written over",
+        format!("domicile messaging statement {region} -o {region}.json"),
+    ))
 }
 
 fn unsaid(region: &str) -> Box<Failure> {

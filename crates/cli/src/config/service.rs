@@ -67,7 +67,10 @@ fn only(typed: &typed::File, regions: &[Region], base: &Path) -> Result<Service,
             "config-missing-key",
             what,
             why,
-            format!("write {key} = {example} at the top of the file"),
+            format!(
+                "write {key} = {example} at the top of the file; for messages only: \
+                 cat messaging/domicile.fragment.toml >> domicile.toml   # once `domicile messaging init` has written it"
+            ),
         )
     };
     let map = typed.map.as_ref().ok_or_else(|| missing("map", "\"datamap.toml\""))?;

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use domicile_messaging::device::DeviceFault;
+use domicile_messaging::session::SessionFault;
 use domicile_messaging::wire::{Problem, ProblemCode};
 use std::path::Path;
 
@@ -10,7 +11,16 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
     let device = file.display();
     let (what, code) = (fault.to_string(), fault.code());
     match fault {
-        DeviceFault::File(error) if error.kind() == std::io::ErrorKind::NotFound => Failure::new(
+        DeviceFault::File(error) if is_missing(&error) && !folder_of(file).exists() => {
+            let folder = folder_of(file).display();
+            Failure::new(
+                "no-device",
+                format!("there is no folder {folder}"),
+                "a device is a file, and --device says where it is",
+                format!("mkdir -p {folder}   # or name the device's file as it is"),
+            )
+        }
+        DeviceFault::File(error) if is_missing(&error) => Failure::new(
             "no-device",
             format!("there is no device in {device}"),
             "a device is a file, made with the signed statement of its region's relay",
@@ -98,10 +108,37 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
         DeviceFault::Unreachable(_) => Failure::new(
             code,
             what,
-            "whether the relay has done it is not known; every request can be repeated",
-            format!("domicile device flush --device {device}   # texts; anything else: the same command again"),
+            "a request may have been done without an answer; each can be repeated, and is done once",
+            format!(
+                "domicile device flush --device {device}   # texts, once it answers; anything else: the same command again"
+            ),
         )
-        .state("what was to be sent is in the device's file, and goes out once"),
+        .state("nothing that the device's file holds is lost"),
+        DeviceFault::Oneself => Failure::new(
+            code,
+            what,
+            "messages are encrypted for another device, and nobody could read this one",
+            format!("domicile device contacts list --device {device}"),
+        ),
+        DeviceFault::HasNumber => Failure::new(
+            code,
+            what,
+            "one device has one number and one mailbox",
+            format!(
+                "domicile device new --device ANOTHER --statement FILE\n\
+                 domicile device consent withdraw cloud_messaging --device {device}   # or give the old number up"
+            ),
+        )
+        .state("nothing was sent"),
+        DeviceFault::Limit(_) | DeviceFault::Session(SessionFault::TooLong | SessionFault::TooManyPeers) => {
+            Failure::new(
+                code,
+                what,
+                "a device keeps so much and no more",
+                format!("domicile device --help   # {device} is as it was"),
+            )
+            .state("nothing was sent, nothing was kept")
+        }
         DeviceFault::Refused(problem) => of_refusal(*problem, what, &device.to_string()),
         _ => Failure::new(
             code,
@@ -111,6 +148,14 @@ pub fn of_device(fault: DeviceFault, file: &Path) -> Box<Failure> {
         )
         .state("the device believes none of it"),
     }
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What a relay refused, with what the owner of a handset can do.
@@ -148,6 +193,27 @@ fn of_refusal(problem: Problem, what: String, device: &str) -> Box<Failure> {
                 "domicile device consent withdraw cloud_messaging --device {device}   # and give what you do agree to"
             ),
         ),
+        ProblemCode::MailboxFull => (
+            "this receiver has not fetched what waits already, or too much of it is yours",
+            format!("domicile device flush --device {device}   # later"),
+        ),
+        ProblemCode::RegionAway => (
+            "another region has a part in this; what your own one can do without it works",
+            format!(
+                "domicile device flush --device {device}   # texts, later; anything else: the same command again"
+            ),
+        ),
+        ProblemCode::BudgetSpent => (
+            "a device may look for so many new contacts, and some more each day, so that nobody tries out all numbers",
+            format!("domicile device contacts sync --device {device}   # tomorrow; those found stay found"),
+        ),
+        ProblemCode::CodesSpent => (
+            "so many codes an hour are sent to a number, and asked for by a device",
+            format!("domicile device register NUMBER --device {device}   # in an hour"),
+        ),
+        _ if problem.status == 503 || problem.status == 429 => {
+            ("it passes by itself", "the same command again, in a minute".to_owned())
+        }
         _ => {
             let fix = problem.fix.unwrap_or_else(|| "the same command again, later".to_owned());
             let why = problem.detail.unwrap_or(problem.title);

@@ -74,8 +74,7 @@ fn a_database_and_its_file_without_any_configuration() {
     let clean = shop.run(&["audit", "logs", "--identifiers", "people.txt"]);
     assert_eq!(clean.code, 0, "{}", clean.whole());
     assert!(
-        clean.stdout.contains("Nothing was found")
-            && clean.stdout.contains("That says nothing of what was not read")
+        clean.stdout.contains("Nothing was found") && clean.stdout.contains("That says nothing of what was")
     );
 }
 
@@ -102,6 +101,18 @@ fn every_form_of_the_report() {
         let text = shop.read(file);
         assert!(text.starts_with(begins) && !text.contains(MAIL), "{file}: {text}");
     }
+}
+
+/// A file that is no database, or only a part of one, can still be searched: as bytes.
+#[test]
+fn a_file_that_is_no_database_is_searched_as_bytes() {
+    let shop = shop();
+    shop.write("dump.db", &format!("{}{MAIL}", "no database ".repeat(1_000)));
+    let ran = shop.run(&["audit", "sqlite:dump.db", "--identifiers", "people.txt"]);
+    assert_ne!(ran.code, 3, "what can't be read is no finding: {}", ran.whole());
+    assert!(ran.stderr.contains("domicile audit dump.db --identifiers FILE"), "{}", ran.whole());
+    let ran = shop.run(&["audit", "dump.db", "--identifiers", "people.txt"]);
+    assert_eq!(ran.code, 3, "{}", ran.whole());
 }
 
 /// Identifiers on stdin reach no argument list.

@@ -60,12 +60,24 @@ fn what_is_typed_wrongly() {
     let site = Site::prepared(false);
     site.new_device("bob", "oregon");
     site.fails("bob", &["new", "--statement", "oregon.json"], "device-exists");
-    site.fails("carol", &["new", "--statement", "domicile.toml"], "region-statement");
+    let said = site.fails("carol", &["new", "--statement", "domicile.toml"], "region-statement");
+    assert!(!said.contains("-o domicile.toml"), "the way out must not write over what was named: {said}");
     site.fails("nobody", &["receive"], "no-device");
+    let said = site.fails("nowhere/bob", &["new", "--statement", "oregon.json"], "no-device");
+    assert!(said.contains("mkdir -p nowhere"), "{said}");
+    site.fails("bob", &["contacts", "add", "12", "--name", "Dan"], "number-invalid");
+    site.fails("bob", &["contacts", "add", BOB, "--name", "D\u{1b}[31man"], "contact-name");
+    site.fails("bob", &["send", "Dan", ""], "usage");
     site.fails("bob", &["consent", "give", "everything"], "unknown-purpose");
     site.fails("bob", &["open", "Dan"], "no-contact");
     let unknown = site.shop.run(&["messaging", "statement", "oregn"]);
     assert_eq!(unknown.code, 2, "{}", unknown.whole());
+    assert!(unknown.stderr.contains("domicile messaging statement oregon"), "{}", unknown.whole());
+    let before = site.shop.read("domicile.toml");
+    let over = site.shop.run(&["messaging", "statement", "oregon", "-o", "domicile.toml"]);
+    assert!(over.code == 2 && over.stderr.contains("statement-output"), "{}", over.whole());
+    assert_eq!(site.shop.read("domicile.toml"), before);
+    site.shop.ok(&["messaging", "statement", "oregon", "-o", "oregon.json"]);
     assert_eq!((site.beijing.connections(), site.oregon.connections()), (0, 0));
 }
 
@@ -259,6 +271,29 @@ fn terms_that_have_changed_are_shown_before_they_are_agreed_to() {
     site.fails("bob", &["register", BOB], "no-consent");
     site.agree("bob");
     site.register("bob", BOB);
+}
+
+/// Who is asked to agree is shown all that the record will say, before and without any connection.
+#[test]
+fn what_is_agreed_to_is_shown_whole() {
+    let site = Site::prepared(false);
+    site.new_device("bob", "oregon");
+    let shown = site.done("bob", &["consent", "show"]);
+    for part in [
+        "cloud_messaging: never asked",
+        "your telephone number",
+        "contacts' numbers, blinded",
+        "Example Ltd, privacy@example.org",
+        "US; the law of US applies",
+        "domicile device consent withdraw region_move",
+        "to complain to an authority",
+        "https://example.org/notice",
+        "domicile device consent give cloud_messaging --device bob",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert_eq!((site.beijing.connections(), site.oregon.connections()), (0, 0));
 }
 
 #[test]

@@ -132,7 +132,9 @@ impl<R: Relay> Device<Agreed<R>> {
     fn gives_up(&mut self, step: Step, fault: &DeviceFault) -> Result<bool, DeviceFault> {
         use crate::wire::ProblemCode::{BadRequest, KeysOther, MailboxUnknown, TooBig};
         let is_final = match fault {
-            DeviceFault::Refused(problem) => matches!(problem.code, MailboxUnknown | TooBig | BadRequest | KeysOther),
+            DeviceFault::Refused(problem) => {
+                matches!(problem.code, MailboxUnknown | TooBig | BadRequest | KeysOther)
+            }
             DeviceFault::Session(_) => true,
             _ => false,
         };

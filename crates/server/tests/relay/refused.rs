@@ -62,6 +62,13 @@ async fn a_token_is_the_regions_own_and_of_now() {
         assert_eq!(phone.get("filters").await.no(), (401, "consent-forged".into()));
         assert_eq!(phone.post("token", json!({})).await.no(), (401, "consent-forged".into()));
     }
+    // Its ten minutes are over: it still says whose it was, and gets a new one, and nothing else.
+    let own = Claims::at(now - 700, stage.region(0), phone.id(), None, purposes);
+    phone.token = Some(own.sign(&stage.service_key(0)));
+    assert_eq!(phone.get("filters").await.no(), (401, "consent-expired".into()));
+    let renewed = phone.post("token", json!({})).await.ok();
+    phone.token = renewed["token"].as_str().map(str::to_owned);
+    phone.get("filters").await.ok();
     // At another region it is nobody's, but for asking for a new one: there the mailbox is not at home.
     phone.token = Some(good);
     let home = std::mem::replace(&mut phone.url, stage.url(1));

@@ -159,6 +159,11 @@ impl Stage {
         self.site.places.endpoint(REGIONS[region].0)
     }
 
+    /// What a region signs with.
+    pub fn service_key(&self, region: usize) -> domicile_messaging::SigningKey {
+        service_key(&self.texts[region].0).unwrap()
+    }
+
     pub fn region(&self, region: usize) -> RegionName {
         self.listed[region].region.clone()
     }

@@ -12,14 +12,10 @@ use serde_json::{Value, json};
 pub(super) async fn run(app: &App, handset: &Handset, command: ContactsCommand) -> Result<Answer> {
     match command {
         ContactsCommand::Add { number: typed, name, country } => {
-            let number = number(&typed, country.as_deref())?;
+            let again = "domicile device contacts add +15035550123 --name Bob";
+            let number = number(&typed, country.as_deref(), again)?;
             let name: Text = name.parse().map_err(|error: domicile_messaging::wire::TextFault| {
-                Failure::usage(
-                    "contact-name",
-                    "this name can't be kept",
-                    error.to_string(),
-                    "domicile device contacts add +15035550123 --name Bob",
-                )
+                Failure::usage("contact-name", "this name can't be kept", error.to_string(), again)
             })?;
             let mut device = handset.open()?;
             device.add_contact(number, name.clone()).map_err(|fault| handset.failed(fault))?;
@@ -79,14 +75,20 @@ async fn sync(app: &App, handset: &Handset) -> Result<Answer> {
         synced.regions,
         synced.filter_bytes,
     );
-    if synced.found < device.contacts().count() {
+    if synced.unseen > 0 {
+        said.push_str(&format!(
+            "\n\nthe relay has no filter of {} region(s) yet: who was found there before stays a user",
+            synced.unseen
+        ));
+    } else if synced.found < device.contacts().count() {
         said.push_str("\n\nwho has just registered is found within a minute or two: relays make filters anew from time to time");
     }
     if synced.changed > 0 {
         said.push_str("\n\nsome have another identity than before: see `contacts list`; nothing is sent to them until you accept it");
     }
     let json = json!({
-        "found": synced.found, "changed": synced.changed, "blinded": synced.blinded, "regions": synced.regions, "filter_bytes": synced.filter_bytes,
+        "found": synced.found, "changed": synced.changed, "blinded": synced.blinded, "regions": synced.regions,
+        "regions_unseen": synced.unseen, "filter_bytes": synced.filter_bytes,
     });
     Ok(Answer::new(said, json))
 }

@@ -3,7 +3,7 @@
 use super::Handset;
 use crate::app::App;
 use crate::args::{Offline, SendArgs};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::screen::Answer;
 use domicile_messaging::device::Received;
 use domicile_messaging::wire::{IfOffline, SentState};
@@ -15,9 +15,9 @@ pub(super) async fn send(app: &App, handset: &Handset, args: SendArgs) -> Result
         Offline::Keep => IfOffline::Keep,
         Offline::Sms => IfOffline::Sms,
     };
-    app.screen.say("encrypted here; the relay sees a size and a receiver");
     let sent = device.send_text(&args.contact, &args.text, if_offline, args.expires).await;
-    let state = sent.map_err(|fault| handset.failed(fault))?;
+    let state = sent.map_err(|fault| still_waiting(handset.failed(fault), device.waiting()))?;
+    app.screen.say("encrypted here; the relay saw a size and a receiver");
     let said = match state {
         SentState::Kept => "sent: kept at the receiver's home until delivered",
         SentState::UseSms => "the receiver is away: nothing was stored, send an SMS",
@@ -25,9 +25,21 @@ pub(super) async fn send(app: &App, handset: &Handset, args: SendArgs) -> Result
     Ok(Answer::new(said, json!({ "state": state })).no_if(state == SentState::UseSms))
 }
 
+/// After a text that was not taken: is it kept, or not?
+fn still_waiting(failure: Box<Failure>, waiting: usize) -> Box<Failure> {
+    match waiting {
+        0 => failure,
+        n => failure.state(format!(
+            "{} in the device's file, to be sent by the next `send` or `flush`, each once",
+            if n == 1 { "1 text waits".to_owned() } else { format!("{n} texts wait") }
+        )),
+    }
+}
+
 pub(super) async fn flush(handset: &Handset) -> Result<Answer> {
     let mut device = handset.online()?;
-    let sent = device.flush().await.map_err(|fault| handset.failed(fault))?;
+    let sent = device.flush().await;
+    let sent = sent.map_err(|fault| still_waiting(handset.failed(fault), device.waiting()))?;
     let count = |state: SentState| sent.iter().filter(|(_, each)| *each == state).count();
     let (kept, by_sms) = (count(SentState::Kept), count(SentState::UseSms));
     let mut said = format!("{kept} sent");

@@ -2,7 +2,7 @@
 
 use super::story::Story;
 use crate::config;
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use domicile_server::Body;
 use domicile_server::admin::exposition;
 use domicile_server::listen::{
@@ -87,11 +87,14 @@ fn in_use(what: &str, address: std::net::SocketAddr, error: &std::io::Error) -> 
         "admin" => {
             "one more process on this machine: --config with a copy of the file that has another port in [admin], or no [admin]"
         }
+        "relay" => {
+            "ss -ltnp   # who has it: a relay that runs already? Else another port in `listen` of its [[messaging.relay]]"
+        }
         _ => "name another port in `listen`; one more process on this machine: --listen ADDRESS",
     };
     Failure::usage(
         "serve-address",
-        format!("the {what} can't listen at {address}: {error}"),
+        format!("the {what} can't listen at {address}: {}", failure::reason(error)),
         "each process needs an address of its own, and ports below 1024 a privilege",
         fix,
     )

@@ -55,7 +55,7 @@ fn chosen<'m>(messaging: &'m Messaging, asked: &[String]) -> Result<Vec<&'m Rela
     }
     let mut chosen: Vec<&RelayDoors> = Vec::new();
     for region in asked {
-        let relay = messaging.relay(region).ok_or_else(|| unknown(messaging, region))?;
+        let relay = messaging.relay(region).ok_or_else(|| unknown(messaging, region, "serve --messaging"))?;
         if !chosen.iter().any(|known| known.region == relay.region) {
             chosen.push(relay);
         }
@@ -116,8 +116,9 @@ pub async fn mailboxes(config: &Config, relay: &RelayDoors) -> Result<Arc<Mailbo
             let what = format!("{place} can't be read: {refusal}");
             let why = "the tables, the guard or the role's grants are not there yet, or the database does not answer";
             let fix = format!(
-                "# messaging/schema.{engine}.sql has the tables{}\ndomicile guard install --service SERVICE --region {}",
+                "# messaging/schema.{engine}.sql has the tables{}\ndomicile guard install --service {} --region {}",
                 if engine == "postgres" { ", messaging/grants.postgres.sql the grants" } else { "" },
+                config.messaging.as_ref().map_or("SERVICE", |messaging| messaging.service.as_str()),
                 relay.region
             );
             Err(Failure::new("relay-store", what, why, fix))
@@ -128,7 +129,7 @@ pub async fn mailboxes(config: &Config, relay: &RelayDoors) -> Result<Arc<Mailbo
 /// What a region's relay says of itself, of the configuration and its service key.
 pub fn statement(config: &Config, region: &str) -> Result<SignedRegion> {
     let Some(messaging) = &config.messaging else { return Err(no_table(config, "messaging", EXAMPLE)) };
-    let relay = messaging.relay(region).ok_or_else(|| unknown(messaging, region))?;
+    let relay = messaging.relay(region).ok_or_else(|| unknown(messaging, region, "messaging statement"))?;
     let relays: Vec<RelayListed> =
         messaging.relays.iter().map(|relay| listed(config, relay)).collect::<Result<_>>()?;
     let keys = relay_keys::read(relay)?;
@@ -210,15 +211,16 @@ fn unfit(region: &str) -> Box<Failure> {
     )
 }
 
-fn unknown(messaging: &Messaging, region: &str) -> Box<Failure> {
+/// `command` is what a region's name stands behind.
+fn unknown(messaging: &Messaging, region: &str, command: &str) -> Box<Failure> {
     let ids: Vec<&str> = messaging.relays.iter().map(|r| r.region.as_str()).collect();
     Failure::usage(
         "region-unknown",
         format!("there is no relay of `{region}`"),
         format!("[[messaging.relay]] is there for: {}", ids.join(", ")),
         match nearest(region, &ids) {
-            Some(id) => format!("domicile serve --messaging {id}"),
-            None => "domicile serve --messaging all".to_owned(),
+            Some(id) => format!("domicile {command} {id}"),
+            None => format!("domicile {command} {}", ids.first().copied().unwrap_or("REGION")),
         },
     )
 }

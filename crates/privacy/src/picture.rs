@@ -6,6 +6,7 @@ use crate::scene::{Played, Timed};
 use crate::table::compare::{self, Sent};
 use crate::traffic::Packet;
 use crate::world::zone::{HOME, What, Zone};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -28,7 +29,10 @@ const RIGHT: f64 = 830.0;
 const STRIP: f64 = 18.0;
 /// Above the strips of a line, and below them for the words.
 const HEAD: f64 = 24.0;
-const FOOT: f64 = 24.0;
+const FOOT: f64 = 32.0;
+/// Of a letter below the strips, and of a row of them.
+const LETTER: f64 = 5.4;
+const LETTERS: f64 = 10.0;
 /// A step of idle time, in the handset's seconds: ten minutes are as wide as six acts.
 const IDLE_STEP_S: f64 = 100.0;
 
@@ -87,7 +91,7 @@ fn legend(svg: &mut String) {
         ("other", "with the account's endpoint, or the new home"),
         ("names", "with the resolver"),
     ] {
-        stroke(svg, class, x + 3.0, 66.0);
+        draw(svg, class, &[x + 3.0], 66.0);
         text(svg, "subtitle", (x + 12.0, 79.0), word);
         x += 24.0 + 6.1 * word.len() as f64;
     }
@@ -110,8 +114,13 @@ fn strip(svg: &mut String, y: f64, word: &str, played: &Played, zone: &Zone) {
             y + STRIP
         );
     }
+    let mut strokes: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for packet in &played.traffic.packets {
-        stroke(svg, class(packet, zone), steps.x(steps.at(&played.acts, packet.at_us)), y);
+        let x = steps.x(steps.at(&played.acts, packet.at_us));
+        strokes.entry(class(packet, zone)).or_default().push(x);
+    }
+    for (class, xs) in strokes {
+        draw(svg, class, &xs, y);
     }
     let sent = compare::sent(played, zone);
     let (class, told) = told(&sent);
@@ -169,28 +178,30 @@ impl Steps {
     }
 }
 
-/// Words below the acts; the same one several times in a row is said once.
+/// Words below the acts; the same one several times in a row is said once, and one that has no room stands lower.
 fn words(svg: &mut String, y: f64, acts: &[Timed], steps: &Steps) {
-    let mut before = "";
+    let (mut before, mut ends) = ("", [0.0; 2]);
     for (act, begin) in acts.iter().zip(&steps.begins) {
         if act.word != before {
             let told = if act.idle_s > 0 {
-                format!("{} minutes untouched", act.idle_s / 60)
+                format!("{} idle minutes", act.idle_s / 60)
             } else {
                 act.word.to_owned()
             };
-            text(svg, "word", (steps.x(*begin) + 1.0, y), &told);
+            let x = (steps.x(*begin) + 1.0).min(RIGHT - LETTER * told.len() as f64);
+            let row = usize::from(x < ends[0]);
+            text(svg, "word", (x, y + LETTERS * row as f64), &told);
+            ends[row] = x + LETTER * told.len() as f64 + 3.0;
         }
         before = act.word;
     }
 }
 
-fn stroke(svg: &mut String, class: &str, x: f64, y: f64) {
-    let (from, to) = (y + 2.0, y + STRIP - 2.0);
-    let _ = writeln!(
-        svg,
-        "<line class=\"packet {class}\" x1=\"{x:.1}\" y1=\"{from:.1}\" x2=\"{x:.1}\" y2=\"{to:.1}\"/>"
-    );
+/// Strokes of one class in one strip.
+fn draw(svg: &mut String, class: &str, xs: &[f64], y: f64) {
+    let (from, tall) = (y + 2.0, STRIP - 4.0);
+    let path: String = xs.iter().map(|x| format!("M{x:.1} {from:.1}v{tall}")).collect();
+    let _ = writeln!(svg, "<path class=\"packet {class}\" d=\"{path}\"/>");
 }
 
 fn text(svg: &mut String, class: &str, (x, y): (f64, f64), words: &str) {

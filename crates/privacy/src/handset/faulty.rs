@@ -11,6 +11,7 @@ use crate::phone;
 use crate::world::zone::{FOREIGN_RESOLVER, HOME, METRICS, PORTAL, TIME, UNDECLARED};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domicile_messaging::wire::IfOffline;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub enum Slip {
     Body,
     /// It asks whether the receiver is here before it sends.
     AsksFirst,
+    /// It leaves a message at the server that goes by SMS, too.
+    KeepsToo,
     /// It goes on polling after the withdrawal.
     PollsOn,
     /// It keeps a connection to the old home for longer than it lives there, and asks it once more.
@@ -46,12 +49,13 @@ pub enum Slip {
 
 impl Slip {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Alarm,
         Self::WallAlarm,
         Self::Receiver,
         Self::Body,
         Self::AsksFirst,
+        Self::KeepsToo,
         Self::PollsOn,
         Self::OldHome,
         Self::Analytics,
@@ -69,6 +73,7 @@ impl Slip {
             Self::Receiver => "receiver",
             Self::Body => "body",
             Self::AsksFirst => "asks-first",
+            Self::KeepsToo => "keeps-too",
             Self::PollsOn => "polls-on",
             Self::OldHome => "old-home",
             Self::Analytics => "analytics",
@@ -109,6 +114,7 @@ impl Faulty {
     fn before(&mut self, event: &Event) -> Result<(), String> {
         match (self.slip, event) {
             (Slip::AsksFirst, Event::Sent(to)) => self.quiet.presence(to),
+            (Slip::KeepsToo, Event::Sent(to)) => self.quiet.send(to, IfOffline::Keep).map(drop),
             (Slip::Receiver, Event::Sent(to)) => {
                 let body = format!(r#"{{"to":"{to}"}}"#);
                 told(post(&relay(), "/v1/messaging/messages", JSON, body.as_bytes()))

@@ -66,8 +66,10 @@ impl Quiet {
     /// In words: no runtime.
     pub fn new(shipped: Shipped, state: PathBuf, number: &str) -> Done<Self> {
         // Threads of its own: connections are closed while the handset waits for its next act.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(|e| e.to_string())?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        // A thread that has looked up a name would wait ten seconds for the next one, and be taken for an alarm.
+        let runtime = runtime.worker_threads(1).thread_keep_alive(Duration::from_millis(10)).enable_all();
+        let runtime = runtime.build().map_err(|e| e.to_string())?;
         Ok(Self { shipped, state, number: number.to_owned(), runtime, device: None, has_new: false })
     }
 
@@ -206,10 +208,14 @@ impl Quiet {
         runtime.block_on(device.presence(number)).map(|_| ()).map_err(|e| e.to_string())
     }
 
-    fn send(&mut self, number: &str) -> Done<SentState> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// What the device said.
+    pub fn send(&mut self, number: &str, if_offline: IfOffline) -> Done<SentState> {
         self.find_new()?;
         let Some((runtime, device)) = self.agreed() else { return Ok(SentState::UseSms) };
-        let sent = device.send_text(number, phone::TEXT, IfOffline::Sms, EXPIRES_S);
+        let sent = device.send_text(number, phone::TEXT, if_offline, EXPIRES_S);
         runtime.block_on(sent).map_err(|e| e.to_string())
     }
 
@@ -252,7 +258,8 @@ impl Client for Quiet {
     fn on(&mut self, event: &Event, _phone: &Modem) -> Result<&'static str, String> {
         let done = match event {
             Event::Sent(number) => {
-                return self.send(number).map(|state| if state == SentState::Kept { KEPT } else { USE_SMS });
+                let sent = self.send(number, IfOffline::Sms);
+                return sent.map(|state| if state == SentState::Kept { KEPT } else { USE_SMS });
             }
             Event::FirstStart => self.unpack(),
             Event::ContactAdded(number) => self.add(number).and_then(|()| self.find_new()),

@@ -94,7 +94,7 @@ impl Lines<'_> {
         let strange =
             if sealed { alone(stage, &cast(Line::T4), Line::T4) } else { strangers(stage, service) };
         self.take(Line::T4, strange, heard);
-        self.take(Line::T5, t5::play(stage, &cast(Line::T5), member), heard);
+        self.take(Line::T5, t5::play(stage, &cast(Line::T5), service, member), heard);
         self.take(Line::T6, t6::play(stage, &cast(Line::T6), service, member, None), heard);
         self.take(Line::T7, t7::play(stage, &cast(Line::T7), service), heard);
         let (played, wanted) = (self.scenes.len(), silent.len() + 4);

@@ -15,7 +15,7 @@ use domicile_audit::Encoding;
 use std::fmt;
 
 /// How much faster than the wall's the handset's clock runs.
-const TIMES_AS_FAST: u64 = 600;
+const TIMES_AS_FAST: u64 = 1200;
 
 /// Who does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Caught {
 const CN: Option<&str> = Some("CN");
 
 /// All of them, in the order of lines.
-pub static PLANTS: [Plant; 15] = [
+pub static PLANTS: [Plant; 16] = [
     Plant {
         line: Line::T1,
         source: Source::Client(Slip::Alarm),
@@ -103,6 +103,13 @@ pub static PLANTS: [Plant; 15] = [
         what: "asks whether the receiver is here before it sends",
         needs_link: false,
         told: |fault| wrong(fault, &["to somebody away took 2 requests", "relay.beijing.example (CN)"]),
+    },
+    Plant {
+        line: Line::T5,
+        source: Source::Client(Slip::KeepsToo),
+        what: "leaves the message at the server besides the SMS",
+        needs_link: false,
+        told: |fault| wrong(fault, &["the server of beijing (CN) kept", "to somebody away"]),
     },
     Plant {
         line: Line::T6,
@@ -239,7 +246,7 @@ fn one(
     let cast = plant.cast();
     let sabotage = if let Source::Server(sabotage) = plant.source { Some(sabotage) } else { None };
     match plant.line {
-        Line::T5 => t5::play(stage, &cast, member).map(|(_, faults, _)| faults),
+        Line::T5 => t5::play(stage, &cast, service, member).map(|(_, faults, _)| faults),
         Line::T6 => t6::play(stage, &cast, service, member, sabotage).map(|(_, faults, _)| faults),
         Line::T7 => {
             let played = t7::play(stage, &cast, service);

@@ -1,17 +1,21 @@
 //! T5: a message to somebody who is away comes back as "use SMS" in the answer to the one request that carried it, and the
-//! carrier takes it; one to somebody who is here arrives.
+//! carrier takes it, and nobody keeps it; one to somebody who is here arrives, and the server that holds it until then can't read it.
 
 use super::{t1, t3};
 use crate::event::{Act, Event};
 use crate::fault::Fault;
 use crate::handset::{KEPT, USE_SMS};
+use crate::kept;
 use crate::member::Member;
 use crate::phone::MEMBER;
 use crate::scene::{Cast, Played, Stage};
+use crate::service::Service;
 use crate::traffic::volume::{self, exchanges};
-use crate::world::zone::Zone;
+use crate::world::zone::{HOME, REGIONS, Zone};
 use std::net::IpAddr;
 
+/// Of the home region.
+const COUNTRY: &str = REGIONS[0].1;
 const OFFLINE: &str = "the receiver is away";
 const ONLINE: &str = "the receiver is here";
 const SENT: &str = "sent";
@@ -23,10 +27,12 @@ const SENT: &str = "sent";
 pub fn play(
     stage: &Stage<'_>,
     cast: &Cast,
+    service: &Service,
     member: &mut Member,
 ) -> Result<(Played, Vec<Fault>, Vec<String>), String> {
     let send = || Event::Sent(MEMBER.into());
-    let (played, (away, here, came)) = stage.direct(cast, |handset| {
+    let dump = stage.dir.join(format!("{}-{HOME}.sql", cast.scene));
+    let (played, (away, here, counts)) = stage.direct(cast, |handset| {
         handset.acts(&script())?;
         stage.world.aside(|| member.shows_itself_to_the_owner())?;
         // The first one claims a key for the two, which is its own request and happens once.
@@ -34,12 +40,26 @@ pub fn play(
         handset.mark(OFFLINE)?;
         let away = handset.act(send())?;
         handset.mark(ONLINE)?;
-        stage.world.aside(|| member.looks())?;
+        let kept = stage.world.aside(|| member.looks())?;
         let here = handset.act(send())?;
         handset.mark(SENT)?;
-        Ok((away, here, stage.world.aside(|| member.looks())?))
+        // What the server holds while it holds a message.
+        service.dump(HOME, &dump)?;
+        let waiting = service.sql(HOME, "SELECT count(*) FROM mailbox_message").trim().to_owned();
+        Ok((away, here, (kept, waiting, stage.world.aside(|| member.looks())?)))
     })?;
+    let (kept, waiting, came) = counts;
     let mut faults = t3::judge(&played, &stage.world.zone);
+    faults.extend(kept::numbers(&[dump], stage.sought)?.1);
+    if kept != 0 {
+        let what = format!(
+            "the server of {HOME} ({COUNTRY}) kept {kept} messages to somebody away, of which none was to be"
+        );
+        faults.push(Fault::Wrong(what));
+    }
+    if waiting == "0" {
+        faults.push(Fault::Unproven("no message waited when the server was searched for its text".into()));
+    }
     for (what, was, is) in [("to somebody away", &away, USE_SMS), ("to somebody here", &here, KEPT)] {
         if was != is {
             faults.push(Fault::Wrong(format!("the message {what} became {was:?}, not {is:?}")));
@@ -60,7 +80,9 @@ pub fn play(
         faults.push(Fault::Wrong(format!("{came} messages arrived, not the 1 that was kept")));
     }
     let told = if played.sealed { "exchange" } else { "request" };
-    let seen = vec![format!("away: {away}, one {told}; here: {here}, one {told}, {came} arrived")];
+    let seen = vec![format!(
+        "away: {away}, one {told}; here: {here}, one {told}, {came} arrived; the server's dump has no word of it"
+    )];
     Ok((played, faults, seen))
 }
 

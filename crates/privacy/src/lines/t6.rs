@@ -52,7 +52,7 @@ pub fn play(
         faults.push(Fault::Unproven("the owner was not found before the withdrawal either".into()));
     }
     // Where it stays so for ever, nobody need wait for long.
-    let patience = if sabotage.is_some() { Duration::from_secs(3) } else { FOUND };
+    let patience = if sabotage.is_some() { Duration::from_secs(2) } else { FOUND };
     if stage.world.aside(|| member.still_finds_the_owner(patience))? {
         let by = format!("relay.{HOME}.example");
         let country = stage.world.zone.named(&by).map_or("?", |host| &host.country);

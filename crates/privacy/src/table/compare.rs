@@ -87,11 +87,11 @@ pub(super) fn table(all: &[Compared], paint: &Paint) -> String {
         ));
     }
     let then = all.iter().filter_map(|compared| compared.then.as_ref());
-    text.push_str(&told("then", then, "in the clear, and asked nobody"));
+    text.push_str(&told("then", then, "in the clear and unasked"));
     text + &told(
         "now",
         all.iter().map(|compared| &compared.now),
-        "which its owner had agreed to, and over TLS in earnest",
+        "as its owner had agreed; outside this test by TLS",
     )
 }
 
@@ -146,7 +146,7 @@ mod tests {
             text.contains("T1  a new phone, ten idle minutes       ✗  84, 2 identifiers  ✓ silence"),
             "{text}"
         );
-        assert!(text.contains("IMEI, IMSI to api.account.example (CN), in the clear"), "{text}");
+        assert!(text.contains("IMEI, IMSI to api.account.example (CN), in the clear and"), "{text}");
         assert!(text.contains("nothing of anybody could be read"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= super::super::WIDTH), "{text}");
     }

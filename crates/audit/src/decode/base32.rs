@@ -53,9 +53,9 @@ fn runs(bytes: &[u8], word: &Range<usize>, mut each: impl FnMut(Range<usize>, u8
         let Some(window) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { return };
         let may_be = cases(u64::from_ne_bytes(*window));
         if may_be != [false; 2] {
-            for n in 0..2 {
+            for (n, case) in CASES.into_iter().enumerate() {
                 if may_be[n] && at >= done[n] {
-                    done[n] = around(bytes, word, at, CASES[n], &mut each);
+                    done[n] = around(bytes, word, at, case, &mut each);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::names::{self, Fields, Open, Target};
 use crate::database::rows::{KeyPart, Rows, Value};
-use crate::{Examiner, Place, Step};
+use crate::{Examiner, Gap, Place, Step};
 use std::hash::RandomState;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -11,11 +11,20 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 /// So much is collected before it is searched, in bytes.
 const RUN_BYTES: usize = 2 << 20;
 
+/// How `pg_dump` and `pg_dumpall` say that a dump begins, and that it is complete.
+const BANNER: &[u8] = b"-- PostgreSQL database ";
+
 /// Searches SQL to its end.
 pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>) -> io::Result<()> {
     let mut sql = Sql { place, naming: RandomState::new(), text: Text::default(), rows: None, at: 0 };
     let mut lines = Lines::new(source);
+    let mut open = 0_u64;
     while let Some(line) = lines.next()? {
+        open = match line.strip_prefix(BANNER).map(<[u8]>::trim_ascii_end) {
+            Some(b"dump" | b"cluster dump") => open + 1,
+            Some(b"dump complete" | b"cluster dump complete") => open.saturating_sub(1),
+            _ => open,
+        };
         if let Some(target) = names::copy(line) {
             sql.plain(line, examiner)?;
             sql.settle(examiner)?;
@@ -27,6 +36,10 @@ pub(super) fn read(place: &Place, source: impl Read, examiner: &mut Examiner<'_>
             sql.plain(line, examiner)?;
         }
         sql.at = lines.at;
+    }
+    if open > 0 {
+        let why = "a dump of PostgreSQL without its last lines: it was cut off, or did not come to its end";
+        examiner.unseen(place, Gap::Damaged, why);
     }
     sql.settle(examiner)
 }

@@ -267,6 +267,30 @@ fn members_of_a_zip_have_their_names() {
     }
 }
 
+/// Wherever an archive is cut, it is not whole, or nothing of it that can be told is there.
+#[test]
+fn an_archive_that_is_cut_anywhere_is_said() {
+    let noise = (0..900u32).map(|n| (n.wrapping_mul(0x9E37_79B9) >> 24) as u8 & 0x7e).collect::<Vec<_>>();
+    let (one, two) = (b"one".repeat(40), noise);
+    let tar = [craft::tar_member("a", b'0', &one), craft::tar("b", &two)].concat();
+    let zip =
+        [craft::zip_member("a", &one, Zipped::Deflated), craft::zip("b", &two, Zipped::Stored)].concat();
+    let directory = zip.len() - 22 - 46 - 1;
+    for (archive, whole) in [
+        (craft::gzip(&two), 0),
+        (craft::zstd(&two), 0),
+        (tar.clone(), tar.len() - 1024 + 512),
+        (zip, directory + 4),
+    ] {
+        assert_eq!(handed(&archive).unseen, []);
+        let end = if whole == 0 { archive.len() } else { whole };
+        // Nobody can tell what a shorter beginning is of.
+        for cut in if archive == tar { 512 } else { 64 }..end {
+            assert!(handed(&archive[..cut]).gaps.of(Gap::Damaged) > 0, "{cut} of {}", archive.len());
+        }
+    }
+}
+
 #[test]
 fn what_a_zip_hides_is_said() {
     let mut encrypted = craft::zip("a", TEXT.as_bytes(), Zipped::Deflated);

@@ -41,6 +41,13 @@ pub(super) fn member<S: Search>(stretch: &mut Stretch<'_, '_, S>) -> Option<u64>
     let broken = hand_on(stretch, &spot, &header);
     after(stretch, &header);
     stretch.zip = Some((archive, stretch.pos()));
+    // Where an archive begins the run, another member or its directory must follow.
+    let behind = stretch.peek(HEADER_BYTES);
+    let cut = behind.len() < 4 || behind.starts_with(b"PK\x03\x04") && behind.len() < HEADER_BYTES;
+    if cut && broken.is_none() && archive == 0 && !stretch.source_failed() {
+        let why = "the zip archive ends without its directory: members behind this one may be missing";
+        stretch.unseen(Gap::Damaged, why.into());
+    }
     broken
 }
 

@@ -2,7 +2,8 @@
 
 use crate::wanted::{MAIL, NUMBER, in_column, in_table, keys, report};
 use domicile_audit::dump::{self, Dump};
-use domicile_audit::{Place, Report, Step};
+use domicile_audit::report::Verdict;
+use domicile_audit::{Gap, Place, Report, Step};
 use domicile_testbed::postgres::{Cluster, bin_dir};
 use std::fs::File;
 use std::io::Read;
@@ -50,6 +51,20 @@ fn every_canary(report: &Report, what: &str) {
     assert!(elsewhere >= 2, "{what}: {:?}", report.findings);
 }
 
+/// Whatever is left of a dump that was cut is searched, and is said to be not all.
+fn cut(path: &Path) {
+    let whole = std::fs::read(path).expect("a dump");
+    let part = path.with_extension("cut");
+    // Behind these words of an SQL dump stands nothing more that matters.
+    let words = b"dump complete";
+    let end = whole.windows(words.len()).rposition(|some| some == words).unwrap_or(whole.len());
+    for length in [end / 3, end / 2, end - 40, end - 1] {
+        std::fs::write(&part, &whole[..length]).expect("a part of it");
+        let report = search(&part);
+        assert!(report.gaps.of(Gap::Damaged) > 0, "{length} of {} of {}", whole.len(), path.display());
+    }
+}
+
 #[test]
 fn every_format_of_pg_dump() {
     let (cluster, dir) = (filled(), tempfile::tempdir().expect("a folder"));
@@ -64,6 +79,11 @@ fn every_format_of_pg_dump() {
     ] {
         let path = dumped(&cluster, dir.path(), name, args);
         let report = search(&path);
+        assert_eq!(report.verdict(), Verdict::Found, "{name}");
+        assert_eq!(report.gaps.of(Gap::Damaged), 0, "{name}: {:?}", report.unseen);
+        if path.is_file() {
+            cut(&path);
+        }
         if name == "inserts.sql" {
             // It names no columns: they are numbered.
             assert_eq!(in_column(&report, "customer", "column 2").len(), 1, "{:?}", report.findings);

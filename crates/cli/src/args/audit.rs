@@ -10,9 +10,9 @@ postgres://..., sqlite:FILE, s3://..., gs://..., az://..., or region:ID of domic
 records and objects). An identifier is looked for as it is, with separators, with and without its
 country code, in UTF-16, hex, base64 and base32, escaped for URLs, JSON, HTML, C and mails
 (quoted-printable), inside gzip, zlib, zstd, tar and zip, and as MD5, SHA-1, SHA-256, SHA-512 and
-BLAKE3, with your keys also HMAC-SHA-256. Nothing that is printed shows an
-identifier: it has a fingerprint, which differs from run to run. Every run also plants controls
-in all these forms and looks for them: one missed, and the run has failed.
+BLAKE3, with your keys also HMAC-SHA-256. Nothing that is printed shows an identifier: it has a
+fingerprint, which differs from run to run. Every run also plants controls in all these forms and
+looks for them: one missed, and the run has failed.
 
 Exit codes: 3 found; 0 nothing found, and everything was read; 1 nothing found, but something was
 not read, or not wholly (the report names it, and its sort: unread, changed, damaged, limit,

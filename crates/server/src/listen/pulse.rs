@@ -174,6 +174,7 @@ impl http_body::Body for Answered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body::Body as _;
     use http_body_util::BodyExt;
 
     const IDLE: Duration = Duration::from_secs(30);

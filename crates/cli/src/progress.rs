@@ -238,12 +238,7 @@ impl Progress {
             self.screen.log(&log::line(Level::Info, &t.wave, "progress", t.json()));
             return None;
         }
-        let so_far = match (t.helps, t.batches) {
-            (_, Some((erased, all))) => format!("{} of {} erased at {}", count(erased), batches(all), t.to),
-            (false, None) => format!("{} of {} at {}", count(t.moved), counted(t.subjects, "subject"), t.to),
-            (true, None) => format!("helped {} to {}", counted(t.moved, "subject"), t.to),
-        };
-        Some(format!("wave {}: {so_far}, {}, {}", t.wave, t.words(), duration(t.began.elapsed())))
+        Some(format!("wave {}: {}, {}, {}", t.wave, t.so_far(), t.words(), duration(t.began.elapsed())))
     }
 }
 
@@ -277,6 +272,18 @@ impl Tally {
             "objects": self.objects, "object_bytes": self.object_bytes, "stage": self.stage,
             "batches_erased": self.batches.map(|(erased, _)| erased), "batches": self.batches.map(|(_, all)| all),
         })
+    }
+
+    fn so_far(&self) -> String {
+        match (self.helps, self.batches) {
+            (_, Some((erased, all))) => {
+                format!("{} of {} erased at {}", count(erased), batches(all), self.to)
+            }
+            (false, None) => {
+                format!("{} of {} at {}", count(self.moved), counted(self.subjects, "subject"), self.to)
+            }
+            (true, None) => format!("helped {} to {}", counted(self.moved, "subject"), self.to),
+        }
     }
 
     fn words(&self) -> String {
@@ -357,6 +364,21 @@ async fn tick(progress: Weak<Progress>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_erase_tells_how_far_it_is() {
+        let progress = Progress::start(&Screen::new(false, true));
+        let (wave, from, to) = ("w1".to_owned(), "us".to_owned(), "de".to_owned());
+        progress.note(Event::Erases { wave, from, to, batches: 12 });
+        for rows in [2_000, 40] {
+            progress.note(Event::RowsErased { rows });
+        }
+        progress.note(Event::Erased { rows: 2_040, objects: 3 });
+        let tally = progress.tally.lock().unwrap();
+        assert_eq!(tally.so_far(), "1 of 12 batches erased at us");
+        assert_eq!(tally.words(), "2,040 rows erased, 3 objects · erase");
+        assert_eq!((&tally.json()["rows"], &tally.json()["batches_erased"]), (&json!(2_040), &json!(1)));
+    }
 
     #[tokio::test]
     async fn a_worker_of_several_services_names_the_one() {

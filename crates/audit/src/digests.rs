@@ -1,13 +1,18 @@
 //! Digests of the normal forms, without a salt and with each given one before and after.
 //!
 //! A digest is looked up by its first 16 bytes; the first 8 are its own hash for the filter before the table.
+//!
+//! What is looked up is seldom drawn as digests are: where hexadecimal is of a text, the upper bit of each byte is zero, and if read from the
+//! wrong digit on, one of the lower half. So the filter keeps digests apart by how many of these bits they have: one in 256 has
+//! none of the one or of the other, and where those are kept stays in a core's cache, though the filter does not.
 
-use crate::filter::Filter;
+use crate::filter::{Filter, Probe};
 use crate::keys::{Keys, Sort};
 use crate::table::{Entries, Half, Table};
 use crate::{Encoding, Forms, Identifier, forms};
 use hmac::{Hmac, Mac};
 use sha2::Digest as _;
+use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// Bits of the filter for each digest: 0.4 % of others pass.
@@ -30,15 +35,54 @@ const KEYLESS: usize = 5;
 /// Digests of all identifiers.
 #[derive(Debug)]
 pub(crate) struct Digests {
-    filter: Filter,
+    filter: Sorted,
     table: Table,
+}
+
+/// A filter in which digests are kept apart by how their first eight bytes are made up.
+#[derive(Debug)]
+struct Sorted {
+    all: Filter,
+    /// Which of its words those of each sort have.
+    words: [Range<u32>; SORTS * SORTS],
+}
+
+/// None to all of eight bytes have a certain bit set.
+const SORTS: usize = 9;
+/// How many of the 256 ways to set one bit in eight bytes or not have so many set.
+const WAYS: [u64; SORTS] = [1, 8, 28, 56, 70, 56, 28, 8, 1];
+
+impl Sorted {
+    fn new(digests: usize) -> Self {
+        let all = Filter::new(digests, FILTER_BITS);
+        let share = |ways: u64| (u64::from(all.words()) * ways >> 16) as u32;
+        let mut before = 0;
+        let words = std::array::from_fn(|sort| {
+            let start = share(before);
+            before += WAYS[sort / SORTS] * WAYS[sort % SORTS];
+            // Of a small filter, sorts may share a word.
+            let start = start.min(all.words() - 1);
+            start..share(before).max(start + 1)
+        });
+        Self { all, words }
+    }
+
+    /// Of a digest that begins with these eight bytes.
+    #[inline]
+    fn probe(&self, keys: &Keys, first: u64) -> Probe {
+        const LOWEST: u64 = u64::MAX / 255;
+        // A product's upper byte is the sum of all bytes.
+        let set = |bit: u32| ((first >> bit & LOWEST).wrapping_mul(LOWEST) >> 56) as usize;
+        let words = &self.words[set(7) * SORTS + set(3)];
+        self.all.probe_within(keys.mixed(first, Sort::Digest as u64), words)
+    }
 }
 
 /// Digests of some identifiers, made on one thread: first those of one half of the table, then those of the other. All at once would
 /// take as much memory again as the whole table.
 #[derive(Debug)]
 pub(crate) struct Part {
-    filter: Filter,
+    filter: Sorted,
     entries: Entries,
 }
 
@@ -51,7 +95,7 @@ pub(crate) fn count(identifiers: &[Identifier], salts: &Forms) -> usize {
 impl Part {
     /// Empty; `all` and `mine` say how many digests there are in all and of these identifiers.
     pub(crate) fn new(all: usize, mine: usize) -> Self {
-        Self { filter: Filter::new(all, FILTER_BITS), entries: Entries::with_capacity(mine) }
+        Self { filter: Sorted::new(all), entries: Entries::with_capacity(mine) }
     }
 
     /// Makes the digests of these identifiers, whose numbers begin at `first`, and keeps those of a half.
@@ -90,7 +134,7 @@ impl Part {
     fn remember(&mut self, half: Half, number: u32, algorithm: u32, digest: &[u8], keys: &Keys) {
         let print = keys.of_bytes(Sort::Digest, &digest[..COMPARED_BYTES]);
         if Half::of(print) == half {
-            self.filter.insert(keys.mixed(head(digest), Sort::Digest as u64));
+            self.filter.all.insert(self.filter.probe(keys, head(digest)));
             self.entries.push(print, number | algorithm << 24);
         }
     }
@@ -112,21 +156,21 @@ impl Digests {
             parts.iter_mut().zip(entries).for_each(|(part, empty)| part.entries = empty);
         }
         let mut filters = parts.into_iter().map(|part| part.filter);
-        let mut filter = filters.next().unwrap_or_default();
-        filters.for_each(|more| filter.merge(&more));
+        let mut filter = filters.next().unwrap_or_else(|| Sorted::new(0));
+        filters.for_each(|more| filter.all.merge(&more.all));
         Self { filter, table }
     }
 
     /// What the filter knows a digest by that begins with these eight bytes.
     #[inline]
-    pub(crate) fn mixed(&self, keys: &Keys, first: u64) -> u64 {
-        keys.mixed(first, Sort::Digest as u64)
+    pub(crate) fn probe(&self, keys: &Keys, first: u64) -> Probe {
+        self.filter.probe(keys, first)
     }
 
     /// Which of these (at most 64) may begin digests, as bits.
     #[inline]
-    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
-        self.filter.passing(mixed)
+    pub(crate) fn passing(&self, probes: &[Probe]) -> u64 {
+        self.filter.all.passing(probes)
     }
 
     /// Whose digest begins with these 16 bytes: identifier, algorithm and the digest's length.
@@ -140,7 +184,7 @@ impl Digests {
 
     /// Bytes held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.filter.held_bytes() + self.table.held_bytes()
+        self.filter.all.held_bytes() + self.table.held_bytes()
     }
 }
 

@@ -3,6 +3,7 @@
 mod free;
 mod mails;
 mod numbers;
+mod threes;
 
 pub(crate) use free::Free;
 pub(crate) use mails::Mails;

@@ -1,33 +1,35 @@
 //! Lookups that wait for one another: a table does not fit a core's cache, and many misses at once take as long as one.
 
+use crate::filter::Probe;
+
 /// Lookups at once.
 const TOGETHER: usize = 64;
 
-/// What is to be looked up, with the values that a filter knows it by.
+/// What is to be looked up, with what a filter knows it by.
 #[derive(Debug)]
 pub(super) struct Batch<T> {
-    mixed: Vec<u64>,
+    probes: Vec<Probe>,
     waiting: Vec<T>,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Self { mixed: Vec::new(), waiting: Vec::new() }
+        Self { probes: Vec::new(), waiting: Vec::new() }
     }
 }
 
 impl<T> Batch<T> {
     /// Adds one; true if it is time to look all up.
     #[inline]
-    pub(super) fn add(&mut self, mixed: u64, one: T) -> bool {
-        self.mixed.push(mixed);
+    pub(super) fn add(&mut self, probe: Probe, one: T) -> bool {
+        self.probes.push(probe);
         self.waiting.push(one);
-        self.mixed.len() >= TOGETHER
+        self.probes.len() >= TOGETHER
     }
 
     /// What a filter knows them by.
-    pub(super) fn mixed(&self) -> &[u64] {
-        &self.mixed
+    pub(super) fn probes(&self) -> &[Probe] {
+        &self.probes
     }
 
     /// Calls `pass` for those that passed the filter, as bits, and forgets all.
@@ -36,7 +38,7 @@ impl<T> Batch<T> {
             pass(&self.waiting[passing.trailing_zeros() as usize]);
             passing &= passing - 1;
         }
-        self.mixed.clear();
+        self.probes.clear();
         self.waiting.clear();
     }
 }

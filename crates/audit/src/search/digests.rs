@@ -3,6 +3,7 @@
 use super::Search;
 use crate::classes::{Classes, runs_in, unicode};
 use crate::digests::{ALL, COMPARED_BYTES, head};
+use crate::filter::Probe;
 use crate::level::Level;
 use crate::{Encoding, decode};
 use std::ops::Range;
@@ -79,15 +80,15 @@ impl Search<'_> {
     /// Keeps it until there are enough to look up together.
     #[inline]
     fn candidate(&mut self, level: &Level, first: u64, candidate: Candidate) {
-        let mixed = self.wanted.digests.mixed(&self.wanted.keys, first);
-        if self.digests.add(mixed, candidate) {
+        let probe = self.wanted.digests.probe(&self.wanted.keys, first);
+        if self.digests.add(probe, candidate) {
             self.look_up_digests(level);
         }
     }
 
     fn look_up_digests(&mut self, level: &Level) {
         let mut waiting = std::mem::take(&mut self.digests);
-        waiting.each(self.wanted.digests.passing(waiting.mixed()), |candidate| {
+        waiting.each(self.wanted.digests.passing(waiting.probes()), |candidate| {
             let (at, end) = (candidate.at as usize, candidate.end as usize);
             if candidate.how == Encoding::Hex {
                 let mut digest = [0; COMPARED_BYTES];
@@ -129,15 +130,15 @@ impl Search<'_> {
         if last < 64 {
             windows &= (1 << last) - 1;
         }
-        let (mut at, mut mixed, mut count) = ([0u8; 64], [0; 64], 0);
+        let (mut at, mut probes, mut count) = ([0u8; 64], [Probe::default(); 64], 0);
         while windows != 0 {
             let first = windows.trailing_zeros() as usize;
             windows &= windows - 1;
             at[count] = first as u8;
-            mixed[count] = self.wanted.digests.mixed(&self.wanted.keys, head(&bytes[first..]));
+            probes[count] = self.wanted.digests.probe(&self.wanted.keys, head(&bytes[first..]));
             count += 1;
         }
-        let mut passing = self.wanted.digests.passing(&mixed[..count]);
+        let mut passing = self.wanted.digests.passing(&probes[..count]);
         while passing != 0 {
             let first = block * 64 + usize::from(at[passing.trailing_zeros() as usize]);
             passing &= passing - 1;

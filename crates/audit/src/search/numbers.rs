@@ -185,8 +185,8 @@ impl Search<'_> {
         }
         let value = row.value(start, length);
         let at = row.places[start]..row.places[start + length - 1] + 1;
-        let mixed = self.wanted.numbers.mixed(&self.wanted.keys, value, length);
-        if self.windows.add(mixed, Window { value, length, at }) {
+        let probe = self.wanted.numbers.probe(&self.wanted.keys, value, length);
+        if self.windows.add(probe, Window { value, length, at }) {
             self.look_up(level);
         }
     }
@@ -194,7 +194,7 @@ impl Search<'_> {
     fn look_up(&mut self, level: &Level) {
         let wanted = self.wanted;
         let mut windows = std::mem::take(&mut self.windows);
-        windows.each(wanted.numbers.passing(windows.mixed()), |Window { value, length, at }| {
+        windows.each(wanted.numbers.passing(windows.probes()), |Window { value, length, at }| {
             let at = at.start as usize..at.end as usize;
             for (identifier, writing) in wanted.numbers.of(&wanted.keys, *value, *length) {
                 self.number(level, at.clone(), *length, identifier, writing);

@@ -4,7 +4,8 @@
 //! only at every n-th position of a text meets one of them wherever the string stands. Which run: the one whose pieces are rarest in
 //! the list, so that strings with a common beginning are told apart by their ends.
 
-use crate::filter::Filter;
+use super::threes::Threes;
+use crate::filter::{Filter, Probe};
 use crate::keys::{Keys, Sort};
 use crate::table::Table;
 use crate::{Encoding, Identifier, Kind};
@@ -14,8 +15,6 @@ use zeroize::Zeroizing;
 const FILTER_BITS: usize = 16;
 /// Counters for how common grams are in the list.
 const COUNTERS: usize = 1 << 20;
-/// Bits for how grams begin, and for how they end.
-type Bits = [u64; 1 << 10];
 /// Where a remembered gram may begin, in bytes: it shares a word with the pattern's number.
 const POSITION_MAX: usize = 255;
 
@@ -71,9 +70,9 @@ struct Pattern {
 #[derive(Debug)]
 pub(crate) struct Free {
     pub(crate) grams: Grams,
-    /// How grams begin and how they end (three bytes, 8 KiB of bits each): says no from the first level of a core's cache.
-    begins: Box<Bits>,
-    ends: Box<Bits>,
+    /// How grams begin and how they end.
+    begins: Threes,
+    ends: Threes,
     filter: Filter,
     table: Table,
     patterns: Vec<Pattern>,
@@ -103,8 +102,8 @@ impl Free {
         }
         let mut free = Self {
             grams,
-            begins: Box::new([0; 1 << 10]),
-            ends: Box::new([0; 1 << 10]),
+            begins: Threes::new(),
+            ends: Threes::new(),
             filter: Filter::new(count * grams.stride, FILTER_BITS),
             table: Table::default(),
             patterns: Vec::with_capacity(count),
@@ -147,11 +146,9 @@ impl Free {
         let pattern = self.patterns.len() as u32;
         for at in first..first + stride {
             let gram = value(at);
-            for (bits, three) in [(&mut self.begins, gram), (&mut self.ends, self.grams.end(gram))] {
-                let (word, bit) = place(three);
-                bits[word] |= 1 << bit;
-            }
-            self.filter.insert(keys.mixed(gram, Sort::Gram as u64));
+            self.begins.insert(gram);
+            self.ends.insert(self.grams.end(gram));
+            self.filter.insert(self.filter.probe(keys.mixed(gram, Sort::Gram as u64)));
             entries.push((keys.of_bytes(Sort::Gram, &gram.to_le_bytes()), pattern | (at as u32) << 24));
         }
         bytes.iter().for_each(|b| self.bytes[usize::from(*b)] = true);
@@ -167,15 +164,14 @@ impl Free {
         let (mut kept, mut count_kept) = ([0u8; 64], 0);
         for n in 0..count.min(64) {
             let gram = gram(n);
-            let (begin, end) = (place(gram), place(self.grams.end(gram)));
             kept[count_kept % 64] = n as u8;
-            count_kept += (self.begins[begin.0] >> begin.1 & self.ends[end.0] >> end.1 & 1) as usize;
+            count_kept += (self.begins.bit(gram) & self.ends.bit(self.grams.end(gram))) as usize;
         }
-        let mut mixed = [0; 64];
-        for (mixed, n) in mixed.iter_mut().zip(&kept[..count_kept]) {
-            *mixed = keys.mixed(gram(usize::from(*n)), Sort::Gram as u64);
+        let mut probes = [Probe::default(); 64];
+        for (probe, n) in probes.iter_mut().zip(&kept[..count_kept]) {
+            *probe = self.filter.probe(keys.mixed(gram(usize::from(*n)), Sort::Gram as u64));
         }
-        let mut passing = self.filter.passing(&mixed[..count_kept]);
+        let mut passing = self.filter.passing(&probes[..count_kept]);
         let mut bits = 0;
         while passing != 0 {
             bits |= 1 << kept[passing.trailing_zeros() as usize];
@@ -251,13 +247,6 @@ fn spellings(text: &str) -> Vec<(Zeroizing<Vec<u8>>, Option<Encoding>)> {
         );
     }
     all
-}
-
-/// The word and the bit in it that stand for the first three bytes.
-#[inline]
-fn place(three: u64) -> (usize, u32) {
-    let mixed = (three & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((mixed >> 54) as usize, (mixed >> 48) as u32 & 63)
 }
 
 fn counter(keys: &Keys, gram: u64) -> usize {

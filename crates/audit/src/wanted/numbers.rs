@@ -1,7 +1,7 @@
 //! Rows of digits: phone numbers with and without their country codes, IMEIs, IMSIs.
 
 use crate::Identifier;
-use crate::filter::Filter;
+use crate::filter::{Filter, Probe};
 use crate::forms::{self, DIGITS_MAX, Writing};
 use crate::keys::Keys;
 use crate::table::Table;
@@ -27,12 +27,12 @@ pub(crate) struct Numbers {
 impl Numbers {
     pub(crate) fn new(identifiers: &[Identifier], keys: &Keys) -> Self {
         let count = identifiers.iter().map(|i| forms::digits(i).len()).sum();
-        let mut filter = Filter::new(count, FILTER_BITS);
+        let mut filter = Filter::fronted(count, FILTER_BITS);
         let mut lengths = 0;
         let mut begins = vec![0u64; ((DIGITS_MAX + 1) * LEADS).div_ceil(64)];
         for identifier in identifiers {
             for (digits, _) in forms::digits(identifier) {
-                filter.insert(keys.mixed(value(&digits), digits.len() as u64));
+                filter.insert(filter.probe(keys.mixed(value(&digits), digits.len() as u64)));
                 lengths |= 1 << digits.len();
                 let lead = digits[..LEAD_DIGITS].bytes().fold(0, |v, d| v * 10 + usize::from(d - b'0'));
                 let bit = digits.len() * LEADS + lead;
@@ -63,14 +63,14 @@ impl Numbers {
 
     /// What the filter knows a window by.
     #[inline]
-    pub(crate) fn mixed(&self, keys: &Keys, value: u64, length: usize) -> u64 {
-        keys.mixed(value, length as u64)
+    pub(crate) fn probe(&self, keys: &Keys, value: u64, length: usize) -> Probe {
+        self.filter.probe(keys.mixed(value, length as u64))
     }
 
     /// Which of these windows (at most 64) may be forms, as bits.
     #[inline]
-    pub(crate) fn passing(&self, mixed: &[u64]) -> u64 {
-        self.filter.passing(mixed)
+    pub(crate) fn passing(&self, probes: &[Probe]) -> u64 {
+        self.filter.passing(probes)
     }
 
     /// Whose form so many digits of this value are, and which.

@@ -2,7 +2,13 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod runs;
 
+pub(crate) use runs::{bits_from, ones, run_end, runs, runs_in};
+
+use crate::cpu::Cpu;
 use std::ops::Range;
 use wide::u8x16;
 
@@ -34,10 +40,29 @@ pub(crate) struct Classes {
     pub(crate) sign: Vec<u64>,
     /// Here and at the next three bytes stand characters of base64 that decode to three bytes under 128.
     pub(crate) quantum: Vec<u64>,
+    /// Digits and up to three joints after each.
+    pub(crate) covered: Vec<u64>,
+    /// Where so many of those in a row begin as the shortest row of digits has.
+    pub(crate) rows: Vec<u64>,
+    /// Where so many quanta in a row begin, four bytes apart, as make a text.
+    pub(crate) texts: Vec<u64>,
+    /// Where long runs begin, of whatever was looked at last.
+    long: Vec<u64>,
     /// Where so many characters of base64 in a row ([`WORD_MIN`] at least) begin and end.
     pub(crate) words: Vec<Range<usize>>,
+    /// The same of hexadecimal digits.
+    pub(crate) hexes: Vec<Range<usize>>,
     /// Not of ASCII text: a control character, or 128 and more.
     pub(crate) odd: Vec<u64>,
+}
+
+/// How long runs must be to be of interest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shortest {
+    /// Digits of a row.
+    pub(crate) row: usize,
+    /// Quanta of a text.
+    pub(crate) quanta: usize,
 }
 
 /// One block's words.
@@ -63,34 +88,51 @@ struct Block {
 impl Classes {
     /// Classifies `bytes`; every word vector gets one word more than there are blocks, zero, to look ahead.
     #[inline(never)]
-    pub(crate) fn fill(&mut self, bytes: &[u8]) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(v3) = pulp::x86::V3::try_new() {
-            v3.vectorize(avx2::Fill { v3, classes: self, bytes });
-            return self.long_words();
-        }
-        self.fill_by(bytes, classify);
-        self.long_words();
-    }
-
-    fn long_words(&mut self) {
-        self.words.clear();
-        let mut done = 0;
-        for block in 0..self.word.len() {
-            let mut begins = runs(&self.word, block, WORD_MIN);
-            while begins != 0 {
-                let at = block * 64 + begins.trailing_zeros() as usize;
-                begins &= begins - 1;
-                if at >= done {
-                    done = run_end(&self.word, at);
-                    self.words.push(at..done);
-                }
-            }
+    pub(crate) fn fill(&mut self, cpu: Cpu, bytes: &[u8], shortest: Shortest) {
+        match cpu {
+            #[cfg(target_arch = "x86_64")]
+            Cpu::V4(v4) => v4.vectorize(
+                #[inline(always)]
+                || {
+                    self.fill_by(
+                        bytes,
+                        shortest,
+                        #[inline(always)]
+                        |block| avx512::classify(v4, block),
+                    );
+                },
+            ),
+            #[cfg(target_arch = "x86_64")]
+            Cpu::V3(v3) => v3.vectorize(
+                #[inline(always)]
+                || {
+                    self.fill_by(
+                        bytes,
+                        shortest,
+                        #[inline(always)]
+                        |block| avx2::classify(v3, block),
+                    );
+                },
+            ),
+            Cpu::Plain => self.fill_by(bytes, shortest, classify),
         }
     }
 
     #[inline(always)]
-    fn fill_by(&mut self, bytes: &[u8], classify: impl Fn(&[u8; 64]) -> Block) {
+    fn fill_by(&mut self, bytes: &[u8], shortest: Shortest, classify: impl Fn(&[u8; 64]) -> Block) {
+        self.classify(bytes, classify);
+        self.covered.resize(self.digit.len(), 0);
+        runs::cover(&self.digit, &self.joint, &mut self.covered);
+        self.rows.clone_from(&self.covered);
+        runs::begin(&mut self.rows, shortest.row);
+        self.texts.clone_from(&self.quantum);
+        (1..shortest.quanta).for_each(|_| runs::and_later(&mut self.texts, 4));
+        long_runs(&self.word, &mut self.long, &mut self.words);
+        long_runs(&self.hex, &mut self.long, &mut self.hexes);
+    }
+
+    #[inline(always)]
+    fn classify(&mut self, bytes: &[u8], classify: impl Fn(&[u8; 64]) -> Block) {
         let words = bytes.len().div_ceil(64) + 1;
         let mut into = self.vectors().map(|vector| {
             vector.resize(words, 0);
@@ -132,6 +174,28 @@ impl Classes {
             &mut self.quantum,
             &mut self.odd,
         ]
+    }
+}
+
+/// The runs of [`WORD_MIN`] bits and more.
+#[inline(always)]
+fn long_runs(words: &[u64], long: &mut Vec<u64>, into: &mut Vec<Range<usize>>) {
+    long.clear();
+    long.extend_from_slice(words);
+    runs::begin(long, WORD_MIN);
+    into.clear();
+    let mut done = 0;
+    for (block, begins) in long.iter().enumerate() {
+        let mut begins = *begins;
+        while begins != 0 {
+            let at = block * 64 + begins.trailing_zeros() as usize;
+            if at >= done {
+                done = run_end(words, at);
+                into.push(at..done);
+            }
+            // On to where this run ends, or the next block.
+            begins = if done < block * 64 + 64 { begins & u64::MAX << (done - block * 64) } else { 0 };
+        }
     }
 }
 
@@ -260,92 +324,10 @@ fn plainly(bytes: &[u8; 64]) -> Block {
     }
 }
 
-/// Positions at which `length` bits in a row begin, for at most 64; the last word looks at nothing after it.
-#[inline(always)]
-pub(crate) fn runs(words: &[u64], block: usize, length: usize) -> u64 {
-    let this = words[block];
-    let next = words.get(block + 1).copied().unwrap_or(0);
-    // Most blocks have no run so long: said with few instructions.
-    if length >= ALIGNED_MIN {
-        if has_full_byte(this) | has_full_byte(next) == 0 {
-            return 0;
-        }
-    } else if few(this, length) == 0 {
-        return 0;
-    }
-    exact_runs(this, next, length)
-}
-
-/// A run of so many bits fills one of the bytes that a word consists of.
-const ALIGNED_MIN: usize = 15;
-
-/// Not zero if one of the bytes of a word is 255.
-#[inline(always)]
-fn has_full_byte(word: u64) -> u64 {
-    const LOWEST: u64 = u64::MAX / 255;
-    (!word).wrapping_sub(LOWEST) & word & LOWEST << 7
-}
-
-/// Where runs of `length` may begin that go on into the next word as far as need be.
-#[inline(always)]
-fn few(word: u64, length: usize) -> u64 {
-    let mut few = word;
-    for by in [1, 2, 4] {
-        if length >= 2 * by {
-            few &= few >> by | !(u64::MAX >> by);
-        }
-    }
-    few
-}
-
-fn exact_runs(this: u64, next: u64, length: usize) -> u64 {
-    let mut bits = u128::from(this) | u128::from(next) << 64;
-    let mut have = 1;
-    while have < length.min(64) {
-        let by = have.min(length.min(64) - have);
-        bits &= bits >> by;
-        have += by;
-    }
-    bits as u64
-}
-
-/// Calls `each` for every run of at least `length` bits, from its start to its end, of those that begin in a range.
-pub(crate) fn runs_in(
-    words: &[u64],
-    within: &Range<usize>,
-    length: usize,
-    mut each: impl FnMut(Range<usize>),
-) {
-    let mut done = within.start;
-    for block in within.start / 64..within.end.div_ceil(64) {
-        let mut begins = runs(words, block, length);
-        while begins != 0 {
-            let at = block * 64 + begins.trailing_zeros() as usize;
-            begins &= begins - 1;
-            if at >= done && at < within.end {
-                done = run_end(words, at);
-                each(at..done);
-            }
-        }
-    }
-}
-
-/// Where the run of bits ends that `at` stands in.
-pub(crate) fn run_end(words: &[u64], at: usize) -> usize {
-    let mut end = at;
-    while let Some(word) = words.get(end / 64) {
-        let ones = (!(word >> (end % 64))).trailing_zeros() as usize;
-        end += ones.min(64 - end % 64);
-        if !end.is_multiple_of(64) || ones == 0 {
-            break;
-        }
-    }
-    end
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Classes, classify, plainly, run_end, runs};
+    use super::{Classes, Shortest, classify, plainly, run_end, runs};
+    use crate::cpu::Cpu;
 
     #[test]
     fn the_fast_classes_are_the_plain_ones() {
@@ -358,6 +340,55 @@ mod tests {
                     let fast = super::avx2::classify(v3, &bytes);
                     assert_eq!(format!("{fast:?}"), format!("{:?}", plainly(&bytes)));
                 }
+                #[cfg(target_arch = "x86_64")]
+                if let Some(v4) = pulp::x86::V4::try_new() {
+                    let fast = super::avx512::classify(v4, &bytes);
+                    assert_eq!(format!("{fast:?}"), format!("{:?}", plainly(&bytes)));
+                }
+            }
+        }
+    }
+
+    const SHORTEST: Shortest = Shortest { row: 10, quanta: 2 };
+
+    #[test]
+    fn every_processor_fills_the_same() {
+        let mut state = 7u64;
+        let mut text: Vec<u8> = (0..3_000)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                b"00123456789AbQ /+-(@"[(state >> 40) as usize % 20]
+            })
+            .collect();
+        text[1_000..1_100].fill(b'7');
+        text[1_500..1_800].fill(b'Q');
+        for length in (0..400).chain([3_000]) {
+            let of = |cpu| {
+                let mut classes = Classes::default();
+                classes.fill(cpu, &[b'1'; 500], SHORTEST);
+                classes.fill(cpu, &text[..length], SHORTEST);
+                classes
+            };
+            let plain = of(Cpu::Plain);
+            assert_eq!(format!("{:?}", of(Cpu::here())), format!("{plain:?}"));
+            #[cfg(target_arch = "x86_64")]
+            if let Some(v3) = pulp::x86::V3::try_new() {
+                assert_eq!(format!("{:?}", of(Cpu::V3(v3))), format!("{plain:?}"));
+            }
+            let set = |words: &[u64], at: usize| words.get(at / 64).is_some_and(|w| w >> (at % 64) & 1 == 1);
+            let joint = |at: usize| at < length && b" /+-(".contains(&text[at]);
+            for at in 0..length {
+                let back = (0..=at.min(3)).find(|back| !joint(at - back));
+                let covered = back.is_some_and(|back| text[at - back].is_ascii_digit());
+                assert_eq!(set(&plain.covered, at), covered, "{at} of {length}");
+                let all =
+                    |words: &[u64], step: usize, count: usize| (0..count).all(|n| set(words, at + n * step));
+                assert_eq!(set(&plain.rows, at), all(&plain.covered, 1, 10), "{at} of {length}");
+                assert_eq!(set(&plain.texts, at), all(&plain.quantum, 4, 2), "{at} of {length}");
+                let within = plain.words.iter().any(|word| word.contains(&at));
+                let start = (0..=at).rev().take_while(|n| set(&plain.word, *n)).last();
+                let long = start.is_some_and(|start| run_end(&plain.word, start) - start >= super::WORD_MIN);
+                assert_eq!(within, long, "{at} of {length}");
             }
         }
     }
@@ -367,14 +398,14 @@ mod tests {
         let mut text = vec![b' '; 200];
         text[60..70].fill(b'7');
         let mut classes = Classes::default();
-        classes.fill(&text);
+        classes.fill(Cpu::here(), &text, SHORTEST);
         assert_eq!(runs(&classes.digit, 0, 10), 1 << 60);
         assert_eq!(runs(&classes.digit, 0, 11), 0);
         assert_eq!(runs(&classes.digit, 1, 6), 1);
         assert_eq!(run_end(&classes.digit, 60), 70);
         assert_eq!(run_end(&classes.digit, 59), 59);
         text[..128].fill(b'7');
-        classes.fill(&text);
+        classes.fill(Cpu::here(), &text, SHORTEST);
         assert_eq!(run_end(&classes.digit, 3), 128);
         assert_eq!(
             (1..=64).map(|n| runs(&classes.digit, 1, n).count_ones()).collect::<Vec<_>>(),

@@ -55,7 +55,7 @@ const WAYS: [u64; SORTS] = [1, 8, 28, 56, 70, 56, 28, 8, 1];
 impl Sorted {
     fn new(digests: usize) -> Self {
         let all = Filter::new(digests, FILTER_BITS);
-        let share = |ways: u64| (u64::from(all.words()) * ways >> 16) as u32;
+        let share = |ways: u64| ((u64::from(all.words()) * ways) >> 16) as u32;
         let mut before = 0;
         let words = std::array::from_fn(|sort| {
             let start = share(before);
@@ -68,7 +68,7 @@ impl Sorted {
     }
 
     /// Of a digest that begins with these eight bytes.
-    #[inline]
+    #[inline(always)]
     fn probe(&self, keys: &Keys, first: u64) -> Probe {
         const LOWEST: u64 = u64::MAX / 255;
         // A product's upper byte is the sum of all bytes.
@@ -162,13 +162,13 @@ impl Digests {
     }
 
     /// What the filter knows a digest by that begins with these eight bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn probe(&self, keys: &Keys, first: u64) -> Probe {
         self.filter.probe(keys, first)
     }
 
     /// Which of these (at most 64) may begin digests, as bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn passing(&self, probes: &[Probe]) -> u64 {
         self.filter.all.passing(probes)
     }

@@ -85,7 +85,7 @@ impl Keys {
     }
 
     /// For filters only.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn mixed(&self, value: u64, tweak: u64) -> u64 {
         let wide = u128::from(value ^ self.salt) * u128::from(self.mix.wrapping_add(tweak << 1));
         let folded = (wide as u64) ^ (wide >> 64) as u64;

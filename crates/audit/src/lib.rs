@@ -7,6 +7,7 @@ mod calling;
 mod capture;
 mod classes;
 mod controls;
+mod cpu;
 pub mod database;
 mod decode;
 mod digests;

@@ -7,7 +7,8 @@ mod tokens;
 
 pub(crate) use tokens::each_run;
 
-use crate::classes::Classes;
+use crate::classes::{Classes, Shortest};
+use crate::cpu::Cpu;
 use crate::level::Level;
 use crate::{Encoding, Wanted, decode};
 use batch::Batch;
@@ -40,6 +41,8 @@ pub(crate) struct Search<'w> {
     pub(crate) packed: Vec<Packed>,
     /// Does the first byte stand at an odd offset?
     pub(crate) odd: bool,
+    pub(crate) cpu: Cpu,
+    pub(crate) shortest: Shortest,
     classes: Vec<Classes>,
     bytes: Vec<Vec<u8>>,
     places: Vec<Vec<u32>>,
@@ -55,6 +58,11 @@ impl<'w> Search<'w> {
             hits: Vec::new(),
             packed: Vec::new(),
             odd: false,
+            cpu: Cpu::here(),
+            shortest: Shortest {
+                row: wanted.numbers.shortest().unwrap_or(1),
+                quanta: decode::base64::quanta(wanted.bounds.shortest),
+            },
             classes: Vec::new(),
             bytes: Vec::new(),
             places: Vec::new(),
@@ -67,7 +75,7 @@ impl<'w> Search<'w> {
     /// Searches bytes in every way, and all that they decode to.
     pub(crate) fn level(&mut self, level: &Level) {
         let mut classes = self.classes.pop().unwrap_or_default();
-        classes.fill(level.bytes);
+        classes.fill(self.cpu, level.bytes, self.shortest);
         self.numbers(level, &classes);
         self.mails(level, &classes);
         self.free(level);

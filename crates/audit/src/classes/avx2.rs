@@ -2,19 +2,18 @@
 //!
 //! Two lookups in tables of sixteen, one by each half of a byte, tell eight sets of bytes apart at once.
 
-use super::{Block, Classes};
-use pulp::NullaryFnOnce;
+use super::Block;
 use pulp::x86::V3;
 use std::arch::x86_64::__m256i;
 
-const PLUS: u8 = 1;
-const DIGIT: u8 = 2;
-const LETTER: u8 = 4;
-const LATE_LETTER: u8 = 8;
-const HEX_LETTER: u8 = 16;
-const JOINT: u8 = 32;
-const NO_BREAK: u8 = 64;
-const NO_BREAK_LEAD: u8 = 128;
+pub(super) const PLUS: u8 = 1;
+pub(super) const DIGIT: u8 = 2;
+pub(super) const LETTER: u8 = 4;
+pub(super) const LATE_LETTER: u8 = 8;
+pub(super) const HEX_LETTER: u8 = 16;
+pub(super) const JOINT: u8 = 32;
+pub(super) const NO_BREAK: u8 = 64;
+pub(super) const NO_BREAK_LEAD: u8 = 128;
 
 /// Each set: its bit, its rows (the high half of a byte) and its columns (the low half), as bits.
 const SETS: [(u8, u16, u16); 8] = [
@@ -31,27 +30,25 @@ const SETS: [(u8, u16, u16); 8] = [
     (NO_BREAK_LEAD, 1 << 0xC, 1 << 2),
 ];
 
-/// The table by one half of a byte, twice: a lookup works on two halves of a register.
-const fn sets(rows: bool) -> [u8; 32] {
-    let mut table = [0; 32];
+/// The table by one half of a byte, over and over: a lookup works on each sixteen bytes of a register.
+pub(super) const fn sets<const N: usize>(rows: bool) -> [u8; N] {
+    let mut table = [0; N];
     let mut at = 0;
-    while at < 32 * SETS.len() {
-        let (bit, row, column) = SETS[at / 32];
+    while at < N * SETS.len() {
+        let (bit, row, column) = SETS[at / N];
         if (if rows { row } else { column }) >> (at % 16) & 1 == 1 {
-            table[at % 32] |= bit;
+            table[at % N] |= bit;
         }
         at += 1;
     }
     table
 }
 
-const ROWS: [u8; 32] = sets(true);
-const COLUMNS: [u8; 32] = sets(false);
 /// What makes a letter or digit its value in base64, by its row.
-const SEXTETS: [u8; 32] = {
-    let mut table = [0; 32];
+pub(super) const fn sextets<const N: usize>() -> [u8; N] {
+    let mut table = [0; N];
     let mut at = 0;
-    while at < 32 {
+    while at < N {
         table[at] = match at % 16 {
             3 => 4,
             4 | 5 => 191,
@@ -61,28 +58,11 @@ const SEXTETS: [u8; 32] = {
         at += 1;
     }
     table
-};
-
-/// Fills the classes, compiled for AVX2.
-pub(super) struct Fill<'a> {
-    pub(super) v3: V3,
-    pub(super) classes: &'a mut Classes,
-    pub(super) bytes: &'a [u8],
 }
 
-impl NullaryFnOnce for Fill<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let v3 = self.v3;
-        self.classes.fill_by(
-            self.bytes,
-            #[inline(always)]
-            |block| classify(v3, block),
-        );
-    }
-}
+const ROWS: [u8; 32] = sets(true);
+const COLUMNS: [u8; 32] = sets(false);
+const SEXTETS: [u8; 32] = sextets();
 
 #[inline(always)]
 pub(super) fn classify(v3: V3, bytes: &[u8; 64]) -> Block {

@@ -22,8 +22,7 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     if search.wanted.bounds.wide {
         whole(search, level, classes, shortest);
     } else {
-        let groups = if shortest >= 11 { 3 } else { 2 };
-        textual(search, level, classes, groups);
+        textual(search, level, classes);
     }
     // Lines are joined once: what they are joined to has no line ends.
     if level.depth == 0 || level.outer.as_ref().is_some_and(|outer| outer.how.is_some()) {
@@ -31,15 +30,16 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     }
 }
 
-/// Decodes where groups in a row are ASCII, with a group more on both sides.
-fn textual(search: &mut Search, level: &Level, classes: &Classes, groups: usize) {
+/// Quanta in a row that are ASCII wherever so many bytes are.
+pub(crate) fn quanta(bytes: usize) -> usize {
+    if bytes >= 11 { 3 } else { 2 }
+}
+
+/// Decodes where quanta in a row are ASCII, with one more on both sides.
+fn textual(search: &mut Search, level: &Level, classes: &Classes) {
     let mut done = [0; 4];
-    for block in 0..classes.quantum.len() - 1 {
-        if classes.quantum[block] == 0 {
-            continue;
-        }
-        let all = u128::from(classes.quantum[block]) | u128::from(classes.quantum[block + 1]) << 64;
-        let mut begins = (all & all >> 4 & if groups > 2 { all >> 8 } else { u128::MAX }) as u64;
+    for (block, begins) in classes.texts.iter().enumerate() {
+        let mut begins = *begins;
         while begins != 0 {
             let at = block * 64 + begins.trailing_zeros() as usize;
             begins &= begins - 1;
@@ -165,7 +165,7 @@ fn join(search: &mut Search, level: &Level, newline: usize) -> usize {
     }
     let level = level.decoded(&joined, Map::Bytes(&places), None);
     let mut inner = crate::classes::Classes::default();
-    inner.fill(&joined);
+    inner.fill(search.cpu, &joined, search.shortest);
     run(search, &level, &inner);
     super::packed::run(search, &level, &inner);
     search.leave(joined, places);

@@ -17,9 +17,7 @@ pub(crate) fn run(search: &mut Search, level: &Level, classes: &Classes) {
     if 2 * shortest < WORD_MIN {
         return runs_in(&classes.hex, &(0..level.bytes.len()), 2 * shortest, decode);
     }
-    for word in classes.words.iter().filter(|word| word.len() >= 2 * shortest) {
-        runs_in(&classes.hex, word, 2 * shortest, &mut decode);
-    }
+    classes.hexes.iter().filter(|run| run.len() >= 2 * shortest).for_each(|run| decode(run.clone()));
 }
 
 fn one(search: &mut Search, level: &Level, run: std::ops::Range<usize>) {

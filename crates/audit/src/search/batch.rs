@@ -8,37 +8,41 @@ const TOGETHER: usize = 64;
 /// What is to be looked up, with what a filter knows it by.
 #[derive(Debug)]
 pub(super) struct Batch<T> {
-    probes: Vec<Probe>,
-    waiting: Vec<T>,
+    probes: [Probe; TOGETHER],
+    waiting: [T; TOGETHER],
+    count: usize,
 }
 
-impl<T> Default for Batch<T> {
+impl<T: Copy + Default> Default for Batch<T> {
     fn default() -> Self {
-        Self { probes: Vec::new(), waiting: Vec::new() }
+        Self { probes: [Probe::default(); TOGETHER], waiting: [T::default(); TOGETHER], count: 0 }
     }
 }
 
-impl<T> Batch<T> {
+impl<T: Copy> Batch<T> {
     /// Adds one; true if it is time to look all up.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, probe: Probe, one: T) -> bool {
-        self.probes.push(probe);
-        self.waiting.push(one);
-        self.probes.len() >= TOGETHER
+        let at = self.count % TOGETHER;
+        self.probes[at] = probe;
+        self.waiting[at] = one;
+        self.count = at + 1;
+        self.count == TOGETHER
     }
 
     /// What a filter knows them by.
+    #[inline(always)]
     pub(super) fn probes(&self) -> &[Probe] {
-        &self.probes
+        &self.probes[..self.count]
     }
 
-    /// Calls `pass` for those that passed the filter, as bits, and forgets all.
-    pub(super) fn each(&mut self, mut passing: u64, mut pass: impl FnMut(&T)) {
-        while passing != 0 {
-            pass(&self.waiting[passing.trailing_zeros() as usize]);
-            passing &= passing - 1;
-        }
-        self.probes.clear();
-        self.waiting.clear();
+    /// One of them.
+    pub(super) fn at(&self, number: u32) -> T {
+        self.waiting[number as usize]
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
     }
 }

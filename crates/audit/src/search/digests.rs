@@ -1,9 +1,8 @@
 //! Digests in the bytes of one level: in hexadecimal at every position, in base64 at the start of a word, raw where bytes are no text.
 
 use super::Search;
-use crate::classes::{Classes, runs_in, unicode};
+use crate::classes::{Classes, ones, unicode};
 use crate::digests::{ALL, COMPARED_BYTES, head};
-use crate::filter::Probe;
 use crate::level::Level;
 use crate::{Encoding, decode};
 use std::ops::Range;
@@ -16,32 +15,44 @@ const BASE64_MIN: usize = 22;
 const ZEROS_MAX: u32 = 3;
 
 /// What may be the text of a digest: where, and where the word ends that it is in.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Candidate {
     at: u32,
     end: u32,
-    how: Encoding,
+    how: How,
+}
+
+/// How it would be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum How {
+    #[default]
+    Hex,
+    Base64,
+    Raw,
 }
 
 impl Search<'_> {
     /// Looks up digests.
     #[inline(never)]
     pub(super) fn digests(&mut self, level: &Level, classes: &Classes) {
-        for word in &classes.words {
-            if word.len() >= BASE64_MIN {
-                self.base64_digests(level, classes, word);
-            }
-            // Whatever is hexadecimal is a part of a word.
-            if word.len() >= HEX_MIN {
-                runs_in(&classes.hex, word, HEX_MIN, |run| self.hex_digests(level, run.start, run.end));
-            }
-        }
+        self.cpu.run(
+            #[inline(always)]
+            || {
+                for word in classes.words.iter().filter(|word| word.len() >= BASE64_MIN) {
+                    self.base64_digests(level, classes, word);
+                }
+                for run in classes.hexes.iter().filter(|run| run.len() >= HEX_MIN) {
+                    self.hex_digests(level, run.start, run.end);
+                }
+                if level.depth == 0 && classes.odd.iter().fold(0, |any, odd| any | odd) != 0 {
+                    self.raw_digests(level, classes);
+                }
+            },
+        );
         self.look_up_digests(level);
-        if level.depth == 0 && classes.odd.iter().fold(0, |any, odd| any | odd) != 0 {
-            self.raw_digests(level, classes);
-        }
     }
 
+    #[inline(always)]
     fn hex_digests(&mut self, level: &Level, start: usize, end: usize) {
         let nibble = |at: usize| u64::from(decode::nibble(level.bytes[at]).unwrap_or(0));
         // The first half of a digest's digits decides; after the last of them the other half of the shortest must follow.
@@ -49,7 +60,7 @@ impl Search<'_> {
         let mut value = (start..start + half - 1).fold(0, |value, at| value << 4 | nibble(at));
         for at in start..=end - HEX_MIN {
             value = value << 4 | nibble(at + half - 1);
-            self.candidate(level, value, Candidate { at: at as u32, end: end as u32, how: Encoding::Hex });
+            self.candidate(level, value, Candidate { at: at as u32, end: end as u32, how: How::Hex });
         }
     }
 
@@ -57,10 +68,8 @@ impl Search<'_> {
         let last = word.end - BASE64_MIN;
         self.base64_digest(level, word.start, word.end);
         for block in word.start / 64..=last / 64 {
-            let mut signs = classes.sign[block];
-            while signs != 0 {
-                let at = block * 64 + signs.trailing_zeros() as usize + 1;
-                signs &= signs - 1;
+            for sign in ones(classes.sign[block]) {
+                let at = block * 64 + sign as usize + 1;
                 if at > word.start && at <= last {
                     self.base64_digest(level, at, word.end);
                 }
@@ -72,13 +81,13 @@ impl Search<'_> {
         if drawn(&level.bytes[at..at + BASE64_MIN]) {
             let mut first = [0; 9];
             decode::base64::sextets(&level.bytes[at..at + 12], &mut first);
-            let found = Candidate { at: at as u32, end: end as u32, how: Encoding::Base64 };
+            let found = Candidate { at: at as u32, end: end as u32, how: How::Base64 };
             self.candidate(level, head(&first), found);
         }
     }
 
     /// Keeps it until there are enough to look up together.
-    #[inline]
+    #[inline(always)]
     fn candidate(&mut self, level: &Level, first: u64, candidate: Candidate) {
         let probe = self.wanted.digests.probe(&self.wanted.keys, first);
         if self.digests.add(probe, candidate) {
@@ -86,28 +95,44 @@ impl Search<'_> {
         }
     }
 
+    #[inline(never)]
     fn look_up_digests(&mut self, level: &Level) {
-        let mut waiting = std::mem::take(&mut self.digests);
-        waiting.each(self.wanted.digests.passing(waiting.probes()), |candidate| {
-            let (at, end) = (candidate.at as usize, candidate.end as usize);
-            if candidate.how == Encoding::Hex {
-                let mut digest = [0; COMPARED_BYTES];
-                if decode::hex::pairs(&level.bytes[at..], &mut digest) {
+        let (cpu, wanted) = (self.cpu, self.wanted);
+        let passing = cpu.run(
+            #[inline(always)]
+            || wanted.digests.passing(self.digests.probes()),
+        );
+        for n in ones(passing) {
+            self.look_up_digest(level, self.digests.at(n));
+        }
+        self.digests.clear();
+    }
+
+    fn look_up_digest(&mut self, level: &Level, candidate: Candidate) {
+        let (bytes, at, end) = (level.bytes, candidate.at as usize, candidate.end as usize);
+        let mut digest = [0; 18];
+        match candidate.how {
+            How::Hex => {
+                if decode::hex::pairs(&bytes[at..], &mut digest[..COMPARED_BYTES]) {
                     let ends = |length: usize| at + 2 * length;
-                    let whole = |length| decode::hex::reaches(level.bytes, at, ends(length));
+                    let whole = |length| decode::hex::reaches(bytes, at, ends(length));
                     self.digest(level, at, &digest, Encoding::Hex, ends, whole);
                 }
-            } else {
-                let mut digest = [0; 18];
-                decode::base64::sextets(&level.bytes[at..(at + 24).min(end)], &mut digest);
-                let ends = |length: usize| at + (length * 8).div_ceil(6);
-                self.digest(level, at, &digest[..COMPARED_BYTES], Encoding::Base64, ends, |n| ends(n) <= end);
             }
-        });
-        self.digests = waiting;
+            How::Base64 => {
+                decode::base64::sextets(&bytes[at..(at + 24).min(end)], &mut digest);
+                let ends = |length: usize| at + (length * 8).div_ceil(6);
+                self.digest(level, at, &digest, Encoding::Base64, ends, |n| ends(n) <= end);
+            }
+            How::Raw => {
+                let ends = |length: usize| at + length;
+                self.digest(level, at, &bytes[at..end], Encoding::Raw, ends, |n| ends(n) <= bytes.len());
+            }
+        }
     }
 
     /// INVARIANT: no window is skipped but those whose first sixteen bytes are all UTF-8 text where they stand, or have three zeros.
+    #[inline(always)]
     fn raw_digests(&mut self, level: &Level, classes: &Classes) {
         let blocks = classes.odd.len() - 1;
         let mut carry = 0;
@@ -124,27 +149,16 @@ impl Search<'_> {
     }
 
     /// Looks up the windows that begin at these bits of a block.
+    #[inline(always)]
     fn raw_block(&mut self, level: &Level, block: usize, mut windows: u64) {
-        let bytes = &level.bytes[block * 64..];
-        let last = (bytes.len() + 1).saturating_sub(COMPARED_BYTES);
+        let last = (level.bytes.len() + 1 - block * 64).saturating_sub(COMPARED_BYTES);
         if last < 64 {
             windows &= (1 << last) - 1;
         }
-        let (mut at, mut probes, mut count) = ([0u8; 64], [Probe::default(); 64], 0);
-        while windows != 0 {
-            let first = windows.trailing_zeros() as usize;
-            windows &= windows - 1;
-            at[count] = first as u8;
-            probes[count] = self.wanted.digests.probe(&self.wanted.keys, head(&bytes[first..]));
-            count += 1;
-        }
-        let mut passing = self.wanted.digests.passing(&probes[..count]);
-        while passing != 0 {
-            let first = block * 64 + usize::from(at[passing.trailing_zeros() as usize]);
-            passing &= passing - 1;
-            let ends = |length: usize| first + length;
-            let window = &level.bytes[first..first + COMPARED_BYTES];
-            self.digest(level, first, window, Encoding::Raw, ends, |n| ends(n) <= level.bytes.len());
+        for first in ones(windows) {
+            let at = block * 64 + first as usize;
+            let found = Candidate { at: at as u32, end: (at + COMPARED_BYTES) as u32, how: How::Raw };
+            self.candidate(level, head(&level.bytes[at..]), found);
         }
     }
 
@@ -177,6 +191,7 @@ fn drawn(word: &[u8]) -> bool {
 }
 
 /// Where, in the 64 bits of the first word, one of sixteen in a row is set.
+#[inline(always)]
 fn anywhere(mut bits: u128) -> u64 {
     for by in [1, 2, 4, 8] {
         bits |= bits >> by;
@@ -186,6 +201,7 @@ fn anywhere(mut bits: u128) -> u64 {
 
 /// Where, in the 64 bits of the first word, [`ZEROS_MAX`] of sixteen in a row are set. Sums of 2, 4, 8 and 16, each bit of them
 /// in a word of its own; what reaches four stays there.
+#[inline(always)]
 fn many(bits: u128) -> u64 {
     if bits.count_ones() < ZEROS_MAX {
         return 0;
@@ -204,6 +220,7 @@ fn many(bits: u128) -> u64 {
 
 /// Where bytes of a block are no UTF-8 text (RFC 3629, but for some of its rarer rules): control characters, and leading and
 /// following bytes that do not fit. `carry`: which of the next bytes must follow.
+#[inline(always)]
 fn no_text(bytes: &[u8], classes: &Classes, block: usize, carry: &mut u64) -> u64 {
     let odd = classes.odd.get(block).copied().unwrap_or(0);
     if odd | *carry == 0 {
@@ -226,7 +243,8 @@ fn no_text(bytes: &[u8], classes: &Classes, block: usize, carry: &mut u64) -> u6
 #[cfg(test)]
 mod tests {
     use super::{ZEROS_MAX, anywhere, many, no_text};
-    use crate::classes::Classes;
+    use crate::classes::{Classes, Shortest};
+    use crate::cpu::Cpu;
 
     #[test]
     fn windows_are_counted_as_one_by_one() {
@@ -252,7 +270,7 @@ mod tests {
         let mut text = "caf\u{e9} \u{5ba2}\u{6237}\u{1f600}\ttab\r\n".repeat(20).into_bytes();
         let broken = |text: &[u8]| {
             let mut classes = Classes::default();
-            classes.fill(text);
+            classes.fill(Cpu::here(), text, Shortest { row: 10, quanta: 2 });
             let mut carry = 0;
             let blocks = classes.odd.len();
             let words =

@@ -6,7 +6,7 @@
 
 use super::Search;
 use crate::Encoding;
-use crate::classes::{Classes, run_end, runs};
+use crate::classes::{Classes, bits_from, ones, run_end};
 use crate::forms::{DIGITS_MAX, Writing};
 use crate::level::Level;
 use crate::wanted::LEAD_DIGITS;
@@ -31,11 +31,12 @@ const TENS: [u64; DIGITS_MAX + 1] = {
 };
 
 /// Digits that may be a form.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Window {
     value: u64,
-    length: usize,
-    at: Range<u32>,
+    start: u32,
+    end: u32,
+    length: u8,
 }
 
 /// Digits with separators between them.
@@ -47,6 +48,14 @@ pub(crate) struct Row {
     values: Vec<u64>,
     /// Groups, by the numbers of their digits.
     groups: Vec<Range<usize>>,
+    /// Where a window across separators may end: before which digit, as bits.
+    ends: Vec<u64>,
+}
+
+/// Lengths up to one that a window may have, as bits.
+#[inline]
+fn up_to(length: usize) -> u32 {
+    u32::MAX >> (31 - length.min(DIGITS_MAX))
 }
 
 impl Row {
@@ -55,6 +64,7 @@ impl Row {
         self.places.clear();
         self.values.clear();
         self.groups.clear();
+        self.ends.clear();
         let mut value = 0u64;
         self.values.push(0);
         loop {
@@ -66,7 +76,7 @@ impl Row {
                 value
             }));
             at = end;
-            self.groups.push(first..self.places.len());
+            self.group(first..self.places.len());
             match gap(bytes, at) {
                 Some(next) => at = next,
                 None => return at,
@@ -74,8 +84,28 @@ impl Row {
         }
     }
 
-    /// The value of a window.
     #[inline]
+    fn group(&mut self, group: Range<usize>) {
+        self.ends.resize(group.end / 64 + 1, 0);
+        let mut set = |at: usize| self.ends[at / 64] |= 1 << (at % 64);
+        set(group.end);
+        // The last digit may be a byte that only looks like one.
+        if group.len() > 1 {
+            set(group.end - 1);
+        }
+        self.groups.push(group);
+    }
+
+    /// Lengths that a window may have which begins at a digit of a group, as bits.
+    #[inline(always)]
+    fn lengths(&self, start: usize, group: &Range<usize>) -> u32 {
+        let within = up_to(group.end - start);
+        let across = if start - group.start > SKIPPED_MAX { 0 } else { bits_from(&self.ends, start) as u32 };
+        within | across & up_to(DIGITS_MAX)
+    }
+
+    /// The value of a window.
+    #[inline(always)]
     fn value(&self, start: usize, length: usize) -> u64 {
         self.values[start + length].wrapping_sub(self.values[start].wrapping_mul(TENS[length]))
     }
@@ -108,99 +138,84 @@ impl Search<'_> {
     /// Looks up all rows of digits.
     #[inline(never)]
     pub(super) fn numbers(&mut self, level: &Level, classes: &Classes) {
-        let Some(shortest) = self.wanted.numbers.shortest() else { return };
-        let mut row = std::mem::take(&mut self.row);
+        if let Some(shortest) = self.wanted.numbers.shortest() {
+            let cpu = self.cpu;
+            let mut row = std::mem::take(&mut self.row);
+            cpu.run(
+                #[inline(always)]
+                || self.rows(level, classes, shortest, &mut row),
+            );
+            self.row = row;
+            self.look_up(level);
+        }
+    }
+
+    #[inline(always)]
+    fn rows(&mut self, level: &Level, classes: &Classes, shortest: usize, row: &mut Row) {
         let mut done = 0;
-        let mut before = [0u64; 2];
-        let mut cover = covered(classes, 0, &mut before);
-        for block in 0..classes.digit.len() - 1 {
-            let next = covered(classes, block + 1, &mut before);
-            let covers = u128::from(cover) | u128::from(next) << 64;
-            let mut begins = runs(&[cover, next], 0, shortest);
-            cover = next;
-            if begins == 0 {
-                continue;
-            }
-            let digits = u128::from(classes.digit[block]) | u128::from(classes.digit[block + 1]) << 64;
+        for (block, begins) in classes.rows.iter().enumerate() {
+            let mut begins = *begins;
             while begins != 0 {
-                let first = begins.trailing_zeros();
-                let at = block * 64 + first as usize;
+                let at = block * 64 + begins.trailing_zeros() as usize;
                 if at >= done {
-                    let length = (!(covers >> first)).trailing_zeros();
+                    let (digits, covered) = (bits_from(&classes.digit, at), bits_from(&classes.covered, at));
+                    let length = covered.trailing_ones();
                     // A row's first byte is a digit; where it is not, the row began before and was read.
-                    if !level.bytes[at].is_ascii_digit() {
+                    if digits & 1 == 0 {
                         done = at + 1;
-                    } else if first + length < 128 && few_digits(digits >> first, length, shortest) {
+                    } else if length < 64
+                        && ((digits & !(u64::MAX << length)).count_ones() as usize) < shortest
+                    {
                         done = at + length as usize;
                     } else {
                         done = row.read(level.bytes, classes, at);
                         if row.places.len() >= shortest {
-                            self.row(level, &row);
+                            self.row(level, row);
                         }
                     }
                 }
-                let next = done - block * 64;
-                if next > 63 {
-                    break;
-                }
-                begins &= u64::MAX << next;
+                // On to where this row ends, or the next block.
+                begins = if done < block * 64 + 64 { begins & u64::MAX << (done - block * 64) } else { 0 };
             }
         }
-        self.row = row;
-        self.look_up(level);
     }
 
+    /// Looks up the windows of a row whose first digits and length some form has.
+    #[inline(always)]
     fn row(&mut self, level: &Level, row: &Row) {
-        let lengths = self.wanted.numbers.lengths();
-        for (number, group) in row.groups.iter().enumerate() {
-            for start in group.clone() {
-                let mut fitting = lengths & ((2u64 << (group.end - start).min(DIGITS_MAX)) - 1) as u32;
+        let wanted = self.wanted;
+        for group in &row.groups {
+            for start in group.start..group.end.min(row.places.len() + 1 - LEAD_DIGITS) {
+                let lead = row.value(start, LEAD_DIGITS);
+                let mut fitting = wanted.numbers.lengths_from(lead) & row.lengths(start, group);
                 while fitting != 0 {
-                    self.window(level, row, start, fitting.trailing_zeros() as usize);
+                    self.window(level, row, start, fitting.trailing_zeros() as usize, lead);
                     fitting &= fitting - 1;
-                }
-            }
-            for start in group.clone().take(SKIPPED_MAX + 1) {
-                for other in &row.groups[number + 1..] {
-                    if other.start - start >= DIGITS_MAX {
-                        break;
-                    }
-                    // The last digit may be a byte that only looks like one.
-                    let nearly = (other.len() > 1).then(|| other.end - 1);
-                    for end in nearly.into_iter().chain([other.end]) {
-                        if end - start <= DIGITS_MAX && lengths >> (end - start) & 1 == 1 {
-                            self.window(level, row, start, end - start);
-                        }
-                    }
                 }
             }
         }
     }
 
     /// Keeps a window until there are enough to look up together.
-    #[inline]
-    fn window(&mut self, level: &Level, row: &Row, start: usize, length: usize) {
-        if !self.wanted.numbers.may_begin(row.value(start, LEAD_DIGITS), length) {
-            return;
-        }
+    #[inline(always)]
+    fn window(&mut self, level: &Level, row: &Row, start: usize, length: usize, lead: u64) {
         let value = row.value(start, length);
-        let at = row.places[start]..row.places[start + length - 1] + 1;
-        let probe = self.wanted.numbers.probe(&self.wanted.keys, value, length);
-        if self.windows.add(probe, Window { value, length, at }) {
+        let (first, last) = (row.places[start], row.places[start + length - 1]);
+        let probe = self.wanted.numbers.probe(&self.wanted.keys, value, length, lead);
+        if self.windows.add(probe, Window { value, start: first, end: last + 1, length: length as u8 }) {
             self.look_up(level);
         }
     }
 
     fn look_up(&mut self, level: &Level) {
         let wanted = self.wanted;
-        let mut windows = std::mem::take(&mut self.windows);
-        windows.each(wanted.numbers.passing(windows.probes()), |Window { value, length, at }| {
-            let at = at.start as usize..at.end as usize;
-            for (identifier, writing) in wanted.numbers.of(&wanted.keys, *value, *length) {
-                self.number(level, at.clone(), *length, identifier, writing);
+        for n in ones(wanted.numbers.passing(self.windows.probes())) {
+            let Window { value, start, end, length } = self.windows.at(n);
+            for (identifier, writing) in wanted.numbers.of(&wanted.keys, value, length.into()) {
+                self.number(level, start as usize..end as usize, length.into(), identifier, writing);
             }
-        });
-        self.windows = windows;
+        }
+        self.windows.clear();
     }
 
     fn number(&mut self, level: &Level, at: Range<usize>, length: usize, identifier: u32, writing: Writing) {
@@ -221,13 +236,6 @@ impl Search<'_> {
     }
 }
 
-/// Are fewer than `shortest` of the first `length` bits set?
-#[inline]
-fn few_digits(digits: u128, length: u32, shortest: usize) -> bool {
-    let within = digits & !(u128::MAX << length);
-    ((within as u64).count_ones() + ((within >> 64) as u64).count_ones()) < shortest as u32
-}
-
 /// Where a number begins together with the `+`, `00` or trunk 0 before it.
 fn prefixed(bytes: &[u8], start: usize, writing: Writing) -> usize {
     let before = &bytes[..start];
@@ -238,19 +246,4 @@ fn prefixed(bytes: &[u8], start: usize, writing: Writing) -> usize {
         Writing::National if before.ends_with(b"0") && !after_digit(start - 1) => start - 1,
         _ => start,
     }
-}
-
-/// Digits and up to three separators after each.
-#[inline]
-fn covered(classes: &Classes, block: usize, before: &mut [u64; 2]) -> u64 {
-    let Some((&digit, &joint)) = classes.digit.get(block).zip(classes.joint.get(block)) else { return 0 };
-    let shift = |this: u64, carried: u64, by: u32| this << by | carried >> (64 - by);
-    let one = joint & shift(digit, before[0], 1);
-    let (joint_before, digit_before) = (before[1], before[0]);
-    let one_before = joint_before & digit_before << 1;
-    let two = joint & shift(one, one_before, 1);
-    let two_before = joint_before & one_before << 1;
-    let three = joint & shift(two, two_before, 1);
-    *before = [digit, joint];
-    digit | one | two | three
 }

@@ -1,7 +1,7 @@
 //! Mail addresses and free strings in the bytes of one level.
 
 use super::Search;
-use crate::classes::Classes;
+use crate::classes::{Classes, ones};
 use crate::level::Level;
 
 impl Search<'_> {
@@ -27,6 +27,14 @@ impl Search<'_> {
     /// Looks up a piece of the text at every n-th position.
     #[inline(never)]
     pub(super) fn free(&mut self, level: &Level) {
+        self.cpu.run(
+            #[inline(always)]
+            || self.pieces(level),
+        );
+    }
+
+    #[inline(always)]
+    fn pieces(&mut self, level: &Level) {
         let wanted = self.wanted;
         let free = &wanted.free;
         if free.is_empty() || level.bytes.len() < free.grams.length {
@@ -36,10 +44,8 @@ impl Search<'_> {
         let positions = (level.bytes.len() - free.grams.length) / stride + 1;
         for first in (0..positions).step_by(64) {
             let count = (positions - first).min(64);
-            let mut passing = free.passing(&wanted.keys, level.bytes, first * stride, count);
-            while passing != 0 {
-                let at = (first + passing.trailing_zeros() as usize) * stride;
-                passing &= passing - 1;
+            for n in ones(free.passing(&wanted.keys, level.bytes, first * stride, count)) {
+                let at = (first + n as usize) * stride;
                 free.around(&wanted.keys, level.bytes, at, |range, identifier, how| {
                     self.found(level, range, identifier, how.as_slice());
                 });

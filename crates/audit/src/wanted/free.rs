@@ -5,6 +5,7 @@
 //! the list, so that strings with a common beginning are told apart by their ends.
 
 use super::threes::Threes;
+use crate::classes::ones;
 use crate::filter::{Filter, Probe};
 use crate::keys::{Keys, Sort};
 use crate::table::Table;
@@ -40,7 +41,7 @@ impl Grams {
     }
 
     /// The gram at the start of `bytes`, as a number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(self, bytes: &[u8]) -> u64 {
         let word = bytes.first_chunk().map_or_else(
             || bytes.iter().take(8).rev().fold(0, |v, b| v << 8 | u64::from(*b)),
@@ -50,7 +51,7 @@ impl Grams {
     }
 
     /// A gram's last three bytes.
-    #[inline]
+    #[inline(always)]
     fn end(self, gram: u64) -> u64 {
         gram >> (8 * self.length.saturating_sub(3))
     }
@@ -156,28 +157,38 @@ impl Free {
         self.patterns.push(Pattern { identifier, length: bytes.len() as u16, how, print });
     }
 
-    /// Which positions of `text` (at most 64, a stride apart, from `first` on) may begin a remembered gram, as bits.
-    #[inline]
+    /// Which positions of `text` (at most 64, a stride apart, from `first` on) begin as a remembered gram does, as bits.
+    #[inline(always)]
+    fn beginning(&self, text: &[u8], first: usize, count: usize) -> u64 {
+        if let (8, 64, Some(block)) = (self.grams.stride, count, text[first..].first_chunk::<512>()) {
+            // Neighbouring words: the compiler makes vectors of this.
+            let (words, _) = block.as_chunks();
+            return words
+                .iter()
+                .enumerate()
+                .fold(0, |bits, (n, word)| bits | self.begins.bit(u64::from_le_bytes(*word)) << n);
+        }
+        let gram = |n: usize| self.grams.value(&text[first + n * self.grams.stride..]);
+        (0..count).fold(0, |bits, n| bits | self.begins.bit(gram(n)) << n)
+    }
+
+    /// Which of those positions may begin a remembered gram, as bits.
+    #[inline(always)]
     pub(crate) fn passing(&self, keys: &Keys, text: &[u8], first: usize, count: usize) -> u64 {
         let gram = |n: usize| self.grams.value(&text[first + n * self.grams.stride..]);
-        // Written whether it passes or not: no branch that can't be foretold.
+        // No branch that can't be foretold: first how grams begin, then, of few, how they end, then the filter.
+        let begins = self.beginning(text, first, count.min(64));
         let (mut kept, mut count_kept) = ([0u8; 64], 0);
-        for n in 0..count.min(64) {
-            let gram = gram(n);
+        for n in ones(begins) {
             kept[count_kept % 64] = n as u8;
-            count_kept += (self.begins.bit(gram) & self.ends.bit(self.grams.end(gram))) as usize;
+            count_kept += self.ends.bit(self.grams.end(gram(n as usize))) as usize;
         }
         let mut probes = [Probe::default(); 64];
         for (probe, n) in probes.iter_mut().zip(&kept[..count_kept]) {
             *probe = self.filter.probe(keys.mixed(gram(usize::from(*n)), Sort::Gram as u64));
         }
-        let mut passing = self.filter.passing(&probes[..count_kept]);
-        let mut bits = 0;
-        while passing != 0 {
-            bits |= 1 << kept[passing.trailing_zeros() as usize];
-            passing &= passing - 1;
-        }
-        bits
+        let passing = self.filter.passing(&probes[..count_kept]);
+        ones(passing).fold(0, |bits, n| bits | 1 << kept[n as usize])
     }
 
     /// Calls `hit` for every string of which the gram at `at` is a piece: its range, whose it is, how it is spelt.

@@ -1,4 +1,7 @@
 //! Rows of digits: phone numbers with and without their country codes, IMEIs, IMSIs.
+//!
+//! Numbers of texts seldom begin as numbers of a list do: they are dates, amounts, and digits that write other characters. So the filter
+//! keeps forms together that begin alike: the few places that a text asks about most stay in a core's cache.
 
 use crate::Identifier;
 use crate::filter::{Filter, Probe};
@@ -12,33 +15,42 @@ const FILTER_BITS: usize = 16;
 /// Digits that a form begins with, and how many ways there are.
 pub(crate) const LEAD_DIGITS: usize = 4;
 const LEADS: usize = 10_000;
+const _: () = assert!(DIGITS_MAX - LEAD_DIGITS < 16, "a bit for each length");
 
 /// Rows of digits that stand for identifiers.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     filter: Filter,
     table: Table,
-    /// How forms begin: a bit for each length and the first four digits.
-    begins: Vec<u64>,
+    /// By the first four digits: the lengths that forms have which begin so, as bits.
+    begins: Vec<u16>,
+    /// By the first four digits: where such forms' words in the filter begin. One more at the end.
+    words: Vec<u32>,
     /// Bit n: there are forms of n digits.
     lengths: u32,
 }
 
 impl Numbers {
     pub(crate) fn new(identifiers: &[Identifier], keys: &Keys) -> Self {
-        let count = identifiers.iter().map(|i| forms::digits(i).len()).sum();
-        let mut filter = Filter::fronted(count, FILTER_BITS);
-        let mut lengths = 0;
-        let mut begins = vec![0u64; ((DIGITS_MAX + 1) * LEADS).div_ceil(64)];
-        for identifier in identifiers {
-            for (digits, _) in forms::digits(identifier) {
-                filter.insert(filter.probe(keys.mixed(value(&digits), digits.len() as u64)));
-                lengths |= 1 << digits.len();
-                let lead = digits[..LEAD_DIGITS].bytes().fold(0, |v, d| v * 10 + usize::from(d - b'0'));
-                let bit = digits.len() * LEADS + lead;
-                begins[bit / 64] |= 1 << (bit % 64);
-            }
-        }
+        let (mut begins, mut forms) = (vec![0; LEADS], vec![0; LEADS]);
+        let (mut count, mut lengths) = (0, 0);
+        each(identifiers, |digits| {
+            count += 1;
+            lengths |= 1 << digits.len();
+            forms[lead(digits)] += 1;
+            begins[lead(digits)] |= 1 << (digits.len() - LEAD_DIGITS);
+        });
+        let mut words = vec![0];
+        words.extend(forms.iter().scan(0, |words, forms| {
+            *words += Filter::words_for(*forms, FILTER_BITS) as u32;
+            Some(*words)
+        }));
+        let mut filter = Filter::of_words(words[LEADS] as usize);
+        each(identifiers, |digits| {
+            let mixed = keys.mixed(value(digits), digits.len() as u64);
+            let lead = lead(digits);
+            filter.insert(filter.probe_within(mixed, &(words[lead]..words[lead + 1])));
+        });
         let table = Table::of(count, |push| {
             for (number, identifier) in (0..).zip(identifiers) {
                 for (digits, writing) in forms::digits(identifier) {
@@ -46,29 +58,24 @@ impl Numbers {
                 }
             }
         });
-        Self { filter, table, begins, lengths }
+        Self { filter, table, begins, words, lengths }
     }
 
-    /// Lengths of forms, as bits.
-    pub(crate) fn lengths(&self) -> u32 {
-        self.lengths
+    /// How long forms are that begin with these four digits: bit n says that there are some of n.
+    #[inline(always)]
+    pub(crate) fn lengths_from(&self, lead: u64) -> u32 {
+        self.begins.get(lead as usize).map_or(0, |lengths| u32::from(*lengths) << LEAD_DIGITS)
     }
 
-    /// May so many digits be a form that begin with these four?
-    #[inline]
-    pub(crate) fn may_begin(&self, lead: u64, length: usize) -> bool {
-        let bit = length * LEADS + lead as usize;
-        self.begins.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
-    }
-
-    /// What the filter knows a window by.
-    #[inline]
-    pub(crate) fn probe(&self, keys: &Keys, value: u64, length: usize) -> Probe {
-        self.filter.probe(keys.mixed(value, length as u64))
+    /// What the filter knows a window by; `lead`: its first four digits.
+    #[inline(always)]
+    pub(crate) fn probe(&self, keys: &Keys, value: u64, length: usize, lead: u64) -> Probe {
+        let words = self.words.get(lead as usize..lead as usize + 2).map_or(0..1, |words| words[0]..words[1]);
+        self.filter.probe_within(keys.mixed(value, length as u64), &words)
     }
 
     /// Which of these windows (at most 64) may be forms, as bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn passing(&self, probes: &[Probe]) -> u64 {
         self.filter.passing(probes)
     }
@@ -91,8 +98,23 @@ impl Numbers {
     }
 
     pub(crate) fn held_bytes(&self) -> usize {
-        self.filter.held_bytes() + self.table.held_bytes()
+        self.filter.held_bytes()
+            + self.table.held_bytes()
+            + 2 * self.begins.capacity()
+            + 4 * self.words.capacity()
     }
+}
+
+/// Calls `form` for each form.
+fn each(identifiers: &[Identifier], mut form: impl FnMut(&str)) {
+    for identifier in identifiers {
+        forms::digits(identifier).iter().for_each(|(digits, _)| form(digits));
+    }
+}
+
+/// The first digits of a form.
+fn lead(digits: &str) -> usize {
+    value(&digits[..LEAD_DIGITS]) as usize
 }
 
 /// The number that digits write.

@@ -16,7 +16,7 @@ impl Threes {
     }
 
     /// May these have been remembered? One bit.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bit(&self, three: u64) -> u64 {
         let (word, bit) = place(three);
         self.0[word] >> bit & 1
@@ -24,7 +24,7 @@ impl Threes {
 }
 
 /// The word and the bit in it that stand for the three lowest bytes.
-#[inline]
+#[inline(always)]
 fn place(three: u64) -> (usize, u32) {
     let mixed = (three & 0xFF_FFFF).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed >> 54) as usize, (mixed >> 48) as u32 & 63)

@@ -186,6 +186,11 @@ impl<'w> Examiner<'w> {
         self.report.findings[from..].iter_mut().for_each(exact);
     }
 
+    /// Bytes read from targets so far.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.report.scanned.bytes
+    }
+
     /// Where the report stands.
     pub(crate) fn mark(&self) -> Mark {
         let Report { findings, more_findings, scanned, unseen, more_unseen, gaps, captures, .. } =

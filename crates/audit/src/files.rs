@@ -189,6 +189,7 @@ impl Examiner<'_> {
             }
         };
         self.target();
+        let read_before = self.read_bytes();
         let read = if before.blocks() * 512 + HOLES_BYTES_MIN < before.len() {
             self.pieces(&at, file, before.len())
         } else {
@@ -197,6 +198,10 @@ impl Examiner<'_> {
         };
         if let Err(error) = read {
             self.unseen(&at, Gap::Unread, format!("can't be read on: {}", words(&error)));
+        }
+        if before.len() == 0 && self.read_bytes() - read_before >= EMPTY_BYTES_MAX {
+            let why = format!("it says that it is empty, and was read to {EMPTY_BYTES_MAX} bytes only");
+            self.unseen(&at, Gap::Limit, why);
         }
         match file.metadata() {
             Ok(after) if changed(&before, &after) => {

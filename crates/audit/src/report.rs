@@ -197,6 +197,12 @@ fn read(report: &Report) -> String {
     format!("{}, {}{unpacked}", counted(scanned.targets, "target"), size(scanned.bytes))
 }
 
+/// `not seen, and no gap: changed, link`.
+fn accepted(report: &Report) -> Option<String> {
+    let words: Vec<&str> = report.accepted.iter().map(|gap| gap.word()).collect();
+    (!words.is_empty()).then(|| format!("not seen, and no gap: {}", words.join(", ")))
+}
+
 fn controls(report: &Report) -> String {
     let Controls { planted, missed } = &report.controls;
     let found = planted.saturating_sub(missed.len() as u64);

@@ -56,11 +56,12 @@ fn head(page: &mut String, report: &Report, asked: &Asked) {
         ("Looked for", escaped(&asked.in_words())),
         ("In", targets.collect::<Vec<_>>().join("<br>")),
         ("Read", escaped(&super::read(report))),
+        ("Accepted", super::accepted(report).unwrap_or_default()),
         ("Controls", escaped(&super::controls(report))),
         ("At", escaped(&asked.at)),
     ];
     page.push_str("<dl>\n");
-    for (label, value) in rows {
+    for (label, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(page, "<dt>{label}</dt><dd>{value}</dd>");
     }
     page.push_str("</dl>\n");

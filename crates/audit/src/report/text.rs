@@ -66,6 +66,7 @@ fn head(report: &Report, asked: &Asked) -> Vec<(&'static str, Lines)> {
         ("looked for", vec![asked.in_words()]),
         ("in", asked.targets.iter().map(|target| target.escape_debug().to_string()).collect()),
         ("read", vec![super::read(report)]),
+        ("accepted", super::accepted(report).into_iter().collect()),
         ("controls", vec![super::controls(report)]),
     ]
 }

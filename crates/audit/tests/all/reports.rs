@@ -87,6 +87,20 @@ fn the_text_says_what_was_looked_for_and_what_not() {
     let text = report::text(&clean, &asked);
     assert!(line(&text).contains("That says nothing of what was not read"));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // What was not seen makes absence unproven, unless its sort was accepted.
+    let mut gap = Report { findings: Vec::new(), ..report.clone() };
+    assert_eq!(gap.verdict(), Verdict::NotWhole);
+    let text = report::text(&gap, &asked);
+    assert!(line(&text).contains("not all of it was read: 1 encrypted"), "{text}");
+    assert!(text.contains("\n  encrypted  logs/"), "{text}");
+    gap.accepted.insert(Gap::Encrypted);
+    assert_eq!(gap.verdict(), Verdict::Nothing);
+    let text = report::text(&gap, &asked);
+    assert!(text.contains("accepted      not seen, and no gap: encrypted\n"), "{text}");
+    assert!(
+        text.contains("\n  known      logs/") && report::html(&gap, &asked).contains("no gap: encrypted"),
+        "{text}"
+    );
     let missed =
         Report { controls: Controls { planted: 46, missed: vec!["base64 in zip".into()] }, ..report };
     assert_eq!(missed.verdict(), Verdict::ProvesNothing);

@@ -75,7 +75,10 @@ impl Told {
 
     async fn say(self, screen: Screen) {
         loop {
-            tokio::time::sleep(LINE_EVERY).await;
+            tokio::time::sleep(LINE_EVERY - LOOK_EVERY).await;
+            // Where it is, is told when somebody asks, a moment later.
+            let _ = self.progress.now();
+            tokio::time::sleep(LOOK_EVERY).await;
             screen.say(&self.words(0));
         }
     }

@@ -67,10 +67,10 @@ pub fn run(asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
     println!(
         "\n## Classes\n\n{} policies of Cedar; {} classes x {} (category, action) x {} regions are {} decisions, {} of them allowed, on \
          {THREADS} threads with a cold cache. Another process makes the table of placements, every class from every region (that asks for \
-         `store` and `transfer`), and then places {} subjects on {THREADS} threads: the numbers of their classes lie in memory, 4 bytes each, and for \
-         each the placement is looked up and read.\n\n\
+         `store` and `transfer`), and then places {} subjects on {THREADS} threads, which read one table: the numbers of their classes lie in memory, \
+         2 bytes each, and for each the placement is looked up and read.\n\n\
          | | seconds | peak memory |\n|---|---|---|\n| matrix, cold | {:.2} | {:.0} MiB |\n| the same again, from the cache | {:.2} | |\n\
-         | table of placements of {} classes, cold, for each thread one | {:.2} | |\n\
+         | table of placements of {} classes, cold | {:.2} | |\n\
          | placing, min / median / max of {PLACINGS} | {} | {:.0} MiB |\n\n{} of the placed must leave where they are.",
         matrix.policies,
         matrix.classes,
@@ -170,17 +170,13 @@ pub fn places_process(classes: &str, subjects: &str) -> Fallible<()> {
         for_latency: false,
     };
     let began = Instant::now();
-    let mut placers = Vec::new();
-    for _ in 0..THREADS {
-        // The second one finds the first one's decisions in the cache.
-        placers.push(filled(&policies, circumstances, &classes));
-    }
+    let placer = filled(&policies, circumstances, &classes);
     let table_seconds = began.elapsed().as_secs_f64();
-    let column = column(subjects.parse()?, classes.len() as u64);
+    let column = column(subjects.parse()?, u16::try_from(classes.len())?);
     let (mut seconds, mut must_leave) = (Vec::new(), 0);
     for _ in 0..PLACINGS {
         let began = Instant::now();
-        must_leave = placed(&mut placers, &column)?;
+        must_leave = placed(&placer, &column)?;
         seconds.push(began.elapsed().as_secs_f64());
     }
     let (classes, subjects) = (classes.len(), column.len());
@@ -201,26 +197,26 @@ fn filled<'a>(policies: &'a Policies, circumstances: Circumstances<'a>, classes:
     placer
 }
 
-/// A class's number for every subject, in no order.
-fn column(subjects: usize, classes: u64) -> Vec<ClassId> {
+/// A class's number for every subject, in no order: there are fewer classes than 2^16.
+fn column(subjects: usize, classes: u16) -> Vec<u16> {
     let mut column = Vec::with_capacity(subjects);
     let mut dice = 1_u64;
     for _ in 0..subjects {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        column.push(ClassId(((dice >> 33) % classes) as u32));
+        column.push(((dice >> 33) % u64::from(classes)) as u16);
     }
     column
 }
 
 /// Places every subject of the column; the regions they live in are equally long runs of it. How many must leave.
-fn placed(placers: &mut [Placer<'_>], column: &[ClassId]) -> Fallible<u64> {
-    let share = column.len().div_ceil(placers.len());
-    let one = |placer: &mut Placer<'_>, mine: &[ClassId]| {
+fn placed(placer: &Placer<'_>, column: &[u16]) -> Fallible<u64> {
+    let share = column.len().div_ceil(THREADS);
+    let one = |mine: &[u16]| {
         let run = mine.len().div_ceil(COUNTRIES.len()).max(1);
         let (mut must_leave, mut unknown) = (0, 0);
         for (from, subjects) in mine.chunks(run).enumerate() {
             for id in subjects {
-                match placer.place(*id, Some(from)) {
+                match placer.placed(ClassId(u32::from(*id)), Some(from)) {
                     Some(placement) => must_leave += u64::from(placement.must_leave),
                     None => unknown += 1,
                 }
@@ -229,8 +225,7 @@ fn placed(placers: &mut [Placer<'_>], column: &[ClassId]) -> Fallible<u64> {
         if unknown > 0 { Err(format!("{unknown} subjects have no class")) } else { Ok(must_leave) }
     };
     std::thread::scope(|scope| {
-        let pairs = placers.iter_mut().zip(column.chunks(share));
-        let all: Vec<_> = pairs.map(|(placer, mine)| scope.spawn(move || one(placer, mine))).collect();
+        let all: Vec<_> = column.chunks(share).map(|mine| scope.spawn(move || one(mine))).collect();
         let mut sum = 0;
         for thread in all {
             sum += thread.join().map_err(|_| "a thread of the placing panicked")??;

@@ -116,6 +116,12 @@ impl<'a> Placer<'a> {
         row[at].as_ref()
     }
 
+    /// The same for many readers at once: what [`Placer::place`] has placed before, else `None`.
+    pub fn placed(&self, id: ClassId, from: Option<usize>) -> Option<&Placement> {
+        let row = self.placed.get(from.map_or(0, |index| index + 1))?;
+        row.get(id.0 as usize)?.as_ref()
+    }
+
     /// The classes met so far.
     pub fn classes(&self) -> &ClassTable {
         &self.classes

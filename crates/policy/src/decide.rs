@@ -2,70 +2,23 @@
 
 use crate::class::Class;
 use crate::country::Country;
+use crate::known::{Answer, Known, Question};
 use crate::policies::Policies;
 use crate::region::{Action, Context, Region};
+use crate::rule::Rule;
 use cedar_policy::{
     Authorizer, Context as CedarContext, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
     RestrictedExpression,
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-/// At most this many decisions are kept; beyond it the cache starts over. 2,000 classes x 42 (category,
-/// action) x 10 regions are 840,000.
-const CACHED_DECISIONS_MAX: usize = 1_000_000;
-
-/// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Effect {
-    /// A policy that permits.
-    Permit,
-    /// A policy that forbids; it beats every permit.
-    Forbid,
-    /// Not a policy of the user's: Domicile's own answer (no permit, unknown residence).
-    Builtin,
-}
-
-/// A rule that decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rule {
-    /// The policy's `@id`, or `<file>#<number>`; for [`Effect::Builtin`] `no-permit`, `unknown-residence`...
-    pub policy_id: String,
-    /// The file it stands in; empty for a builtin rule.
-    pub file: String,
-    /// Its first line in that file, from 1; 0 for a builtin rule.
-    pub line: usize,
-    /// Its `@law`.
-    pub law: String,
-    /// Its `@reason`.
-    pub reason: String,
-    /// What it does.
-    pub effect: Effect,
-}
-
-impl Rule {
-    /// Domicile's own rule of that name.
-    pub(crate) fn builtin(id: &str, reason: String) -> Self {
-        let law = "Domicile's default: what no policy permits is refused".to_owned();
-        Self { policy_id: id.to_owned(), file: String::new(), line: 0, law, reason, effect: Effect::Builtin }
-    }
-
-    /// `law: reason`, or the reason alone for a builtin rule.
-    pub fn text(&self) -> String {
-        match self.effect {
-            Effect::Builtin => self.reason.clone(),
-            Effect::Permit | Effect::Forbid => format!("{}: {}", self.law, self.reason),
-        }
-    }
-}
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An answer and the rules that made it, in order of file and line; `rules` is never empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Decision {
     /// Whether it may be done.
     pub allowed: bool,
@@ -87,19 +40,15 @@ impl Decision {
 /// Decisions made so far by one set of policies, and how often Cedar was asked.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    decisions: Mutex<HashMap<Question, Decision>>,
+    known: Mutex<Known>,
     evaluations: AtomicU64,
 }
 
-/// Everything a decision depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Question {
-    class: Class,
-    action: Action,
-    region: (String, Country, Country),
-    category: String,
-    source: Option<(Country, Country)>,
-    mechanisms: Vec<bool>,
+impl Cache {
+    /// A panic elsewhere leaves at most an answer unkept, so a poisoned lock is as good as any.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Policies {
@@ -121,17 +70,17 @@ impl Policies {
             source: context.source.map(|s| (s.country, s.operator)),
             mechanisms: self.mechanisms.iter().map(on_file).collect(),
         };
-        // A panic elsewhere can't leave the map half-written, so a poisoned lock is as good as any.
-        let mut known = self.cache.decisions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(decision) = known.get(&question) {
-            return decision.clone();
+        let answer = self.cache.known().get(&question).cloned();
+        // Nobody waits for Cedar: two that ask the same at once are both right.
+        let answer = answer.unwrap_or_else(|| {
+            let answer = self.evaluate(&question, residence);
+            self.cache.known().keep(question.clone(), &answer);
+            answer
+        });
+        match answer {
+            Answer::Decided(decision) => decision,
+            Answer::NoPermit => Decision::refused("no-permit", no_permit(&question, residence)),
         }
-        let decision = self.evaluate(&question, residence);
-        if known.len() >= CACHED_DECISIONS_MAX {
-            known.clear();
-        }
-        known.insert(question, decision.clone());
-        decision
     }
 
     /// How often Cedar was run so far: once per class, category, action and region, never per subject.
@@ -139,40 +88,29 @@ impl Policies {
         self.cache.evaluations.load(Ordering::Relaxed)
     }
 
-    fn evaluate(&self, question: &Question, residence: Country) -> Decision {
+    fn evaluate(&self, question: &Question, residence: Country) -> Answer {
+        let failed = |why: String| Answer::Decided(Decision::refused("failed", why));
         self.cache.evaluations.fetch_add(1, Ordering::Relaxed);
         let (request, entities) = match self.ask(question, residence) {
             Ok(asked) => asked,
             Err(error) => {
-                return Decision::refused("failed", format!("the policies could not be asked: {error}"));
+                return failed(format!("the policies could not be asked: {error}"));
             }
         };
         let response = Authorizer::new().is_authorized(&request, &self.set, &entities);
         // INVARIANT: an error in a policy refuses. Cedar skips a policy that fails, and a skipped forbid
         // would let data through. Validated policies have no way to fail that we know of.
         if let Some(error) = response.diagnostics().errors().next() {
-            return Decision::refused("failed", format!("a policy failed: {error}"));
+            return failed(format!("a policy failed: {error}"));
         }
-        let mut rules: Vec<Rule> =
-            response.diagnostics().reason().filter_map(|id| self.rule(id.as_ref())).collect();
+        let written = response.diagnostics().reason().filter_map(|id| self.written.get::<str>(id.as_ref()));
+        let mut rules: Vec<Rule> = written.map(|w| w.rule.clone()).collect();
         rules.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let allowed = response.decision() == cedar_policy::Decision::Allow;
         if rules.is_empty() {
-            return Decision::refused("no-permit", no_permit(question, residence));
+            return Answer::NoPermit;
         }
-        Decision { allowed, rules }
-    }
-
-    fn rule(&self, id: &str) -> Option<Rule> {
-        let w = self.written.get(id)?;
-        Some(Rule {
-            policy_id: id.to_owned(),
-            file: w.file.clone(),
-            line: w.line,
-            law: w.law.clone(),
-            reason: w.reason.clone(),
-            effect: w.effect,
-        })
+        Answer::Decided(Decision { allowed, rules })
     }
 
     fn ask(&self, q: &Question, residence: Country) -> Result<(Request, Entities), Box<dyn Error>> {

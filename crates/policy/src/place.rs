@@ -2,10 +2,10 @@
 
 use crate::class::Class;
 use crate::country::Country;
-use crate::decide::Rule;
 use crate::latency::{Latency, Quality};
 use crate::policies::Policies;
 use crate::region::{Action, Context, Region};
+use crate::rule::Rule;
 use jiff::civil::Date;
 use serde::Serialize;
 use std::cmp::Ordering;

@@ -1,8 +1,9 @@
 //! Policy files, parsed and checked as a whole: nothing is decided by a set with a fault in it.
 
-use crate::decide::{Cache, Effect};
+use crate::decide::Cache;
 use crate::fault::{Fault, Faults, place_of};
 use crate::mentioned::Mentioned;
+use crate::rule::{Effect, Rule, RuleText};
 use crate::schema::{self, SCHEMA_VERSION};
 use crate::statement::statements;
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
@@ -26,11 +27,7 @@ pub struct Policies {
 /// Where a policy is written, and the words it carries.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
-    pub file: String,
-    pub line: usize,
-    pub law: String,
-    pub reason: String,
-    pub effect: Effect,
+    pub rule: Rule,
     /// Index of the file and byte offset of the statement in it.
     file_index: usize,
     offset: usize,
@@ -162,7 +159,8 @@ impl Reading<'_> {
         let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".cedar");
         let id = words("id").unwrap_or_else(|| format!("{stem}#{}", number + 1));
         if let Some(other) = self.written.get(&id) {
-            let what = format!("a policy called `{id}` is already at {}:{}", other.file, other.line);
+            let what =
+                format!("a policy called `{id}` is already at {}:{}", other.rule.file, other.rule.line);
             fault(what, "give one of them another `@id(\"...\")`");
             return;
         }
@@ -176,8 +174,8 @@ impl Reading<'_> {
         }
         let (law, reason) = (law.unwrap_or_default(), reason.unwrap_or_default());
         let line = place_of(text, offset).0;
-        self.written
-            .insert(id, Written { file: file.clone(), line, law, reason, effect, file_index, offset });
+        let text = RuleText { policy_id: id.clone(), file: file.clone(), line, law, reason, effect };
+        self.written.insert(id, Written { rule: text.into(), file_index, offset });
     }
 
     /// Adds validation errors to the faults and returns the warnings.

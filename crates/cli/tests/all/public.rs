@@ -222,7 +222,7 @@ fn public_routes_of_a_gateway_that_stands_nowhere() {
     );
     let checked = shop.run(&["check"]);
     assert_eq!(checked.code, 3, "{}", checked.whole());
-    let said = "public\n  no    there are [[public]] routes, and where the gateway stands is not known";
+    let said = "public\n  no  there are [[public]] routes, and where the gateway stands is not known";
     assert!(checked.stdout.contains(said), "{}", checked.stdout);
     assert!(checked.stdout.contains("fix: add region = \"ID\" to [gateway]"), "{}", checked.stdout);
     shop.append("domicile.toml", "region = \"de\"\n");

@@ -22,6 +22,9 @@ pub enum Link {
 
 /// How long a connection may take to close once both ends have let go of it.
 const CLOSED: Duration = Duration::from_secs(10);
+/// So many looks in a row must say the same: the kernel's list is read in pieces, and one that changes meanwhile, by whoever else
+/// is on this machine, may lack a connection or show it twice.
+pub const LOOKS: u32 = 3;
 
 impl Link {
     /// Waits until connections to at most so many relays are open: what closes the others is on the wire by then.
@@ -29,7 +32,7 @@ impl Link {
     /// # Errors
     /// In words: somebody holds more open, or the kernel does not tell it.
     pub fn at_most(self, relays: usize) -> Result<(), String> {
-        let began = Instant::now();
+        let (began, mut looks) = (Instant::now(), 0);
         loop {
             let open = match self {
                 Self::Bridged => return bridge::at_most(relays),
@@ -44,7 +47,8 @@ impl Link {
                     own.map(|c| c.to).collect::<BTreeSet<_>>().len()
                 }
             };
-            if open <= relays {
+            looks = if open <= relays { looks + 1 } else { 0 };
+            if looks == LOOKS {
                 return Ok(());
             }
             if began.elapsed() > CLOSED {
@@ -126,9 +130,11 @@ mod tests {
             let all = connections().expect("connections");
             all.into_iter().filter(|c| c.to == at && own.contains(&c.inode)).collect::<Vec<_>>()
         };
-        assert!(matches!(own().as_slice(), [one] if one.is_established && one.is_open), "{:?}", own());
+        // One look may be wrong, see above.
+        let comes = |wanted: &dyn Fn(&[Connection]) -> bool| (0..100).any(|_| wanted(&own()));
+        assert!(comes(&|own| matches!(own, [one] if one.is_established && one.is_open)), "{:?}", own());
         drop(near);
-        assert_eq!(own(), [], "nobody holds it");
+        assert!(comes(&<[_]>::is_empty), "nobody holds it: {:?}", own());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::bridge;
 use super::request::{self, Request};
 use super::zone::Zone;
-use crate::handset::closed::connections;
+use crate::handset::closed::{LOOKS, connections};
 use crate::synthetic::{Conversation, Synthetic};
 use std::fs;
 use std::io::{BufReader, Result, Write};
@@ -96,8 +96,13 @@ impl Proxy {
     /// # Errors
     /// In words: an end was not recorded in time.
     pub fn mark(&self, name: &str) -> std::result::Result<(), String> {
-        let began = Instant::now();
-        while self.live.load(Ordering::SeqCst) > self.established()? {
+        let (began, mut looks) = (Instant::now(), 0);
+        loop {
+            let all_recorded = self.live.load(Ordering::SeqCst) <= self.established()?;
+            looks = if all_recorded { looks + 1 } else { 0 };
+            if looks == LOOKS {
+                break;
+            }
             if began.elapsed() > SILENCE {
                 return Err("the proxy has not recorded the end of a connection".into());
             }

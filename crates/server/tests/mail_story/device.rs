@@ -112,7 +112,6 @@ impl Device {
                 body: MessageBody::new(format!("message {n}").into_bytes()).expect("a short one"),
                 expires_in_s: 3600,
                 if_offline: IfOffline::Keep,
-                sealed_to: None,
             };
             let body = serde_json::to_vec(&message).expect("json");
             while !matches!(

@@ -176,7 +176,7 @@ fn sentence(report: &Report, asked: &Asked) -> String {
         Verdict::NotWhole => {
             let missing = report.missing().map(|(gap, count)| format!("{count} {}", gap.word()));
             format!(
-                "Nothing was found in what was read, but not all of it was read: {} (see above). So this run does not \
+                "Nothing was found in what was read, but not all of it was read: {} (each is listed). So this run does not \
                  prove that nothing is there.",
                 missing.collect::<Vec<_>>().join(", ")
             )

@@ -80,7 +80,8 @@ pub async fn pairs(ground: &Ground, length: Duration) -> Fallible<[f64; 3]> {
                 let (id, mailbox) = (format!("{:016x}", mixed(n)), format!("mailbox-{:06}", n % 1000));
                 let (time, asked) = (n as i64, Instant::now());
                 let (mailboxes, ids, times) = (vec![&mailbox], vec![&id], vec![time]);
-                client.execute(&insert, &[&mailboxes, &ids, &vec![&body[..]], &times, &times]).await?;
+                let bodies = vec![&body[..]];
+                client.execute(&insert, &[&mailboxes, &ids, &bodies, &times, &times]).await?;
                 client.execute(&delete, &[&mailbox, &id]).await?;
                 took_ms.push(asked.elapsed().as_secs_f64() * 1000.0);
             }

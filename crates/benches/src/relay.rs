@@ -2,6 +2,8 @@
 //! (token, proof, consent, guard), beside bare inserts of the same rows into the same server.
 
 mod bare;
+mod connection;
+mod journey;
 mod load;
 pub mod process;
 
@@ -10,6 +12,7 @@ use crate::ground::Ground;
 use crate::verdicts::{Target, Verdicts};
 use crate::{Asked, Fallible};
 use domicile_stores::mailboxes::schema;
+use journey::Journey;
 use load::{Measured, Senders};
 use std::time::Duration;
 
@@ -21,6 +24,13 @@ const RATE: u32 = 5_000;
 const P99_MS: f64 = 50.0;
 /// Bytes of a message: a short text, padded and encrypted.
 const BODY_BYTES: usize = 1_100;
+
+/// Messages a second the whole way, tried one after the other until one is sustained.
+const JOURNEYS: [u32; 9] = [5_000, 4_500, 4_000, 3_500, 3_000, 2_500, 2_000, 1_500, 1_000];
+/// Messages that go before, and are not counted.
+const WARM: u32 = 500;
+/// What must be sustained of them, on two cores that senders, receivers and PostgreSQL share.
+const WHOLE_WAY: f64 = 2_000.0;
 
 /// Measures and prints.
 pub async fn run(ground: &Ground, asked: &Asked, verdicts: &mut Verdicts) -> Fallible<()> {
@@ -66,7 +76,69 @@ pub async fn run(ground: &Ground, asked: &Asked, verdicts: &mut Verdicts) -> Fal
         &column(0),
     );
     verdicts.add("relay: p99 ms at 5 000/s", Target::AtMost(P99_MS), &column(2));
-    if spread(&column(3)).1.is_nan() { Err("nothing was measured".into()) } else { Ok(()) }
+    if spread(&column(3)).1.is_nan() {
+        return Err("nothing was measured".into());
+    }
+    whole_way(ground, &senders, (runs, seconds), verdicts).await
+}
+
+/// The highest rate at which messages go the whole way without falling behind, each rate in rounds of its own.
+async fn whole_way(
+    ground: &Ground,
+    senders: &Senders,
+    (runs, seconds): (usize, u64),
+    verdicts: &mut Verdicts,
+) -> Fallible<()> {
+    println!(
+        "\n### The whole way\n\nEach of the {MAILBOXES} devices waits in a long poll besides, and acknowledges what it receives, durably. \
+         A rate is sustained where the messages of {seconds} s have all been acknowledged within a second more, in every round. Latency from when each \
+         was due, p50 / p99 ms, the middle round. Bare: the same rows inserted and deleted again, one in a commit, on 16 connections.\n\n\
+         | offered/s | acknowledged/s | kept | at the receiver | acknowledged |\n|---|---|---|---|---|"
+    );
+    let mut sustained = f64::NAN;
+    for rate in JOURNEYS {
+        let mut rounds = Vec::new();
+        for round in 0..runs {
+            eprintln!("bench: relay, the whole way at {rate}/s, round {}", round + 1);
+            rounds.push(one_journey(ground, senders, rate, seconds).await?);
+        }
+        let rates: Vec<f64> = rounds.iter().map(Journey::rate).collect();
+        let middle = |n: usize| spread(&rounds.iter().map(|round| round.row()[n]).collect::<Vec<_>>()).1;
+        let [a, b, c, d, e, f] = std::array::from_fn(middle);
+        println!("| {rate} | {} | {a:.1} / {b:.1} | {c:.1} / {d:.1} | {e:.1} / {f:.1} |", three(&rates, 0));
+        let least = f64::from(rate) * seconds as f64 / (seconds + 1) as f64;
+        if rates.iter().all(|reached| *reached >= least) {
+            sustained = f64::from(rate);
+            break;
+        }
+    }
+    let [rate, p50, p99] = bare::pairs(ground, Duration::from_secs(seconds)).await?;
+    println!("| bare, at most | {rate:.0} | | | {p50:.1} / {p99:.1} |");
+    verdicts.add("relay: messages/s the whole way, acknowledged", Target::AtLeast(WHOLE_WAY), &[sustained]);
+    Ok(())
+}
+
+async fn one_journey(ground: &Ground, senders: &Senders, rate: u32, seconds: u64) -> Fallible<Journey> {
+    let site = ground.site("relay").await?;
+    let relay = process::Running::start(&site, &ground.old.url("app", &site.database)).await?;
+    let address = relay.address();
+    journey::run(senders, (&address, relay.port), WARM, 1).await?;
+    let journey = journey::run(senders, (&address, relay.port), rate, seconds).await?;
+    let count = |table: &str| ground.old.sql(&site.database, &format!("SELECT count(*) FROM {table}"));
+    let (left, known) = (count("mailbox_message"), count("mailbox_delivered"));
+    let all = WARM as usize + rate as usize * usize::try_from(seconds)?;
+    let gone = WARM as usize + journey.gone.len();
+    // Fallen behind, some are not received within the time that is waited for.
+    let is_right = known.trim().parse::<usize>()? >= gone && left.trim().parse::<usize>()? <= all - gone;
+    if !is_right {
+        return Err(format!(
+            "of {all} messages {gone} were acknowledged, {left} are there still, {known} known"
+        )
+        .into());
+    }
+    drop(relay);
+    ground.drop(&site.database);
+    Ok(journey)
 }
 
 /// Rate, p50 and p99 of the open loop; rates of the closed one and of both bare ones.

@@ -2,6 +2,7 @@
 
 use super::BODY_BYTES;
 use crate::Fallible;
+use crate::figures::quantile;
 use crate::ground::Ground;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +56,46 @@ async fn inserts(ground: &Ground, connections: u64, together: usize, length: Dur
         one.await??;
     }
     Ok(rows.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
+}
+
+const DELETE: &str = "DELETE FROM bare WHERE mailbox = $1 AND id = $2";
+
+/// Rows a second that are inserted and then deleted, each in a commit of its own, on 16 connections; p50 and p99 of both together, ms.
+pub async fn pairs(ground: &Ground, length: Duration) -> Fallible<[f64; 3]> {
+    ground.drop("bare");
+    ground.old.sql("postgres", "CREATE DATABASE bare");
+    ground.old.sql("bare", SCHEMA);
+    ground.settle();
+    let (number, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
+    let mut all = Vec::new();
+    for _ in 0..16 {
+        let (client, connection) = tokio_postgres::connect(&ground.old.url("app", "bare"), NoTls).await?;
+        tokio::spawn(connection);
+        let number = number.clone();
+        all.push(tokio::spawn(async move {
+            let (insert, delete) = (client.prepare(INSERT).await?, client.prepare(DELETE).await?);
+            let (body, mut took_ms) = (vec![7_u8; BODY_BYTES], Vec::new());
+            while begun.elapsed() < length {
+                let n = number.fetch_add(1, Ordering::Relaxed);
+                let (id, mailbox) = (format!("{:016x}", mixed(n)), format!("mailbox-{:06}", n % 1000));
+                let (time, asked) = (n as i64, Instant::now());
+                let (mailboxes, ids, times) = (vec![&mailbox], vec![&id], vec![time]);
+                let bodies = vec![&body[..]];
+                client.execute(&insert, &[&mailboxes, &ids, &bodies, &times, &times]).await?;
+                client.execute(&delete, &[&mailbox, &id]).await?;
+                took_ms.push(asked.elapsed().as_secs_f64() * 1000.0);
+            }
+            Ok::<_, tokio_postgres::Error>(took_ms)
+        }));
+    }
+    let mut took_ms = Vec::new();
+    for one in all {
+        took_ms.extend(one.await??);
+    }
+    let rate = took_ms.len() as f64 / begun.elapsed().as_secs_f64();
+    took_ms.sort_by(f64::total_cmp);
+    ground.drop("bare");
+    Ok([rate, quantile(&took_ms, 0.5), quantile(&took_ms, 0.99)])
 }
 
 /// Another number for each (splitmix64).

@@ -1,6 +1,7 @@
 //! Who sends: requests made and signed before they are due, sent on a schedule or as fast as there are answers.
 
 use super::BODY_BYTES;
+use super::connection::connect;
 use super::process::{REGION, service_key};
 use crate::Fallible;
 use domicile_messaging::SigningKey;
@@ -8,20 +9,20 @@ use domicile_messaging::consent::{Purpose, device_of};
 use domicile_messaging::proof::{Proof, Request};
 use domicile_messaging::token::Claims;
 use domicile_messaging::wire::{
-    CONSENT_HEADER, IfOffline, Key, MailboxId, MessageBody, MessageId, PROOF_HEADER, Send,
+    Acknowledge, CONSENT_HEADER, IfOffline, Key, List, MailboxId, MessageBody, MessageId, PROOF_HEADER, Send,
 };
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Connections of the open loop: more than are ever waiting for an answer at a rate that is kept.
 const OPEN_CONNECTIONS: usize = 256;
 /// Connections of the closed one.
 const CLOSED_CONNECTIONS: usize = 256;
 const PATH: &str = "/v1/messaging/messages";
+const POLL: &str = "/v1/messaging/messages?wait_s=30";
+const ACK: &str = "/v1/messaging/messages/ack";
 
 /// Devices and their mailboxes.
 pub struct Senders(Vec<Sender>);
@@ -73,15 +74,13 @@ impl Senders {
 
     /// So many requests, each by another device, to another mailbox, signed now.
     pub fn requests(&self, many: usize, port: u16) -> Fallible<Vec<Vec<u8>>> {
-        let now = jiff::Timestamp::now().as_second();
-        let purposes = [Purpose::CloudMessaging].into_iter().collect();
-        let key = service_key();
-        let region: domicile_messaging::wire::RegionName = REGION.parse()?;
-        let token = |s: &Sender| {
-            Claims::at(now, region.clone(), device_of(&s.public), Some(s.mailbox), purposes).sign(&key)
-        };
-        let tokens: Vec<String> = self.0.iter().map(token).collect();
-        let one = |n: usize| -> Fallible<Vec<u8>> {
+        Ok(self.messages(many, port)?.into_iter().map(|(_, request)| request).collect())
+    }
+
+    /// The same, each with the message's id.
+    pub fn messages(&self, many: usize, port: u16) -> Fallible<Vec<(MessageId, Vec<u8>)>> {
+        let askers = self.askers(port)?;
+        let one = |n: usize| -> Fallible<(MessageId, Vec<u8>)> {
             let (from, to) = (n % self.0.len(), (n * 7 + 1) % self.0.len());
             let message = Send {
                 to: self.0[to].mailbox,
@@ -92,20 +91,58 @@ impl Senders {
                 sealed_to: None,
             };
             let body = serde_json::to_vec(&message)?;
-            let signed =
-                Request { region: region.as_str(), method: "POST", path_and_query: PATH, body: &body };
-            let proof = Proof::make(&self.0[from].key, signed, now);
-            let mut request = format!(
-                "POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-                 {CONSENT_HEADER}: {}\r\n{PROOF_HEADER}: {proof}\r\n\r\n",
-                body.len(),
-                tokens[from]
-            )
-            .into_bytes();
-            request.extend(body);
-            Ok(request)
+            Ok((message.id, askers[from].request("POST", PATH, &body)))
         };
         (0..many).map(one).collect()
+    }
+
+    /// All devices as they ask, with tokens of now.
+    pub fn askers(&self, port: u16) -> Fallible<Vec<Asker>> {
+        let now = jiff::Timestamp::now().as_second();
+        let purposes = [Purpose::CloudMessaging].into_iter().collect();
+        let key = service_key();
+        let region: domicile_messaging::wire::RegionName = REGION.parse()?;
+        let asker = |s: &Sender| {
+            let claims = Claims::at(now, region.clone(), device_of(&s.public), Some(s.mailbox), purposes);
+            Asker { key: s.key.clone(), token: claims.sign(&key), port }
+        };
+        Ok(self.0.iter().map(asker).collect())
+    }
+}
+
+/// A device with its token.
+pub struct Asker {
+    key: SigningKey,
+    token: String,
+    port: u16,
+}
+
+impl Asker {
+    /// What waits, or comes.
+    pub fn poll(&self) -> Vec<u8> {
+        self.request("GET", POLL, b"")
+    }
+
+    /// These are safe.
+    pub fn acknowledge(&self, ids: Vec<MessageId>) -> Fallible<Vec<u8>> {
+        let asked = Acknowledge { ids: List::new(ids).ok_or("a page")? };
+        Ok(self.request("POST", ACK, &serde_json::to_vec(&asked)?))
+    }
+
+    /// A request, signed now.
+    fn request(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        let now = jiff::Timestamp::now().as_second();
+        let proof =
+            Proof::make(&self.key, Request { region: REGION, method, path_and_query: path, body }, now);
+        let (port, token) = (self.port, &self.token);
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             {CONSENT_HEADER}: {token}\r\n{PROOF_HEADER}: {proof}\r\n\r\n",
+            body.len(),
+        )
+        .into_bytes();
+        request.extend(body);
+        request
     }
 }
 
@@ -168,50 +205,4 @@ async fn gathered(
     let took = begun.elapsed();
     sorted_ms.sort_by(f64::total_cmp);
     Ok(Measured { kept: sorted_ms.len(), sorted_ms, took })
-}
-
-/// A kept connection.
-struct Connection {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
-async fn connect(address: &str, many: usize) -> Fallible<Vec<Connection>> {
-    let mut all = Vec::new();
-    for _ in 0..many {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        all.push(Connection { stream, read: Vec::new() });
-    }
-    Ok(all)
-}
-
-impl Connection {
-    /// Sends and waits for 202, whole.
-    async fn kept(&mut self, request: &[u8]) -> Result<(), String> {
-        self.stream.write_all(request).await.map_err(|e| e.to_string())?;
-        loop {
-            if let Some(answer) = whole(&self.read) {
-                let is_kept = self.read.starts_with(b"HTTP/1.1 202 ");
-                let said = String::from_utf8_lossy(&self.read[..answer]).into_owned();
-                self.read.drain(..answer);
-                return if is_kept { Ok(()) } else { Err(said) };
-            }
-            let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer).await {
-                Ok(0) => return Err("the relay hung up".to_owned()),
-                Ok(read) => self.read.extend_from_slice(&buffer[..read]),
-                Err(e) => return Err(e.to_string()),
-            }
-        }
-    }
-}
-
-/// How long the answer is that these bytes begin with, once it is there whole.
-fn whole(read: &[u8]) -> Option<usize> {
-    let head = read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&read[..head]).ok()?.to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:"))?;
-    let end = head + length.trim().parse::<usize>().ok()?;
-    (read.len() >= end).then_some(end)
 }

@@ -1,12 +1,12 @@
 //! How full mailboxes are, and whether their owners still agree, as far as this process knows: a mailbox that floods costs no
-//! count a message.
+//! count a message. What the region's other processes keep and take out they say (`neighbours`).
 
 use domicile_stores::mailboxes::Fill;
 use hashlink::LruCache;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A count is taken again after this: another process of the region adds and removes, too.
+/// A count is taken again after this: what another process of the region said may have been lost.
 const COUNTED_FOR: Duration = Duration::from_secs(60);
 /// The same of a mailbox that is full: what its device takes out is counted here, what expires is not.
 const FULL_FOR: Duration = Duration::from_secs(1);
@@ -60,6 +60,11 @@ impl Fills {
             fill.messages = fill.messages.saturating_sub(messages as u64);
             fill.bytes = fill.bytes.saturating_sub(mean * messages as u64);
         }
+    }
+
+    /// Knows nothing of any.
+    pub fn forget_all(&self) {
+        self.all().clear();
     }
 
     /// Knows nothing of it any more.

@@ -1,6 +1,6 @@
 //! Filters: who may be found, as a set that a device reads whole and asks nothing of.
 //!
-//! This region's are built of the database's tags, at most every [`MessagingLimits::filter_every`](super::MessagingLimits); others' are mirrored from their
+//! This region's are built of the database's tags, after a change, the latest [`MessagingLimits::filter_every`](super::MessagingLimits) later; others' are mirrored from their
 //! relays, so that a device reads them at home. One that can't be built or read anew stays as it was, until its generation's end.
 
 use super::others::Answered;
@@ -24,14 +24,20 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Locators of one look at the database.
 const PAGE: u32 = 10_000;
-/// Looks after which this region's filter is built although nothing here changed it: moves, and other processes.
+/// After so many times [`MessagingLimits::filter_every`](super::MessagingLimits) this region's filter is built although nothing is known
+/// to have changed it: moves, and what another process had no time to say.
 const ANYWAY: u32 = 10;
+/// Between two looks at least: contacts who register one after the other are one change.
+const SOON: Duration = Duration::from_secs(2);
+/// Of building: so many times what it took until the next one, so that it takes a twentieth of the time.
+const BUILD_REST: u32 = 20;
+/// Of mirroring: a filter of a million users in half a minute.
+const MIRROR_BYTES_PER_S: f64 = 150_000.0;
 /// How long another relay may take for its list, and for one filter.
 const LIST: Duration = Duration::from_secs(10);
 const FILTER: Duration = Duration::from_secs(300);
@@ -43,7 +49,6 @@ type Which = (RegionName, u32);
 #[derive(Default)]
 pub(super) struct Filters {
     kept: Mutex<BTreeMap<Which, Arc<Kept>>>,
-    changed: AtomicBool,
 }
 
 /// A filter.
@@ -56,11 +61,6 @@ struct Kept {
 }
 
 impl Filters {
-    /// A mailbox was made findable, or is no more.
-    pub fn has_changed(&self) {
-        self.changed.store(true, Ordering::Relaxed);
-    }
-
     fn kept(&self) -> MutexGuard<'_, BTreeMap<Which, Arc<Kept>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,32 +157,54 @@ impl Shared {
     }
 }
 
-/// Builds and mirrors filters beside the requests, until the relay stops.
+/// Builds and mirrors filters beside the requests, until the relay stops. Small ones soon after a change, so that who registers is found
+/// by a contact who looks a moment later; large ones as seldom as it takes, so that they cost neither the database nor the line more
+/// than they may.
 pub(super) fn follow(shared: Arc<Shared>) {
-    tokio::spawn(async move {
-        let stop = shared.stop.clone();
-        let mut looks = 0_u32;
-        loop {
+    for relay in shared.settings.relays.iter().filter(|relay| relay.region != *shared.region()) {
+        tokio::spawn(mirrors(shared.clone(), relay.clone()));
+    }
+    tokio::spawn(builds(shared));
+}
+
+async fn builds(shared: Arc<Shared>) {
+    let mut last: Option<Instant> = None;
+    loop {
+        let is_old = last.is_none_or(|last| last.elapsed() >= shared.limits.filter_every * ANYWAY);
+        let mut took = Duration::ZERO;
+        if shared.mail.neighbours.found() || is_old {
             let began = Instant::now();
-            let all = async {
-                let is_due = looks.is_multiple_of(ANYWAY);
-                if shared.filters.changed.swap(false, Ordering::Relaxed) || is_due {
-                    build(&shared).await;
-                }
-                mirror(&shared).await;
-            };
             tokio::select! {
-                () = all => {}
-                () = stop.stopped() => return,
+                () = build(&shared) => {}
+                () = shared.stop.stopped() => return,
             }
-            looks = looks.wrapping_add(1);
-            let rest = shared.limits.filter_every.saturating_sub(began.elapsed());
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                () = stop.stopped() => return,
-            }
+            (last, took) = (Some(began), began.elapsed());
         }
-    });
+        if rests(&shared, took * BUILD_REST).await {
+            return;
+        }
+    }
+}
+
+async fn mirrors(shared: Arc<Shared>, relay: RelayListed) {
+    loop {
+        let read = tokio::select! {
+            read = mirror(&shared, &relay) => read,
+            () = shared.stop.stopped() => return,
+        };
+        if rests(&shared, Duration::from_secs_f64(read as f64 / MIRROR_BYTES_PER_S)).await {
+            return;
+        }
+    }
+}
+
+/// Waits for so long, within bounds; whether the relay stops.
+async fn rests(shared: &Shared, so_long: Duration) -> bool {
+    let every = shared.limits.filter_every;
+    tokio::select! {
+        () = tokio::time::sleep(so_long.clamp(SOON.min(every), every)) => false,
+        () = shared.stop.stopped() => true,
+    }
 }
 
 /// This region's filters, of what is in the database now.
@@ -196,7 +218,7 @@ async fn build(shared: &Arc<Shared>) {
     for generation in generations {
         let Some(locators) = locators(shared, generation).await else {
             // The database does not answer: what there is stays, and the next look builds it.
-            shared.filters.has_changed();
+            shared.mail.neighbours.look_again();
             continue;
         };
         let which = (shared.region().clone(), generation);
@@ -247,17 +269,12 @@ fn etag(bytes: &[u8]) -> String {
     format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16]))
 }
 
-/// Other regions' filters, where they are not the ones that there are.
-async fn mirror(shared: &Shared) {
-    let others = shared.settings.relays.iter().filter(|relay| relay.region != *shared.region());
-    futures::future::join_all(others.map(|relay| mirror_of(shared, relay))).await;
-}
-
-async fn mirror_of(shared: &Shared, relay: &RelayListed) {
+/// Another region's filters, where they are not the ones that there are; bytes that were read.
+async fn mirror(shared: &Shared, relay: &RelayListed) -> usize {
     let listed = shared.others.get::<Listed>(relay, "/v1/relay/filters", LIST).await;
     // It does not answer: what was mirrored stays.
-    let Ok(Answered::Yes(listed)) = listed else { return };
-    let today = super::today();
+    let Ok(Answered::Yes(listed)) = listed else { return 0 };
+    let (mut read, today) = (0, super::today());
     shared.filters.kept().retain(|(region, generation), _| {
         *region != relay.region || relay.served(today).any(|(served, _, _)| served == generation)
     });
@@ -274,8 +291,10 @@ async fn mirror_of(shared: &Shared, relay: &RelayListed) {
             && heard.status == 200
             && Filter::believe(&heard.body, &Key(relay.service_key.to_bytes())).is_ok()
         {
+            read += heard.body.len();
             let kept = Kept { etag: etag(&heard.body), bytes: heard.body, entries: one.entries, of: None };
             shared.filters.put(which, kept);
         }
     }
+    read
 }

@@ -28,7 +28,7 @@ pub struct MessagingLimits {
     pub discovery_a_day: u32,
     /// Devices that agreed and have not registered; beyond, those that have waited longest are forgotten.
     pub waiting: u64,
-    /// Between two looks whether a filter is to be built again.
+    /// Between two looks whether a filter is to be built or read again, at most.
     pub filter_every: Duration,
 }
 

@@ -5,6 +5,8 @@
 
 use super::fills::Fills;
 use super::moving::Moving;
+use super::neighbours::{self, Neighbours};
+use super::notices::Seal;
 use super::parks::Parks;
 use super::presence::Presences;
 use super::rates::Rates;
@@ -79,7 +81,8 @@ pub struct MailLimits {
     pub waiters: usize,
     /// A long poll, seconds.
     pub wait_s: u64,
-    /// How long a long poll waits until it looks again by itself: for what another process of this region took.
+    /// How long a long poll waits until it looks again by itself: what another process of this region took it hears of, unless
+    /// that one ended before it could say so.
     pub reread: Duration,
     /// How long a write waits for a mailbox that moves, or for a relay that does not answer.
     pub patience: Duration,
@@ -129,6 +132,7 @@ pub struct Mail {
     pub(super) parks: Parks,
     pub(super) peers: Peers,
     pub(super) presences: Presences,
+    pub(super) neighbours: Neighbours,
     pub(super) senders: Rates,
     pub(super) claims: Rates,
     pub(super) pairs: Rates,
@@ -168,14 +172,21 @@ impl Mail {
     ) -> Result<Arc<Self>, domicile_directory::Error> {
         let MailSettings { service, region, relays, token, tokens, limits } = settings;
         let kept = limits.remembered;
+        let unfit = domicile_directory::Error::Argument;
+        let channel = mailboxes.channel().await.map_err(|e| unfit(e.to_string()))?;
+        let presences = Presences::new(kept, limits.present);
+        let neighbours = Seal::new(&token, &service, &region);
+        let neighbours = neighbours.and_then(|seal| Neighbours::new(seal, presences.lease()));
+        let neighbours = neighbours.ok_or_else(|| unfit("there are no random numbers".to_owned()))?;
         let moving = Moving::start(directory, &service, &region, relays, kept, stop.clone()).await?;
-        let peers = Peers::new(token).map_err(|e| domicile_directory::Error::Argument(e.to_string()))?;
+        let peers = Peers::new(token).map_err(|e| unfit(e.to_string()))?;
         let mail = Arc::new(Self {
             mailboxes,
             moving,
             parks: Parks::new(limits.parked),
             peers,
-            presences: Presences::new(kept, limits.present),
+            presences,
+            neighbours,
             senders: Rates::new(kept, limits.sender_burst, f64::from(limits.sender_per_s.max(1))),
             claims: Rates::new(kept, limits.claims_burst, 1.0),
             pairs: Rates::new(kept, limits.pair_burst, PAIR_PER_S),
@@ -188,13 +199,8 @@ impl Mail {
             stop,
         });
         tokio::spawn(super::sweep::run(mail.clone()));
+        tokio::spawn(neighbours::run(mail.clone(), channel));
         Ok(mail)
-    }
-
-    /// Forgets what is remembered of a mailbox: to be called after its consent has changed.
-    pub fn forget(&self, mailbox: &str) {
-        self.fills.forget(mailbox);
-        self.moving.tell(mailbox);
     }
 
     /// Does `write` here, as soon as the guard lets it pass, or says which home the mailbox has instead. `write` may be repeated:

@@ -5,6 +5,7 @@
 //! Nothing is shown twice: (receiver, id) is kept once, and known for a day after it was delivered.
 
 use super::mail::{Mail, Place, now_ms, of_store};
+use super::notices::Notice;
 use super::refusals::{
     AGAIN, BAD_REQUEST, BUSY, KEYS_OTHER, MAILBOX_FULL, MAILBOX_UNKNOWN, MESSAGE_TOO_LARGE, TOO_MANY,
 };
@@ -108,15 +109,14 @@ impl Mail {
         let body = Bytes::copy_from_slice(message.body.as_ref());
         let bytes = body.len();
         let kept = mailboxes::Message {
-            mailbox: to.clone(),
+            mailbox: to,
             id: message.id.to_string(),
             body,
             received_ms,
             expires_ms: received_ms.saturating_add(i64::from(message.expires_in_s) * 1000),
         };
         self.mailboxes.keep(kept).await?;
-        self.fills.added(&to, bytes);
-        self.moving.tell(&to);
+        self.has_kept(message.to, bytes);
         Ok(Taken::Kept)
     }
 
@@ -136,10 +136,13 @@ impl Mail {
     /// epoch, afterwards. A copy that was left behind may hold what was acknowledged at the new home since.
     pub(super) async fn poll(&self, mailbox: MailboxId, wait_s: u64) -> Result<Response<Body>, Problem> {
         let _place = self.waiters.try_acquire().map_err(|_| BUSY.retry_after(AGAIN))?;
-        let _here = self.presences.enter(&mailbox.to_string()).ok_or(TOO_MANY.retry_after(AGAIN))?;
-        let until = Instant::now() + Duration::from_secs(wait_s.min(self.limits.wait_s));
         let name = mailbox.to_string();
+        let (_here, is_news) = self.presences.enter(&name).ok_or(TOO_MANY.retry_after(AGAIN))?;
+        let until = Instant::now() + Duration::from_secs(wait_s.min(self.limits.wait_s));
         let mut news = self.moving.wait_for(&name);
+        if is_news {
+            self.neighbours.tell(Notice::Here(mailbox));
+        }
         loop {
             let home = self.moving.of(&name).await?.ok_or(MAILBOX_UNKNOWN)?;
             if !self.moving.is_here(home) {
@@ -181,7 +184,7 @@ impl Mail {
             Place::Done(gone) => gone,
             Place::Elsewhere(home) => return Err(self.moving.moved(home)),
         };
-        self.fills.removed(&name, gone.here);
+        self.has_gone(&name, gone.here);
         if gone.here < named {
             // The guard has seen nothing of the others: were they acknowledged before, or are they elsewhere?
             let home = self.moving.asked(&name).await?.ok_or(MAILBOX_UNKNOWN)?;

@@ -21,6 +21,8 @@ mod mail;
 mod measure;
 mod messages;
 mod moving;
+mod neighbours;
+mod notices;
 mod others;
 mod outgoing;
 mod parks;

@@ -130,6 +130,11 @@ impl Moving {
         Waiting { news: self.news.clone(), whose, heard: Some(heard) }
     }
 
+    /// Something may be new of any mailbox.
+    pub fn tell_all(&self) {
+        self.news.waited().values().for_each(|told| told.send_modify(|n| *n = n.wrapping_add(1)));
+    }
+
     /// Something is new of a mailbox.
     pub fn tell(&self, mailbox: &str) {
         self.news.tell(&self.hash(mailbox));

@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 /// Long polls of one mailbox at once: its device, and those of it that a dead connection still holds. Else one device would take
 /// the places of all.
 const POLLS_MAX: usize = 8;
+/// How much of the time that a device is here after its poll passes until the region's other processes are told again.
+const AGAIN_PART: u32 = 3;
+/// The same at least.
+const AGAIN_MIN: Duration = Duration::from_millis(50);
 
 /// Who is here.
 pub(super) struct Presences {
@@ -25,9 +29,24 @@ pub(super) struct Presences {
 
 struct Seen {
     /// Open long polls; as many as there may be.
-    polling: HashMap<String, usize>,
+    polling: HashMap<String, Polling>,
     /// When the last one ended.
-    left: LruCache<String, Instant>,
+    left: LruCache<String, Left>,
+    /// Who is here at another process of the region, until when unless it is told again.
+    elsewhere: LruCache<String, Instant>,
+}
+
+#[derive(Default)]
+struct Polling {
+    polls: usize,
+    /// When the region's other processes were told.
+    told: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+struct Left {
+    at: Instant,
+    told: Option<Instant>,
 }
 
 /// A long poll, as long as it is open.
@@ -37,43 +56,90 @@ pub(super) struct Entered<'a> {
 }
 
 impl Presences {
-    /// Remembers `kept` who have left, each for so long: between two long polls a device is here, too.
+    /// Remembers `kept` who have left and as many who are elsewhere, each for so long: between two long polls a device is here, too.
     pub fn new(kept: usize, for_so_long: Duration) -> Self {
-        let seen = Seen { polling: HashMap::new(), left: LruCache::new(kept.max(1)) };
-        Self { seen: Mutex::new(seen), for_so_long }
+        let (left, elsewhere) = (LruCache::new(kept.max(1)), LruCache::new(kept.max(1)));
+        Self { seen: Mutex::new(Seen { polling: HashMap::new(), left, elsewhere }), for_so_long }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A long poll begins. `None`: the mailbox has [`POLLS_MAX`] of them.
-    pub fn enter(&self, mailbox: &str) -> Option<Entered<'_>> {
-        let mut seen = self.seen();
-        let polls = seen.polling.entry(mailbox.to_owned()).or_default();
-        let fits = *polls < POLLS_MAX;
-        *polls += usize::from(fits);
-        fits.then(|| Entered { presences: self, mailbox: mailbox.to_owned() })
+    /// After so long the region's other processes are told again of who is here.
+    pub fn again(&self) -> Duration {
+        (self.for_so_long / AGAIN_PART).max(AGAIN_MIN)
     }
 
-    /// Is its device here, or was until a moment ago?
+    /// So long what they are told holds. INVARIANT: not shorter than a device is here after its poll, if they are told in time.
+    pub fn lease(&self) -> Duration {
+        self.for_so_long + self.again() + self.again() / 2
+    }
+
+    /// A long poll begins, and whether the other processes are to be told. `None`: the mailbox has [`POLLS_MAX`] of them.
+    pub fn enter(&self, mailbox: &str) -> Option<(Entered<'_>, bool)> {
+        let (mut seen, now) = (self.seen(), Instant::now());
+        let told = seen.left.get(mailbox).and_then(|left| left.told);
+        let polling = seen.polling.entry(mailbox.to_owned()).or_insert(Polling { polls: 0, told });
+        if polling.polls >= POLLS_MAX {
+            return None;
+        }
+        polling.polls += 1;
+        let is_news = self.is_due(polling.told, now);
+        if is_news {
+            polling.told = Some(now);
+        }
+        Some((Entered { presences: self, mailbox: mailbox.to_owned() }, is_news))
+    }
+
+    fn is_due(&self, told: Option<Instant>, now: Instant) -> bool {
+        told.is_none_or(|told| now.duration_since(told) >= self.again())
+    }
+
+    /// Of whom the other processes are to be told again; taken for told.
+    pub fn due(&self) -> Vec<String> {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        let due = seen.polling.iter_mut().filter(|(_, polling)| self.is_due(polling.told, now));
+        due.map(|(mailbox, polling)| {
+            polling.told = Some(now);
+            mailbox.clone()
+        })
+        .collect()
+    }
+
+    /// There is somebody who was told nothing yet.
+    pub fn tell_anew(&self) {
+        self.seen().polling.values_mut().for_each(|polling| polling.told = None);
+    }
+
+    /// Another process says that a device is there.
+    pub fn is_elsewhere(&self, mailbox: String) {
+        let until = Instant::now() + self.lease();
+        self.seen().elsewhere.insert(mailbox, until);
+    }
+
+    /// Is its device here, or was until a moment ago, at this process or another one?
     pub fn is_here(&self, mailbox: &str) -> bool {
         let mut seen = self.seen();
-        let left = seen.left.get(mailbox).is_some_and(|at| at.elapsed() < self.for_so_long);
-        left || seen.polling.contains_key(mailbox)
+        seen.polling.contains_key(mailbox)
+            || seen.left.get(mailbox).is_some_and(|left| left.at.elapsed() < self.for_so_long)
+            || seen.elsewhere.get(mailbox).is_some_and(|until| Instant::now() < *until)
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut seen = self.presences.seen();
-        if let Some(polls) = seen.polling.get_mut(&self.mailbox) {
-            *polls -= 1;
-            if *polls == 0 {
+        let mut told = None;
+        if let Some(polling) = seen.polling.get_mut(&self.mailbox) {
+            polling.polls -= 1;
+            told = polling.told;
+            if polling.polls == 0 {
                 seen.polling.remove(&self.mailbox);
             }
         }
-        seen.left.insert(std::mem::take(&mut self.mailbox), Instant::now());
+        seen.left.insert(std::mem::take(&mut self.mailbox), Left { at: Instant::now(), told });
     }
 }
 
@@ -139,7 +205,7 @@ mod tests {
     fn a_device_is_here_while_it_polls_and_a_moment_after() {
         let presences = Presences::new(2, Duration::from_secs(60));
         assert!(!presences.is_here("ann"));
-        let (first, second) = (presences.enter("ann").unwrap(), presences.enter("ann").unwrap());
+        let (first, second) = (presences.enter("ann").unwrap().0, presences.enter("ann").unwrap().0);
         drop(first);
         assert!(presences.is_here("ann"));
         drop(second);
@@ -158,5 +224,35 @@ mod tests {
         assert!(presences.enter("bob").is_some(), "each for itself");
         open.pop();
         assert!(presences.enter("ann").is_some());
+    }
+
+    #[test]
+    fn the_other_processes_are_told_once_in_a_while() {
+        let presences = Presences::new(2, Duration::from_secs(600));
+        let (ann, is_news) = presences.enter("ann").unwrap();
+        assert!(is_news);
+        assert!(presences.due().is_empty(), "they were told");
+        drop(ann);
+        let (_ann, is_news) = presences.enter("ann").unwrap();
+        assert!(!is_news, "many polls are one thing to tell");
+        presences.tell_anew();
+        assert_eq!(presences.due(), ["ann"]);
+        let presences = Presences::new(2, Duration::ZERO);
+        let _ann = presences.enter("ann").unwrap();
+        std::thread::sleep(AGAIN_MIN);
+        assert_eq!(presences.due(), ["ann"], "again and again, as long as it is here");
+    }
+
+    #[test]
+    fn what_another_process_says_ends_by_itself_and_is_bounded() {
+        let presences = Presences::new(2, Duration::from_secs(600));
+        for who in ["ann", "bob", "cid"] {
+            presences.is_elsewhere(who.to_owned());
+        }
+        assert_eq!(["ann", "bob", "cid"].map(|who| presences.is_here(who)), [false, true, true]);
+        let presences = Presences::new(2, Duration::ZERO);
+        presences.is_elsewhere("ann".to_owned());
+        std::thread::sleep(presences.lease());
+        assert!(!presences.is_here("ann"));
     }
 }

@@ -303,7 +303,7 @@ impl Registering<'_> {
         let done = shared.mailboxes.prove((&mailbox, &device), &proven, (number_mac, &attempt)).await;
         match done {
             Ok(()) => {
-                shared.filters.has_changed();
+                shared.mail.is_findable();
                 shared.mail.forget(&mailbox);
                 Ok(())
             }

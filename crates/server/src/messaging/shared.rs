@@ -158,7 +158,7 @@ impl Shared {
 
     /// A mailbox was withdrawn or taken over: what is remembered of it and what is open for its device ends.
     pub fn ends(&self, mailbox: MailboxId) {
-        self.filters.has_changed();
+        self.mail.is_findable();
         self.mail.forget(&mailbox.to_string());
     }
 }

@@ -34,9 +34,11 @@ pub(super) async fn once(mail: &Mail, ledger: Ledger, now_ms: i64) -> u64 {
         if found.is_empty() {
             break;
         }
-        for (mailbox, ids) in by_mailbox(found) {
-            removed += swept(mail, ledger, &mailbox, &ids, now_ms).await;
-        }
+        // All at once, so that they are one commit.
+        let all = by_mailbox(found)
+            .into_iter()
+            .map(|(mailbox, ids)| async move { swept(mail, ledger, &mailbox, &ids, now_ms).await });
+        removed += futures::future::join_all(all).await.into_iter().sum::<u64>();
         tokio::time::sleep(BREATH).await;
     }
     removed
@@ -53,7 +55,7 @@ async fn swept(mail: &Mail, ledger: Ledger, mailbox: &str, ids: &[String], now_m
     // Refused: the guard knows better than memory does.
     let removed = mail.mailboxes.sweep(ledger, mailbox, ids, now_ms).await.unwrap_or(0);
     if ledger == Ledger::Messages {
-        mail.fills.removed(mailbox, usize::try_from(removed).unwrap_or(usize::MAX));
+        mail.has_gone(mailbox, usize::try_from(removed).unwrap_or(usize::MAX));
     }
     removed
 }

@@ -32,6 +32,6 @@ pub(super) async fn tag(State(shared): State<Arc<Shared>>, request: Request) -> 
         Err(refusal) if refusal.is_elsewhere() => return Err(shared.not_here(&id).await),
         Err(refusal) => return Err(of_store(&refusal)),
     }
-    shared.filters.has_changed();
+    shared.mail.is_findable();
     Ok(json(StatusCode::OK, &Tagged { region: shared.region().clone(), generation: tag.generation }))
 }

@@ -46,6 +46,9 @@ pub struct Device {
     key: SigningKey,
     /// Where it believes its home to be.
     region: String,
+    /// Several processes of its home, asked in turn; none: the region's only one.
+    doors: Vec<String>,
+    turn: usize,
     places: Arc<Places>,
     known: Arc<Known>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -53,15 +56,29 @@ pub struct Device {
 
 impl Device {
     pub fn new(mailbox: MailboxId, places: Arc<Places>, known: Arc<Known>) -> Self {
+        Self::at(mailbox, places, known, Vec::new())
+    }
+
+    /// One whose home has several processes: each request goes to the next one.
+    pub fn at(mailbox: MailboxId, places: Arc<Places>, known: Arc<Known>, doors: Vec<String>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { mailbox, key: device_key(&mailbox), region: REGIONS[0].0.to_owned(), places, known, client }
+        let (key, region) = (device_key(&mailbox), REGIONS[0].0.to_owned());
+        Self { mailbox, key, region, doors, turn: 0, places, known, client }
+    }
+
+    fn endpoint(&mut self) -> String {
+        self.turn += 1;
+        match self.doors.len() {
+            0 => self.places.endpoint(&self.region),
+            doors => self.doors[self.turn % doors].clone(),
+        }
     }
 
     /// A token as the region gives it, and the proof that this device has its key.
     fn shown(&self, method: &Method, path: &str, body: &[u8]) -> (String, String) {
         let now = jiff::Timestamp::now().as_second();
         let device = device_of(&Key(self.key.verifying_key().to_bytes()));
-        let purposes = [Purpose::CloudMessaging].into_iter().collect();
+        let purposes = [Purpose::CloudMessaging, Purpose::Presence].into_iter().collect();
         let region = self.region.parse().expect("a region");
         let claims = Claims::at(now, region, device, Some(self.mailbox), purposes);
         let (region, method) = (self.region.as_str(), method.as_str());
@@ -70,9 +87,9 @@ impl Device {
     }
 
     /// Asks the home relay. 421: from now on the other one, and `None`, as where nobody answers or it says "later".
-    async fn ask(&mut self, method: Method, path: &str, body: Vec<u8>) -> Option<(StatusCode, Bytes)> {
+    pub async fn ask(&mut self, method: Method, path: &str, body: Vec<u8>) -> Option<(StatusCode, Bytes)> {
         let (token, proof) = self.shown(&method, path, &body);
-        let request = Request::builder().method(method).uri(self.places.endpoint(&self.region) + path);
+        let request = Request::builder().method(method).uri(self.endpoint() + path);
         let request = request.header(CONSENT_HEADER, token).header(PROOF_HEADER, proof);
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let whole = async {
@@ -112,6 +129,7 @@ impl Device {
                 body: MessageBody::new(format!("message {n}").into_bytes()).expect("a short one"),
                 expires_in_s: 3600,
                 if_offline: IfOffline::Keep,
+                sealed_to: None,
             };
             let body = serde_json::to_vec(&message).expect("json");
             while !matches!(

@@ -1,10 +1,14 @@
 //! Messages while their senders and receivers move there and back under load, by the real mover, and relays are killed: every
-//! message that was acknowledged to its sender is shown once, none is lost, none is shown twice.
+//! message that was acknowledged to its sender is shown once, none is lost, none is shown twice. And the same of two relays of one region
+//! that are killed, with their database, in the middle of whatever they are at ([`killed`]); and what these two tell each other
+//! ([`neighbours`]).
 //!
 //! No harness: a relay is this program again, in a process of its own that can be killed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test without a harness tells of itself")]
 
 mod device;
+mod killed;
+mod neighbours;
 mod relay;
 mod site;
 
@@ -37,18 +41,26 @@ fn main() -> ExitCode {
             false
         }
     };
-    if let [word, region, places] = args.as_slice()
+    if let [word, region, places, port @ ..] = args.as_slice()
         && word == "relay"
     {
-        let done = runtime.block_on(relay::run(Path::new(places), region));
+        let port = port.first().map(String::as_str);
+        let done = runtime.block_on(relay::run(Path::new(places), region, port));
         return if told("relay", done) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    // `cargo test -- --list` and filters are of harnesses.
+    // `cargo test -- --list` is of harnesses.
     if args.iter().any(|arg| arg == "--list") {
         return ExitCode::SUCCESS;
     }
-    let all = [("PostgreSQL", false), ("SQLite", true)];
-    let good = all.iter().all(|(engine, sqlite)| told(engine, runtime.block_on(story(engine, *sqlite))));
+    // A word names a story; without one all are told.
+    let words: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let is_asked = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let tells = |name: &str, story: &dyn Fn(&str) -> Fallible<()>| !is_asked(name) || told(name, story(name));
+    let good = tells("PostgreSQL", &|name| runtime.block_on(story(name, false)))
+        && tells("SQLite", &|name| runtime.block_on(story(name, true)))
+        && tells("neighbours", &|_| runtime.block_on(neighbours::story()))
+        && tells("alone", &|_| runtime.block_on(neighbours::alone()))
+        && tells("killed", &|_| runtime.block_on(killed::story()));
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -27,8 +27,9 @@ pub fn service_key(region: &str) -> SigningKey {
     SigningKey::from_bytes(&[u8::try_from(at).expect("few regions") + 1; 32])
 }
 
-/// Runs a region's relay until it is killed.
-pub async fn run(places: &Path, region: &str) -> Fallible<()> {
+/// Runs a region's relay until it is killed: at its region's port, or as one of several at another. Then it does not look by itself for
+/// what came, and who has left is away soon.
+pub async fn run(places: &Path, region: &str, port: Option<&str>) -> Fallible<()> {
     // A pipe that closes says that nobody is there who could end this process.
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
@@ -44,10 +45,12 @@ pub async fn run(places: &Path, region: &str) -> Fallible<()> {
     };
     let limits =
         MailLimits { sender_burst: 1_000_000, sweep: Duration::from_millis(200), ..MailLimits::default() };
+    let (present, reread) = (Duration::from_secs(1), Duration::from_secs(3600));
+    let limits = if port.is_some() { MailLimits { present, reread, ..limits } } else { limits };
     let limits = (MessagingLimits::default(), limits);
     let stop = Stop::default();
     let relay = Relay::start(settings(&places, region)?, parts, limits, stop.clone()).await?;
-    let address = SocketAddr::from(([127, 0, 0, 1], places.ports[region]));
+    let address = SocketAddr::from(([127, 0, 0, 1], port.map_or(Ok(places.ports[region]), str::parse)?));
     let listener = Listener::bind(address, None, false, ConnectionLimits::default())?;
     serve(listener, stop, move |_, request| {
         let relay = relay.clone();
@@ -100,12 +103,26 @@ impl Running {
     /// Starts it, and waits until it listens.
     pub async fn start(places: &Places, region: &str) -> Fallible<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["relay", region]).arg(places.file()).stdin(Stdio::piped());
-        let running = Self(command.spawn()?);
-        let address = SocketAddr::from(([127, 0, 0, 1], places.ports[region]));
+        command.args(["relay", region]).arg(places.file());
+        Self::started(command, places.ports[region]).await
+    }
+
+    /// One of several of a region, at a port of its own.
+    pub async fn start_beside(places: &Places, region: &str, port: u16) -> Fallible<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["relay", region]).arg(places.file()).arg(port.to_string());
+        Self::started(command, port).await
+    }
+
+    async fn started(mut command: Command, port: u16) -> Fallible<Self> {
+        let mut running = Self(command.stdin(Stdio::piped()).spawn()?);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         for _ in 0..3000 {
             if tokio::net::TcpStream::connect(address).await.is_ok() {
                 return Ok(running);
+            }
+            if let Some(status) = running.0.try_wait()? {
+                return Err(format!("a relay has ended: {status}").into());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -8,8 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Items of one transaction at most.
-const TOGETHER: usize = 512;
 /// Items that may wait: beyond, whoever comes waits for a place.
 const WAITING: usize = 8192;
 /// Tries of a batch that lost against another transaction.
@@ -19,6 +17,8 @@ const TRIES: u32 = 8;
 pub(super) trait Item: Clone + Send + Sync + 'static {
     /// What each is answered.
     type Done: Send + 'static;
+    /// Items of one transaction at most.
+    const TOGETHER: usize = 512;
 
     /// Commits all as one transaction; one answer for each, in their order.
     fn commit(
@@ -41,7 +41,7 @@ impl<T: Item<Done = R>, R: Send + 'static> Group<T, R> {
             tokio::spawn(async move {
                 loop {
                     let mut together = Vec::new();
-                    if receiver.lock().await.recv_many(&mut together, TOGETHER).await == 0 {
+                    if receiver.lock().await.recv_many(&mut together, T::TOGETHER).await == 0 {
                         return;
                     }
                     commit(&engine, together).await;

@@ -5,13 +5,14 @@
 
 use super::group::Item;
 use super::{Engine, Mailboxes, Refusal};
-use crate::control::{Rows, Statement, Value};
+use crate::control::Value;
 use bytes::Bytes;
 
 /// How long a delivered message is known at least, ms: a sender that had no answer sends again for less than that.
 const DELIVERED_MIN_MS: i64 = 24 * 60 * 60 * 1000;
-/// Expired rows of one look.
-const EXPIRED_MAX: i64 = 500;
+
+/// Bytes of bodies after which a page ends: with the message that goes beyond.
+pub(super) const PAGE_BYTES: i64 = 1024 * 1024;
 
 /// A message on its way into a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,16 @@ pub struct Unread {
     pub body: Vec<u8>,
     /// When a relay took it, ms since 1970.
     pub received_ms: i64,
+}
+
+/// A look at what waits in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Look {
+    pub mailbox: String,
+    /// What was over before is not handed out, ms since 1970.
+    pub now_ms: i64,
+    /// So many at most.
+    pub messages: u32,
 }
 
 /// What a device has safely, of one mailbox.
@@ -69,30 +80,6 @@ pub struct Fill {
     pub key: Option<[u8; 32]>,
 }
 
-/// Where expired rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ledger {
-    /// Messages that nobody fetched in time.
-    Messages,
-    /// What is known of delivered ones.
-    Delivered,
-}
-
-/// A row whose time is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expired {
-    /// Whose.
-    pub mailbox: String,
-    /// The message.
-    pub id: String,
-    /// Since when, ms since 1970.
-    pub since_ms: i64,
-}
-
-/// How far a sweep has come: rows that may not be removed here are not looked at twice in one pass.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Cursor(Option<Expired>);
-
 impl Item for Message {
     type Done = ();
 
@@ -112,6 +99,20 @@ impl Item for Receipt {
         match engine {
             Engine::Postgres(db) => db.acknowledge(items).await,
             Engine::Sqlite(db) => db.acknowledge(items).await,
+        }
+    }
+}
+
+/// INVARIANT: a page is never older than its look: what is looked for together is read after everybody has come.
+impl Item for Look {
+    type Done = Vec<Unread>;
+    /// Pages are large: so many are in memory at once.
+    const TOGETHER: usize = 64;
+
+    async fn commit(engine: &Engine, items: &[Self]) -> Result<Vec<Vec<Unread>>, Refusal> {
+        match engine {
+            Engine::Postgres(db) => db.unread(items).await,
+            Engine::Sqlite(db) => db.unread(items).await,
         }
     }
 }
@@ -136,16 +137,13 @@ impl Mailboxes {
         Ok(!self.ask(sql, vec![mailbox.into(), id.into()]).await?.rows.is_empty())
     }
 
-    /// What waits in a mailbox, oldest first. The guard refuses no read: whether the mailbox is at home here has to be
+    /// What waits in a mailbox, oldest first: `limit` messages, 1 MiB and one message at most. The guard refuses no read: whether the mailbox is at home here has to be
     /// asked of the directory, afterwards.
     ///
     /// # Errors
     /// The database's.
     pub async fn unread(&self, mailbox: &str, now_ms: i64, limit: u32) -> Result<Vec<Unread>, Refusal> {
-        match &*self.engine {
-            Engine::Postgres(db) => db.unread(mailbox, now_ms, limit).await,
-            Engine::Sqlite(db) => db.unread(mailbox, now_ms, limit).await,
-        }
+        self.looks.put(Look { mailbox: mailbox.to_owned(), now_ms, messages: limit }).await
     }
 
     /// Takes messages out of a mailbox for good and keeps their ids, so that they are kept no second time.
@@ -185,74 +183,4 @@ impl Mailboxes {
         };
         Ok(Fill { agreed: *agreed > 0, messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs(), key })
     }
-
-    /// Some rows whose time was over at `now_ms`, after those of the cursor, which goes on behind them.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn expired(
-        &self,
-        ledger: Ledger,
-        now_ms: i64,
-        cursor: &mut Cursor,
-    ) -> Result<Vec<Expired>, Refusal> {
-        let sql = match ledger {
-            Ledger::Messages => {
-                "SELECT mailbox, id, expires_ms FROM mailbox_message WHERE expires_ms < $1 \
-                 AND (expires_ms, mailbox, id) > ($2, $3, $4) ORDER BY expires_ms, mailbox, id LIMIT $5"
-            }
-            Ledger::Delivered => {
-                "SELECT mailbox, id, until_ms FROM mailbox_delivered WHERE until_ms < $1 \
-                 AND (until_ms, mailbox, id) > ($2, $3, $4) ORDER BY until_ms, mailbox, id LIMIT $5"
-            }
-        };
-        let after = cursor.0.clone();
-        let (since, mailbox, id) =
-            after.map_or((i64::MIN, String::new(), String::new()), |e| (e.since_ms, e.mailbox, e.id));
-        let params =
-            vec![now_ms.into(), Value::Int(since), mailbox.into(), id.into(), Value::Int(EXPIRED_MAX)];
-        let found = expired(self.ask(sql, params).await?)?;
-        if let Some(last) = found.last() {
-            cursor.0 = Some(last.clone());
-        }
-        Ok(found)
-    }
-
-    /// Removes expired rows of one mailbox; how many.
-    ///
-    /// # Errors
-    /// A refusal: the mailbox moves or is elsewhere, whose rows are not ours to remove.
-    pub async fn sweep(
-        &self,
-        ledger: Ledger,
-        mailbox: &str,
-        ids: &[String],
-        now_ms: i64,
-    ) -> Result<u64, Refusal> {
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let (table, time) = match ledger {
-            Ledger::Messages => ("mailbox_message", "expires_ms"),
-            Ledger::Delivered => ("mailbox_delivered", "until_ms"),
-        };
-        let places: Vec<String> = (0..ids.len()).map(|n| format!("${}", n + 3)).collect();
-        let sql = format!(
-            "DELETE FROM {table} WHERE mailbox = $1 AND {time} < $2 AND id IN ({})",
-            places.join(", ")
-        );
-        let mut params = vec![mailbox.into(), now_ms.into()];
-        params.extend(ids.iter().map(|id| Value::Text(id.clone())));
-        Ok(self.run(vec![Statement::new(sql, params)]).await?.first().map_or(0, |rows| rows.affected))
-    }
-}
-
-fn expired(rows: Rows) -> Result<Vec<Expired>, Refusal> {
-    let read = |row: Vec<Value>| match <[Value; 3]>::try_from(row) {
-        Ok([Value::Text(mailbox), Value::Text(id), Value::Int(since_ms)]) => {
-            Ok(Expired { mailbox, id, since_ms })
-        }
-        _ => Err(Refusal::Broken("a row of another shape".to_owned())),
-    };
-    rows.rows.into_iter().map(read).collect()
 }

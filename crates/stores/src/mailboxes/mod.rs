@@ -4,7 +4,9 @@
 //! statement writes it once for both engines (`$1`, `$2`, ...) and hands it to [`Mailboxes::run`]; messages and
 //! their receipts, of which there are thousands a second, have SQL of their own and are committed in groups ([`mail`]).
 
+mod channel;
 mod consents;
+mod expiry;
 mod group;
 mod holders;
 mod keys;
@@ -16,18 +18,21 @@ pub mod schema;
 mod sqlite;
 mod tags;
 
+pub use channel::{Channel, SAID_BYTES_MAX};
 pub use consents::{Effect, GIVEN, Holder, Kept, REPLACED, WITHDRAWN, Waiting};
+pub use expiry::{Cursor, Expired, Ledger};
 pub use keys::{Keys, OneTime};
-pub use mail::{Acknowledged, Cursor, Expired, Fill, Ledger, Message, Unread};
+pub use mail::{Acknowledged, Fill, Message, Unread};
 pub use refusal::Refusal;
 pub use registration::{AttemptLimits, NewAttempt, Owner, Proven, Tag};
 pub use tags::{Charge, Charged};
 
 use crate::control::{Rows, Statement, Value};
 use crate::{Error, Result};
+use expiry::Over;
 use group::Group;
 use holders::Holding;
-use mail::Receipt;
+use mail::{Look, Receipt};
 use secrecy::SecretString;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +46,8 @@ pub struct Mailboxes {
     messages: Group<Message, ()>,
     receipts: Group<Receipt, usize>,
     holders: Group<Holding, Option<Holder>>,
+    looks: Group<Look, Vec<Unread>>,
+    over: Group<Over, u64>,
 }
 
 impl std::fmt::Debug for Mailboxes {
@@ -73,8 +80,22 @@ impl Mailboxes {
         };
         let engine = Arc::new(engine);
         let (messages, receipts) = (Group::start(&engine, lanes), Group::start(&engine, lanes));
-        let holders = Group::start(&engine, lanes);
-        Ok(Self { engine, messages, receipts, holders })
+        let (holders, looks) = (Group::start(&engine, lanes), Group::start(&engine, lanes));
+        // One: what is over is in no hurry.
+        let over = Group::start(&engine, 1);
+        Ok(Self { engine, messages, receipts, holders, looks, over })
+    }
+
+    /// Begins to listen to the relays of this region that run in other processes. SQLite has none: there this process is the only
+    /// relay from now on, or refuses to be one.
+    ///
+    /// # Errors
+    /// The database's; another relay has the file.
+    pub async fn channel(&self) -> Result<Option<Channel>> {
+        match &*self.engine {
+            Engine::Postgres(db) => db.channel().await.map(Some),
+            Engine::Sqlite(db) => db.be_alone().await.map(|()| None),
+        }
     }
 
     /// The store's name for messages, without secrets.

@@ -1,13 +1,15 @@
 //! Mailboxes on PostgreSQL.
 
+use super::channel::Channel;
 use super::consents::Holder;
-use super::mail::{Message, Receipt, Unread};
+use super::expiry::{Ledger, Over};
+use super::mail::{Look, Message, PAGE_BYTES, Receipt, Unread};
 use super::refusal::Refusal;
 use crate::Result;
 use crate::control::{Rows, Statement, transaction};
 use crate::postgres::Target;
 use secrecy::SecretString;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::types::ToSql;
@@ -33,8 +35,17 @@ const ACKNOWLEDGE: &str = "WITH gone AS (DELETE FROM mailbox_message m USING unn
        WHERE m.mailbox = s.mailbox AND m.id = s.id RETURNING m.mailbox, m.id, greatest(m.expires_ms, s.known) AS until), \
      kept AS (INSERT INTO mailbox_delivered(mailbox, id, until_ms) SELECT mailbox, id, until FROM gone ON CONFLICT DO NOTHING) \
      SELECT mailbox, id FROM gone";
-const UNREAD: &str = "SELECT id, body, received_ms FROM mailbox_message WHERE mailbox = $1 AND expires_ms >= $2 \
-     ORDER BY received_ms, id LIMIT $3";
+/// Of each mailbox a page: the first one that goes beyond its bytes is the last, and nothing behind it is read.
+const UNREAD: &str = "SELECT s.n, p.id, m.body, p.received_ms FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS s(mailbox, now_ms, most, n) \
+     CROSS JOIN LATERAL (SELECT o.id, o.received_ms, CAST(sum(o.bytes) OVER (ORDER BY o.received_ms, o.id) AS bigint) - o.bytes AS before FROM \
+         (SELECT id, received_ms, length(body)::bigint AS bytes FROM mailbox_message WHERE mailbox = s.mailbox AND expires_ms >= s.now_ms \
+          ORDER BY received_ms, id LIMIT s.most) o) p \
+     JOIN mailbox_message m ON m.mailbox = s.mailbox AND m.id = p.id WHERE p.before < $4 ORDER BY s.n, p.received_ms, p.id";
+
+const OVER_MESSAGES: &str = "DELETE FROM mailbox_message m USING unnest($1::text[], $2::text[], $3::bigint[]) AS s(mailbox, id, now_ms) \
+     WHERE m.mailbox = s.mailbox AND m.id = s.id AND m.expires_ms < s.now_ms RETURNING m.mailbox, m.id";
+const OVER_DELIVERED: &str = "DELETE FROM mailbox_delivered d USING unnest($1::text[], $2::text[], $3::bigint[]) AS s(mailbox, id, now_ms) \
+     WHERE d.mailbox = s.mailbox AND d.id = s.id AND d.until_ms < s.now_ms RETURNING d.mailbox, d.id";
 
 /// Each with what was agreed to, as `purpose state`.
 const HOLDERS: &str = "SELECT m.id, m.device, m.device_key, domicile.is_home(m.id), m.number_sealed IS NOT NULL, \
@@ -75,6 +86,11 @@ impl Postgres {
 
     pub fn name(&self) -> &str {
         self.target.name()
+    }
+
+    /// Begins to listen to the region's other processes.
+    pub async fn channel(&self) -> Result<Channel> {
+        Channel::open(&self.target).await
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
@@ -131,11 +147,22 @@ impl Postgres {
         self.done(taken, done)
     }
 
-    pub async fn unread(&self, mailbox: &str, now_ms: i64, limit: u32) -> Result<Vec<Unread>, Refusal> {
+    /// What waits in each of these mailboxes: a page each, in their order.
+    pub async fn unread(&self, looks: &[Look]) -> Result<Vec<Vec<Unread>>, Refusal> {
+        let mailboxes: Vec<&str> = looks.iter().map(|look| look.mailbox.as_str()).collect();
+        let now: Vec<i64> = looks.iter().map(|look| look.now_ms).collect();
+        let most: Vec<i64> = looks.iter().map(|look| look.messages.into()).collect();
         let mut taken = self.take().await?;
-        let done = taken.session.rows(UNREAD, &[&mailbox, &now_ms, &i64::from(limit)]).await;
+        let done = taken.session.rows(UNREAD, &[&mailboxes, &now, &most, &PAGE_BYTES]).await;
         let rows = self.done(taken, done)?;
-        Ok(rows.iter().map(|r| Unread { id: r.get(0), body: r.get(1), received_ms: r.get(2) }).collect())
+        let mut pages: Vec<Vec<Unread>> = looks.iter().map(|_| Vec::new()).collect();
+        for row in &rows {
+            let at = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
+            if let Some(page) = pages.get_mut(at) {
+                page.push(Unread { id: row.get(1), body: row.get(2), received_ms: row.get(3) });
+            }
+        }
+        Ok(pages)
     }
 
     /// Who has these mailboxes; of those that have no row here, nothing.
@@ -181,11 +208,38 @@ impl Postgres {
         // CRASH: one statement, so one transaction: a message is delivered and known, or still here.
         let done = taken.session.rows(ACKNOWLEDGE, &[&mailboxes, &ids, &known]).await;
         let rows = self.done(taken, done)?;
-        let gone: std::collections::HashSet<(&str, &str)> =
-            rows.iter().map(|r| (r.get(0), r.get(1))).collect();
+        let gone: HashSet<(&str, &str)> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
         let here =
             |r: &Receipt| r.ids.iter().filter(|id| gone.contains(&(r.mailbox.as_str(), id.as_str()))).count();
         Ok(receipts.iter().map(here).collect())
+    }
+
+    /// Removes rows whose time is over; how many of each. Each ledger's in a transaction of its own: none needs the other.
+    pub async fn sweep(&self, over: &[Over]) -> Result<Vec<u64>, Refusal> {
+        let mut removed = vec![0; over.len()];
+        for (ledger, sql) in [(Ledger::Messages, OVER_MESSAGES), (Ledger::Delivered, OVER_DELIVERED)] {
+            let of = |over: &&Over| over.ledger == ledger;
+            let mut named: Vec<(&str, &str, i64)> = over
+                .iter()
+                .filter(of)
+                .flat_map(|o| o.ids.iter().map(|id| (o.mailbox.as_str(), id.as_str(), o.now_ms)))
+                .collect();
+            if named.is_empty() {
+                continue;
+            }
+            named.sort_unstable();
+            let (mailboxes, ids): (Vec<&str>, Vec<&str>) = named.iter().map(|(m, id, _)| (*m, *id)).unzip();
+            let now: Vec<i64> = named.iter().map(|(_, _, now)| *now).collect();
+            let mut taken = self.take().await?;
+            let done = taken.session.rows(sql, &[&mailboxes, &ids, &now]).await;
+            let rows = self.done(taken, done)?;
+            let gone: HashSet<(&str, &str)> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
+            for (removed, over) in removed.iter_mut().zip(over).filter(|(_, o)| o.ledger == ledger) {
+                let is_gone = |id: &&String| gone.contains(&(over.mailbox.as_str(), id.as_str()));
+                *removed = over.ids.iter().filter(is_gone).count() as u64;
+            }
+        }
+        Ok(removed)
     }
 }
 
@@ -231,7 +285,7 @@ fn code(e: &Error) -> &str {
 }
 
 /// What the guard says, by its documented codes; everything else is the database's.
-fn refusal(e: &Error) -> Refusal {
+pub(super) fn refusal(e: &Error) -> Refusal {
     let Some(db) = e.as_db_error() else { return Refusal::Unknown("no answer".to_owned()) };
     let code = db.code().code();
     match code {

@@ -1,12 +1,14 @@
 //! Mailboxes in a SQLite file: one writer, some readers.
 
-use super::mail::{Message, Receipt, Unread};
+use super::expiry::{Ledger, Over};
+use super::mail::{Look, Message, PAGE_BYTES, Receipt, Unread};
 use super::refusal::Refusal;
 use crate::control::{Rows, Statement, execute, is_read_only};
 use crate::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -25,6 +27,9 @@ const DELIVERED: &str =
 const UNREAD: &str = "SELECT id, body, received_ms FROM mailbox_message WHERE mailbox = ?1 AND expires_ms >= ?2 \
      ORDER BY received_ms, id LIMIT ?3";
 
+const OVER_MESSAGES: &str = "DELETE FROM mailbox_message WHERE mailbox = ?1 AND id = ?2 AND expires_ms < ?3";
+const OVER_DELIVERED: &str = "DELETE FROM mailbox_delivered WHERE mailbox = ?1 AND id = ?2 AND until_ms < ?3";
+
 /// A region's SQLite file.
 pub(super) struct Sqlite {
     name: String,
@@ -34,6 +39,8 @@ pub(super) struct Sqlite {
     turn: tokio::sync::Mutex<()>,
     places: Semaphore,
     readers: Arc<Mutex<Vec<Connection>>>,
+    /// What says that this process is the file's only relay, as long as it is open.
+    alone: OnceLock<File>,
 }
 
 impl Sqlite {
@@ -55,7 +62,35 @@ impl Sqlite {
             turn: tokio::sync::Mutex::default(),
             places: Semaphore::new(READERS_MAX),
             readers: Arc::default(),
+            alone: OnceLock::new(),
         })
+    }
+
+    /// Makes this process the file's only relay until it ends: waiting polls are woken, and presence is known, within one process.
+    /// By a lock on a file beside it, which goes with the process however that ends; not on the file itself, whose locks are SQLite's.
+    pub async fn be_alone(&self) -> Result<()> {
+        let mut beside = self.path.clone().into_os_string();
+        beside.push("-relay");
+        let failed = |why: String| Error::Failed {
+            store: self.name.clone(),
+            what: "making sure that no other relay has it".into(),
+            why,
+        };
+        let locked = tokio::task::spawn_blocking(move || {
+            let file = File::options().create(true).truncate(false).write(true).open(&beside)?;
+            file.try_lock()?;
+            Ok::<_, std::io::Error>(file)
+        });
+        match locked.await.map_err(|e| failed(e.to_string()))? {
+            Ok(file) => drop(self.alone.set(file)),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                return Err(failed(
+                    "another process has it; several relays of one region need PostgreSQL".to_owned(),
+                ));
+            }
+            Err(e) => return Err(failed(e.to_string())),
+        }
+        Ok(())
     }
 
     pub fn name(&self) -> &str {
@@ -84,15 +119,10 @@ impl Sqlite {
         }
     }
 
-    pub async fn unread(&self, mailbox: &str, now_ms: i64, limit: u32) -> Result<Vec<Unread>, Refusal> {
-        let mailbox = mailbox.to_owned();
-        self.read(move |db| {
-            let mut statement = db.prepare_cached(UNREAD)?;
-            let unread =
-                |r: &rusqlite::Row<'_>| Ok(Unread { id: r.get(0)?, body: r.get(1)?, received_ms: r.get(2)? });
-            statement.query_map(params![mailbox, now_ms, limit], unread)?.collect()
-        })
-        .await
+    /// What waits in each of these mailboxes: a page each, in their order.
+    pub async fn unread(&self, looks: &[Look]) -> Result<Vec<Vec<Unread>>, Refusal> {
+        let looks = looks.to_vec();
+        self.read(move |db| looks.iter().map(|look| page(db, look)).collect()).await
     }
 
     pub async fn keep(&self, messages: &[Message]) -> Result<(), Refusal> {
@@ -110,6 +140,12 @@ impl Sqlite {
     pub async fn acknowledge(&self, receipts: &[Receipt]) -> Result<Vec<usize>, Refusal> {
         let receipts = receipts.to_vec();
         self.write(move |db| receipts.iter().map(|r| taken_out(db, r)).collect()).await
+    }
+
+    /// Removes rows whose time is over; how many of each.
+    pub async fn sweep(&self, over: &[Over]) -> Result<Vec<u64>, Refusal> {
+        let over = over.to_vec();
+        self.write(move |db| over.iter().map(|over| swept(db, over)).collect()).await
     }
 
     /// Runs a write transaction on a thread that may block. A caller that goes away does not stop it.
@@ -146,6 +182,34 @@ impl Sqlite {
         });
         at_work.await.map_err(|e| Refusal::Unknown(e.to_string()))?.map_err(|e| refusal(&e))
     }
+}
+
+/// What waits in one mailbox: the message that goes beyond a page's bytes is its last.
+fn page(db: &Connection, look: &Look) -> rusqlite::Result<Vec<Unread>> {
+    let mut statement = db.prepare_cached(UNREAD)?;
+    let mut rows = statement.query(params![look.mailbox, look.now_ms, look.messages])?;
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let one = Unread { id: row.get(0)?, body: row.get(1)?, received_ms: row.get(2)? };
+        bytes += one.body.len();
+        page.push(one);
+        if i64::try_from(bytes).unwrap_or(i64::MAX) > PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+fn swept(db: &Connection, over: &Over) -> rusqlite::Result<u64> {
+    let mut statement = db.prepare_cached(match over.ledger {
+        Ledger::Messages => OVER_MESSAGES,
+        Ledger::Delivered => OVER_DELIVERED,
+    })?;
+    let mut removed = 0;
+    for id in &over.ids {
+        removed += statement.execute(params![over.mailbox, id, over.now_ms])? as u64;
+    }
+    Ok(removed)
 }
 
 /// One receipt within its transaction: how many of its messages were here.

@@ -14,9 +14,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Connection, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long one address may take until the session is there: name look-up, TLS and login, too. A server, or what
@@ -69,6 +70,9 @@ pub(crate) struct Target {
     config: Config,
     tls: Option<MakeRustlsConnect>,
 }
+
+/// Who is handed what a connection's notifications say.
+type Told = Option<mpsc::Sender<String>>;
 
 /// What our own parameters of the query said.
 #[derive(Default)]
@@ -144,21 +148,30 @@ impl Target {
 
     /// Opens one connection. The second value is filled with the reason once it has ended.
     pub(crate) async fn connect(&self) -> Result<(Client, Arc<OnceLock<String>>)> {
-        self.connect_with(&self.config).await
+        self.connect_with(&self.config, None).await
     }
 
     /// The same under a name by which the server's list of sessions shows it.
     pub(super) async fn connect_as(&self, name: &str) -> Result<(Client, Arc<OnceLock<String>>)> {
         let mut config = self.config.clone();
         config.application_name(name);
-        self.connect_with(&config).await
+        self.connect_with(&config, None).await
     }
 
-    async fn connect_with(&self, config: &Config) -> Result<(Client, Arc<OnceLock<String>>)> {
+    /// The same, with what its notifications say handed to `told`. Where that has no place for one the connection ends: a
+    /// listener that missed something must know.
+    pub(crate) async fn connect_and_listen(
+        &self,
+        told: mpsc::Sender<String>,
+    ) -> Result<(Client, Arc<OnceLock<String>>)> {
+        self.connect_with(&self.config, Some(told)).await
+    }
+
+    async fn connect_with(&self, config: &Config, told: Told) -> Result<(Client, Arc<OnceLock<String>>)> {
         let hosts = u32::try_from(config.get_hosts().len().max(1)).unwrap_or(u32::MAX);
         let limit = SESSION_LIMIT.saturating_mul(hosts);
         // Boxed: the handshakes are large, and nobody who holds a connection's future has to be.
-        match tokio::time::timeout(limit, Box::pin(self.session(config))).await {
+        match tokio::time::timeout(limit, Box::pin(self.session(config, told))).await {
             Ok(connected) => connected,
             Err(_) => {
                 let why = format!("no session in {} s", limit.as_secs());
@@ -167,19 +180,19 @@ impl Target {
         }
     }
 
-    async fn session(&self, config: &Config) -> Result<(Client, Arc<OnceLock<String>>)> {
+    async fn session(&self, config: &Config, told: Told) -> Result<(Client, Arc<OnceLock<String>>)> {
         let failed = |e| failure::map(&self.whose, "connecting", &e);
         let Some(server) = socket::single(config) else {
             return match &self.tls {
-                Some(tls) => Box::pin(config.connect(tls.clone())).await.map(driven),
-                None => Box::pin(config.connect(NoTls)).await.map(driven),
+                Some(tls) => Box::pin(config.connect(tls.clone())).await.map(|both| driven(both, told)),
+                None => Box::pin(config.connect(NoTls)).await.map(|both| driven(both, told)),
             }
             .map_err(failed);
         };
         let stream = socket::open(server).await.map_err(|error| self.unreachable(&error))?;
         match self.tls_for(server.0)? {
-            Some(tls) => Box::pin(config.connect_raw(stream, tls)).await.map(driven),
-            None => Box::pin(config.connect_raw(stream, NoTls)).await.map(driven),
+            Some(tls) => Box::pin(config.connect_raw(stream, tls)).await.map(|both| driven(both, told)),
+            None => Box::pin(config.connect_raw(stream, NoTls)).await.map(|both| driven(both, told)),
         }
         .map_err(failed)
     }
@@ -245,15 +258,40 @@ impl Target {
 }
 
 /// A client whose connection is driven by a task of its own, and the reason for its end, once it has ended.
-fn driven<S, T>((client, connection): (Client, Connection<S, T>)) -> (Client, Arc<OnceLock<String>>)
+fn driven<S, T>(
+    (client, connection): (Client, Connection<S, T>),
+    told: Told,
+) -> (Client, Arc<OnceLock<String>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let ended = Arc::new(OnceLock::new());
     let mut reason = Reason { ended: ended.clone() };
-    tokio::spawn(async move { reason.keep(connection.await) });
+    tokio::spawn(async move {
+        match told {
+            None => reason.keep(connection.await),
+            Some(told) => reason.keep(listening(connection, told).await),
+        }
+    });
     (client, ended)
+}
+
+async fn listening<S, T>(
+    mut connection: Connection<S, T>,
+    told: mpsc::Sender<String>,
+) -> std::result::Result<(), tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+        let AsyncMessage::Notification(notification) = message? else { continue };
+        if told.try_send(notification.payload().to_owned()).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the words with which a connection ended: a statement in flight only learns "closed".

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn one_without_an_end_is_read_and_what_is_none_is_not() {
-        let endless = Validity::of(&[made(1950, 9999)]).unwrap();
+        let endless = Validity::of(&[made(1975, 9999)]).unwrap();
         assert_eq!(endless.standing("2999-01-01T00:00:00Z".parse().unwrap()), Standing::Holds);
         assert_eq!(Validity::of(&[CertificateDer::from(vec![0x30, 0x03, 1, 1, 0])]), None);
         assert_eq!(Validity::of(&[]), None);

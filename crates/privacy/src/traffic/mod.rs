@@ -52,6 +52,8 @@ pub enum Wire {
 pub enum Says {
     /// Nothing that is known here.
     Nothing,
+    /// Nothing: TCP acknowledges what came, and that alone.
+    Acks,
     /// A question to a resolver, for this name.
     Asks(String),
     /// A request of HTTP/1.1.

@@ -43,12 +43,15 @@ fn ports(protocol: u8, from: IpAddr, to: IpAddr, bytes: &[u8]) -> Option<(Wire, 
         6 => {
             const SYN_ALONE: u8 = 0x02;
             let payload = bytes.get(usize::from(bytes.get(12)? >> 4) * 4..).unwrap_or_default();
+            let flags = bytes.get(13)? & 0x3f;
+            const ACK_ALONE: u8 = 0x10;
             let says = match hello::read(payload) {
                 Some(hello) => Says::Hello(hello),
+                None if payload.is_empty() && flags == ACK_ALONE => Says::Acks,
                 None if requests(payload) => Says::Requests,
                 None => Says::Nothing,
             };
-            let opens = bytes.get(13)? & 0x12 == SYN_ALONE;
+            let opens = flags & 0x12 == SYN_ALONE;
             Some((Wire::Ports { transport: "tcp", from, to, opens, says, bytes: payload.len() }, &[]))
         }
         17 => {

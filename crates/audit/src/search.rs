@@ -49,6 +49,8 @@ pub(crate) struct Search<'w> {
     row: numbers::Row,
     windows: Batch<numbers::Window>,
     digests: Batch<digests::Candidate>,
+    /// Where pieces of free strings may stand.
+    pieces: Batch<u32>,
 }
 
 impl<'w> Search<'w> {
@@ -69,6 +71,7 @@ impl<'w> Search<'w> {
             row: numbers::Row::default(),
             windows: Batch::default(),
             digests: Batch::default(),
+            pieces: Batch::default(),
         }
     }
 

@@ -27,30 +27,42 @@ impl Search<'_> {
     /// Looks up a piece of the text at every n-th position.
     #[inline(never)]
     pub(super) fn free(&mut self, level: &Level) {
-        self.cpu.run(
-            #[inline(always)]
-            || self.pieces(level),
-        );
+        let free = &self.wanted.free;
+        if !free.is_empty() && level.bytes.len() >= free.grams.length {
+            self.cpu.run(
+                #[inline(always)]
+                || self.read_pieces(level),
+            );
+            self.look_up_pieces(level);
+        }
     }
 
     #[inline(always)]
-    fn pieces(&mut self, level: &Level) {
-        let wanted = self.wanted;
+    fn read_pieces(&mut self, level: &Level) {
+        let (wanted, bytes) = (self.wanted, level.bytes);
         let free = &wanted.free;
-        if free.is_empty() || level.bytes.len() < free.grams.length {
-            return;
-        }
         let stride = free.grams.stride;
-        let positions = (level.bytes.len() - free.grams.length) / stride + 1;
+        let positions = (bytes.len() - free.grams.length) / stride + 1;
         for first in (0..positions).step_by(64) {
-            let count = (positions - first).min(64);
-            for n in ones(free.passing(&wanted.keys, level.bytes, first * stride, count)) {
+            for n in ones(free.likely(bytes, first * stride, positions - first)) {
                 let at = (first + n as usize) * stride;
-                free.around(&wanted.keys, level.bytes, at, |range, identifier, how| {
-                    self.found(level, range, identifier, how.as_slice());
-                });
+                if self.pieces.add(free.probe(&wanted.keys, &bytes[at..]), at as u32) {
+                    self.look_up_pieces(level);
+                }
             }
         }
+    }
+
+    #[inline(never)]
+    fn look_up_pieces(&mut self, level: &Level) {
+        let wanted = self.wanted;
+        for n in ones(wanted.free.passing(self.pieces.probes())) {
+            let at = self.pieces.at(n) as usize;
+            wanted.free.around(&wanted.keys, level.bytes, at, |range, identifier, how| {
+                self.found(level, range, identifier, how.as_slice());
+            });
+        }
+        self.pieces.clear();
     }
 }
 

@@ -172,23 +172,25 @@ impl Free {
         (0..count).fold(0, |bits, n| bits | self.begins.bit(gram(n)) << n)
     }
 
-    /// Which of those positions may begin a remembered gram, as bits.
+    /// Which of those positions begin and end as remembered grams do, as bits.
     #[inline(always)]
-    pub(crate) fn passing(&self, keys: &Keys, text: &[u8], first: usize, count: usize) -> u64 {
-        let gram = |n: usize| self.grams.value(&text[first + n * self.grams.stride..]);
-        // No branch that can't be foretold: first how grams begin, then, of few, how they end, then the filter.
+    pub(crate) fn likely(&self, text: &[u8], first: usize, count: usize) -> u64 {
+        let end = |n: u32| self.grams.end(self.grams.value(&text[first + n as usize * self.grams.stride..]));
+        // No branch that can't be foretold: first how grams begin, then, of few, how they end.
         let begins = self.beginning(text, first, count.min(64));
-        let (mut kept, mut count_kept) = ([0u8; 64], 0);
-        for n in ones(begins) {
-            kept[count_kept % 64] = n as u8;
-            count_kept += self.ends.bit(self.grams.end(gram(n as usize))) as usize;
-        }
-        let mut probes = [Probe::default(); 64];
-        for (probe, n) in probes.iter_mut().zip(&kept[..count_kept]) {
-            *probe = self.filter.probe(keys.mixed(gram(usize::from(*n)), Sort::Gram as u64));
-        }
-        let passing = self.filter.passing(&probes[..count_kept]);
-        ones(passing).fold(0, |bits, n| bits | 1 << kept[n as usize])
+        ones(begins).fold(0, |bits, n| bits | self.ends.bit(end(n)) << n)
+    }
+
+    /// What the filter knows the gram by that stands at the start of `text`.
+    #[inline(always)]
+    pub(crate) fn probe(&self, keys: &Keys, text: &[u8]) -> Probe {
+        self.filter.probe(keys.mixed(self.grams.value(text), Sort::Gram as u64))
+    }
+
+    /// Which of these (at most 64) may be remembered grams, as bits.
+    #[inline(always)]
+    pub(crate) fn passing(&self, probes: &[Probe]) -> u64 {
+        self.filter.passing(probes)
     }
 
     /// Calls `hit` for every string of which the gram at `at` is a piece: its range, whose it is, how it is spelt.

@@ -25,7 +25,7 @@ impl Mail {
         match self.at_home(&name, put).await? {
             Place::Done(()) => {
                 // What was counted of it has the key of before.
-                self.fills.forget(&name);
+                self.forget(&name);
                 Ok(relays::done())
             }
             Place::Elsewhere(home) => Err(self.moving.moved(home)),

@@ -66,12 +66,19 @@ impl Mail {
     async fn take(&self, asked: &RelaySend) -> Result<Taken, Refusal> {
         let (message, to) = (&asked.message, asked.message.to.to_string());
         let is_full = |fill: &Fill| self.is_full(fill, message.body.as_ref().len());
-        let fill = self.counted(&to, is_full).await?;
+        let is_to_another =
+            |fill: &Fill| message.sealed_to.is_some_and(|key| fill.key.is_some_and(|own| own != key.0));
+        let mut fill = self.counted(&to, is_full).await?;
+        if is_to_another(&fill) {
+            // What is remembered may be older than the receiver's new device.
+            self.fills.forget(&to);
+            fill = self.counted(&to, is_full).await?;
+        }
         if !fill.agreed {
             // Or its rows are at another home already: then it is asked there.
             return self.is_home(&to).await?.then_some(Taken::Unknown).ok_or(Refusal::NotHere);
         }
-        if message.sealed_to.is_some_and(|key| fill.key.is_some_and(|own| own != key.0)) {
+        if is_to_another(&fill) {
             return Ok(Taken::OtherKeys);
         }
         let may_be_away = message.if_offline == IfOffline::Sms && !self.presences.is_here(&to);

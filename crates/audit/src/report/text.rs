@@ -44,6 +44,7 @@ fn wrapped(text: &str) -> String {
         for (n, word) in bare.split(' ').enumerate() {
             let length = word.chars().count();
             if n > 0 && column + 1 + length > WIDTH {
+                out.truncate(out.trim_end_matches(' ').len());
                 out.push('\n');
                 out.push_str(&" ".repeat(further));
                 column = further;

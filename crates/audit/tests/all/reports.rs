@@ -92,13 +92,13 @@ fn the_text_says_what_was_looked_for_and_what_not() {
     assert_eq!(gap.verdict(), Verdict::NotWhole);
     let text = report::text(&gap, &asked);
     assert!(line(&text).contains("not all of it was read: 1 encrypted"), "{text}");
-    assert!(text.contains("\n  encrypted  logs/"), "{text}");
+    assert!(line(&text).contains(" encrypted logs/"), "{text}");
     gap.accepted.insert(Gap::Encrypted);
     assert_eq!(gap.verdict(), Verdict::Nothing);
     let text = report::text(&gap, &asked);
     assert!(text.contains("accepted      not seen, and no gap: encrypted\n"), "{text}");
     assert!(
-        text.contains("\n  known      logs/") && report::html(&gap, &asked).contains("no gap: encrypted"),
+        line(&text).contains(" known logs/") && report::html(&gap, &asked).contains("no gap: encrypted"),
         "{text}"
     );
     let missed =

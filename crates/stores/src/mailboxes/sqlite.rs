@@ -6,16 +6,20 @@ use super::refusal::Refusal;
 use crate::control::{Rows, Statement, execute, is_read_only};
 use crate::{Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Connections that read.
 const READERS_MAX: usize = 4;
 /// The mover's transactions are short, but while one writes, the file is locked.
 const BUSY_MAX: Duration = Duration::from_secs(10);
+/// A relay that was just told to end has the file for a moment still.
+const LAST_RELAY_ENDS: Duration = Duration::from_secs(5);
+/// Between two looks whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 128;
 
@@ -78,8 +82,16 @@ impl Sqlite {
         };
         let locked = tokio::task::spawn_blocking(move || {
             let file = File::options().create(true).truncate(false).write(true).open(&beside)?;
-            file.try_lock()?;
-            Ok::<_, std::io::Error>(file)
+            let patience = Instant::now() + LAST_RELAY_ENDS;
+            loop {
+                match file.try_lock() {
+                    Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                        std::thread::sleep(LOOK_AGAIN)
+                    }
+                    Err(held) => return Err(std::io::Error::from(held)),
+                    Ok(()) => return Ok(file),
+                }
+            }
         });
         match locked.await.map_err(|e| failed(e.to_string()))? {
             Ok(file) => drop(self.alone.set(file)),

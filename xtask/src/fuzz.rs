@@ -125,7 +125,8 @@ fn cargo(workspace: &Path) -> Command {
     let mut cargo = Command::new("rustup");
     let builds = std::path::absolute("target/fuzz").unwrap_or_else(|_| "target/fuzz".into());
     cargo.args(["run", "nightly", "cargo"]).env("CARGO_TARGET_DIR", builds);
-    cargo.current_dir(workspace.parent().unwrap_or(workspace));
+    let crate_folder = workspace.parent().filter(|parent| !parent.as_os_str().is_empty());
+    cargo.current_dir(crate_folder.unwrap_or(workspace));
     cargo
 }
 

@@ -1,5 +1,5 @@
-//! The test binaries side by side: most of their time they wait, for servers and for leases that run out, so that one after the
-//! other leaves half of the machine idle.
+//! The test binaries side by side, where there are cores for it: each runs as many tests at once as there are cores, and most of
+//! their time they wait, for servers and for leases that run out.
 
 use crate::test::say;
 use serde_json::Value;
@@ -11,7 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::scope;
 use std::time::Instant;
 
-/// Binaries that run at once, at most; each runs as many tests at once as there are cores.
+/// Cores for each binary that runs at once: with fewer, tests that kill and stop processes become slow, and nothing is gained.
+const CORES_EACH: usize = 2;
+/// Binaries that run at once, at most.
 const LANES_MAX: usize = 4;
 /// What takes longest begins first, or the last lane runs alone.
 const LONGEST: [&str; 4] =
@@ -40,7 +42,9 @@ pub fn run(words: &[String]) -> Result<(), String> {
     let all = waiting.len();
     let rank = |name: &str| LONGEST.iter().position(|long| name.starts_with(long)).unwrap_or(LONGEST.len());
     waiting.make_contiguous().sort_by_key(|binary| rank(&binary.name));
-    let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
+    let lanes = std::thread::available_parallelism()
+        .map_or(1, |cores| usize::from(cores) / CORES_EACH)
+        .clamp(1, LANES_MAX);
     say(&format!("tests: {all} binaries, {lanes} at once; each is shown when it has ended"));
     let (waiting, done) = (Mutex::new(waiting), Mutex::new((0, Vec::new())));
     let lane = || {

@@ -304,11 +304,15 @@ fn the_control_store_fails_over_in_mid_wave() {
     let workers = [(); 2].map(|()| fleet.begin(&["worker", "--once", "--json"]));
     let mut shown = String::new();
     // A worker that has not begun with its batch when the store goes waits with it, and nobody is under a fence: then once more.
-    let is_sealed = (0..10).any(|_| {
-        until("both are at it", || workers.iter().all(|worker| !fleet.in_hand(worker).is_empty()));
+    let is_sealed = (0..4).any(|_| {
+        let arrived = || fleet.servers.de.sql("shop", "SELECT count(*) FROM customer");
+        let before = arrived();
+        until("both are at it, and one has copied", || {
+            arrived() != before && workers.iter().all(|worker| !fleet.in_hand(worker).is_empty())
+        });
         fleet.control.crash();
         let began = Instant::now();
-        while began.elapsed() < PATIENCE / 8 {
+        while began.elapsed() < PATIENCE / 2 {
             let ran = fleet.servers.shop.run(&["status"]);
             assert_eq!(ran.code, 1, "{}", ran.whole());
             shown = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -244,6 +244,15 @@ impl Quiet {
         device.contact(number).is_ok_and(|(_, contact)| contact.found.is_some())
     }
 
+    /// The owner has compared digits with a contact whose identity is another one than before. Sends nothing.
+    ///
+    /// # Errors
+    /// What the device said.
+    pub fn accept_identity(&mut self, number: &str) -> Done {
+        let Some((_, device)) = self.agreed() else { return Ok(()) };
+        device.accept_identity(number).map(drop).map_err(|e| e.to_string())
+    }
+
     /// Looks again for all contacts.
     ///
     /// # Errors

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 /// How long the relays may take to make a filter with a new user in it.
 pub const FOUND: Duration = Duration::from_secs(30);
 
-/// The user.
-pub struct Member(Quiet);
+/// A device is here for half a minute after it has looked (docs/messaging-delivery.md); a little more.
+const AWAY: Duration = Duration::from_secs(33);
+
+/// The user, and when it last looked for messages.
+pub struct Member(Quiet, Option<Instant>);
 
 impl Member {
     /// Registers, agrees to be found and to show presence.
@@ -28,7 +31,7 @@ impl Member {
             device.hears(&Event::Agreed(purpose.into()))?;
         }
         device.hears(&Event::ContactAdded(OWNER.into()))?;
-        Ok(Self(device))
+        Ok(Self(device, None))
     }
 
     /// Finds the owner, and lets the owner see whether it is here.
@@ -79,7 +82,16 @@ impl Member {
     /// # Errors
     /// What its device said.
     pub fn looks(&mut self) -> Result<usize, String> {
-        self.0.look(0)
+        let came = self.0.look(0);
+        self.1 = Some(Instant::now());
+        came
+    }
+
+    /// Waits until no relay takes it for here any more.
+    pub fn goes_away(&self) {
+        if let Some(looked) = self.1 {
+            std::thread::sleep(AWAY.saturating_sub(looked.elapsed()));
+        }
     }
 
     /// Its mailbox.

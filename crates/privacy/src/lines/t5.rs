@@ -32,6 +32,7 @@ pub fn play(
 ) -> Result<(Played, Vec<Fault>, Vec<String>), String> {
     let send = || Event::Sent(MEMBER.into());
     let dump = stage.dir.join(format!("{}-{HOME}.sql", cast.scene));
+    member.goes_away();
     let (played, (away, here, counts)) = stage.direct(cast, |handset| {
         handset.acts(&script())?;
         stage.world.aside(|| member.shows_itself_to_the_owner())?;

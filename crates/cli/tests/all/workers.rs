@@ -285,7 +285,8 @@ fn a_driver_that_is_killed_or_stands_still_is_replaced() {
     fleet.all_moved(writers);
 }
 
-/// The control store's primary is gone in the middle, and `status` says so; then its synchronous standby is promoted.
+/// The control store's primary goes while a swap waits in it, so that subjects are under a fence and then sealed, and `status` says
+/// so; then its synchronous standby is promoted.
 #[test]
 fn the_control_store_fails_over_in_mid_wave() {
     let primary = Cluster::start();
@@ -301,16 +302,25 @@ fn the_control_store_fails_over_in_mid_wave() {
     });
     signal(&moving, "-KILL");
     let workers = [(); 2].map(|()| fleet.begin(&["worker", "--once", "--json"]));
-    let arrived = || fleet.servers.de.sql("shop", "SELECT count(*) FROM customer");
-    let before = arrived();
-    until("both are at it, and one has copied", || {
-        arrived() != before && workers.iter().all(|worker| !fleet.in_hand(worker).is_empty())
+    until("both are at it", || workers.iter().all(|worker| !fleet.in_hand(worker).is_empty()));
+    let mut shown = String::new();
+    std::thread::scope(|scope| {
+        // Homes can be read and not be swapped: whoever comes to its fence waits in it. The lock goes with the server.
+        let held = "BEGIN; LOCK TABLE directory_home IN SHARE MODE; SELECT pg_sleep(3600);";
+        scope.spawn(|| fleet.control.script("postgres", "control", held));
+        until("a swap waits", || {
+            let sql =
+                "SELECT count(*) FROM pg_locks WHERE relation = 'directory_home'::regclass AND NOT granted";
+            fleet.control.sql("control", sql) != "0"
+        });
+        fleet.control.crash();
     });
-    fleet.control.crash();
-    // Whether somebody is under a fence just then is chance: that they are sealed, mover's `outage` has.
-    let ran = fleet.servers.shop.run(&["status"]);
-    assert_eq!(ran.code, 1, "{}", ran.whole());
-    let shown = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    until("somebody is sealed, and `status` says so", || {
+        let ran = fleet.servers.shop.run(&["status"]);
+        assert_eq!(ran.code, 1, "{}", ran.whole());
+        shown = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        shown.contains("at us sealed: only the control store knows their home, and it is away")
+    });
     assert!(shown.contains("the control store can't be reached"), "{shown}");
     std::thread::sleep(Duration::from_secs(3));
     standby.sql("postgres", "SELECT pg_promote()");

@@ -11,12 +11,13 @@ const FUNCTION: &str = "CREATE FUNCTION public.crash() RETURNS trigger LANGUAGE 
      CREATE TRIGGER crash BEFORE INSERT ON mailbox FOR EACH ROW EXECUTE FUNCTION public.crash()";
 
 impl Stage {
-    /// SQL as the tables' owner.
-    fn owner(&self, [sqlite, postgres]: [&str; 2]) {
+    /// SQL as the owner of the tables of one of the databases.
+    fn owner(&self, database: &str, [sqlite, postgres]: [&str; 2]) {
         match self.site.clusters.first() {
-            Some(cluster) => drop(cluster.sql("messages", postgres)),
+            Some(cluster) => drop(cluster.sql(database, postgres)),
             None => {
-                let db = rusqlite::Connection::open(self.site.places.dir.join("beijing.db")).unwrap();
+                let file = if database == "control" { "control.db" } else { "beijing.db" };
+                let db = rusqlite::Connection::open(self.site.places.dir.join(file)).unwrap();
                 db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
                 db.execute_batch(sqlite).unwrap();
             }
@@ -27,11 +28,12 @@ impl Stage {
     fn crashes(&self) {
         let sqlite =
             "CREATE TRIGGER crash BEFORE INSERT ON mailbox BEGIN SELECT RAISE(ABORT, 'a crash'); END";
-        self.owner([sqlite, FUNCTION]);
+        self.owner("messages", [sqlite, FUNCTION]);
     }
 
     fn recovers(&self) {
-        self.owner(["DROP TRIGGER crash", "DROP TRIGGER crash ON mailbox; DROP FUNCTION public.crash()"]);
+        let postgres = "DROP TRIGGER crash ON mailbox; DROP FUNCTION public.crash()";
+        self.owner("messages", ["DROP TRIGGER crash", postgres]);
     }
 
     async fn homes(&self) -> usize {
@@ -46,26 +48,25 @@ impl Stage {
     /// Ten minutes later, as far as reservations go.
     fn later(&self) {
         let sql = "UPDATE directory_claim SET expires_ms = 0 WHERE committed = 0";
-        match self.site.clusters.first() {
-            Some(cluster) => drop(cluster.sql("control", sql)),
-            None => {
-                let db = rusqlite::Connection::open(self.site.places.dir.join("control.db")).unwrap();
-                db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
-                db.execute_batch(sql).unwrap();
-            }
-        }
+        self.owner("control", [sql, sql]);
     }
+}
+
+/// A registration that ends before the mailbox has a row; its attempt.
+async fn cut_short(stage: &Stage, phone: &mut Phone) -> serde_json::Value {
+    phone.give(Purpose::CloudMessaging).await.ok();
+    let attempt = phone.start(NUMBER).await.ok()["attempt"].clone();
+    stage.crashes();
+    let ended = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await;
+    assert!(ended.status.is_server_error(), "{}", ended.status);
+    attempt
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_without_a_row_is_finished_by_the_same_attempt() {
     for stage in Stage::both().await {
         let mut phone = Phone::new(&stage, 0);
-        phone.give(Purpose::CloudMessaging).await.ok();
-        let attempt = phone.start(NUMBER).await.ok()["attempt"].clone();
-        stage.crashes();
-        let ended = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await;
-        assert!(ended.status.is_server_error(), "{}", ended.status);
+        let attempt = cut_short(&stage, &mut phone).await;
         assert_eq!((stage.homes().await, stage.rows().await), (1, 0));
         stage.recovers();
         let registered = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await.ok();
@@ -82,11 +83,7 @@ async fn a_home_without_a_row_is_finished_by_the_same_attempt() {
 async fn a_home_without_a_row_keeps_nobody_from_beginning_again() {
     for stage in Stage::both().await {
         let mut phone = Phone::new(&stage, 0);
-        phone.give(Purpose::CloudMessaging).await.ok();
-        let attempt = phone.start(NUMBER).await.ok()["attempt"].clone();
-        stage.crashes();
-        let ended = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await;
-        assert!(ended.status.is_server_error(), "{}", ended.status);
+        cut_short(&stage, &mut phone).await;
         stage.recovers();
         // Another device, which knows nothing of that attempt: not at once, since the number is reserved.
         let mut other = Phone::new(&stage, 0);

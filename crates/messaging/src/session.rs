@@ -125,8 +125,7 @@ impl Keyring {
 
     /// The public keys.
     pub fn identity(&self) -> IdentityKeys {
-        let keys = self.account.identity_keys();
-        IdentityKeys { curve25519: Key(keys.curve25519.to_bytes()), ed25519: Key(*keys.ed25519.as_bytes()) }
+        identity(&self.account)
     }
 
     /// What to publish: all keys not published yet, filled up to `one_time`. The same again until
@@ -163,7 +162,7 @@ impl Keyring {
         if claimed.identity != *contact {
             return Err(SessionFault::KeyForged);
         }
-        let one_time = check_signed(&claimed.one_time, &contact.ed25519).ok_or(SessionFault::KeyForged)?;
+        let one_time = check_signed(&claimed.one_time, contact).ok_or(SessionFault::KeyForged)?;
         let identity = Curve25519PublicKey::from_bytes(contact.curve25519.0);
         let session = self.account.create_outbound_session(SessionConfig::version_2(), identity, one_time);
         self.keep(&contact.curve25519, session)
@@ -276,27 +275,37 @@ impl fmt::Debug for Keyring {
     }
 }
 
+fn identity(account: &Account) -> IdentityKeys {
+    let keys = account.identity_keys();
+    IdentityKeys { curve25519: Key(keys.curve25519.to_bytes()), ed25519: Key(*keys.ed25519.as_bytes()) }
+}
+
 fn signed(account: &Account, key: Curve25519PublicKey) -> OneTimeKey {
     let key = key.to_bytes();
-    let signature = account.sign([DOMAIN, &key].concat());
+    let signature = account.sign(of_identity(&identity(account), &key));
     let mut whole = OneTimeKey([0; OneTimeKey::BYTES]);
     whole.0[..32].copy_from_slice(&key);
     whole.0[32..].copy_from_slice(&signature.to_bytes());
     whole
 }
 
-fn check_signed(whole: &OneTimeKey, by: &Key) -> Option<Curve25519PublicKey> {
+fn check_signed(whole: &OneTimeKey, by: &IdentityKeys) -> Option<Curve25519PublicKey> {
     let (key, signature) = whole.0.split_at(32);
-    let by = Ed25519PublicKey::from_slice(&by.0).ok()?;
     let signature = Ed25519Signature::from_slice(signature).ok()?;
-    by.verify(&[DOMAIN, key].concat(), &signature).ok()?;
+    let verifying = Ed25519PublicKey::from_slice(&by.ed25519.0).ok()?;
+    verifying.verify(&of_identity(by, key), &signature).ok()?;
     Some(Curve25519PublicKey::from_bytes(key.try_into().ok()?))
+}
+
+/// What is signed with a one-time key. Both identity keys are in it: else the one that signs could be shown beside
+/// another one's X25519 key.
+fn of_identity(identity: &IdentityKeys, key: &[u8]) -> Vec<u8> {
+    [DOMAIN, &identity.to_bytes(), key].concat()
 }
 
 /// Whether each key of what a device publishes is signed by its own identity: for the relay, which keeps no others.
 pub fn keys_are_signed(keys: &PublishKeys) -> bool {
-    let by = &keys.identity.ed25519;
-    keys.one_time.iter().chain([&keys.fallback]).all(|key| check_signed(key, by).is_some())
+    keys.one_time.iter().chain([&keys.fallback]).all(|key| check_signed(key, &keys.identity).is_some())
 }
 
 fn padded(from: MailboxId, id: MessageId, text: &str) -> Result<Zeroizing<Vec<u8>>, SessionFault> {
@@ -434,6 +443,11 @@ mod tests {
         let mut mixed = of_bob.clone();
         mixed.fallback = of_mallory.fallback;
         assert!(keys_are_signed(&of_bob) && !keys_are_signed(&mixed));
+        let mut beside = of_bob.clone();
+        beside.identity.curve25519 = of_mallory.identity.curve25519;
+        assert!(!keys_are_signed(&beside));
+        let claimed = ClaimedKeys { identity: beside.identity, one_time: of_bob.one_time[0] };
+        assert_eq!(alice.start(&beside.identity, &claimed), Err(SessionFault::KeyForged));
     }
 
     #[test]

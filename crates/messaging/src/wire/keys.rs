@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub struct IdentityKeys {
     /// X25519, for sessions.
     pub curve25519: Key,
-    /// Ed25519, signs the one-time keys. Not the device's key to the relay.
+    /// Ed25519, signs both and each one-time key. Not the device's key to the relay.
     pub ed25519: Key,
 }
 

@@ -1,21 +1,28 @@
 //! Keys to which others encrypt: put by a device, each one-time key given to one who begins to write.
 
 use super::mail::{Mail, Place};
-use super::refusals::{AGAIN, KEYS_MISSING, TOO_MANY};
+use super::refusals::{AGAIN, KEYS_MISSING, TOO_MANY, refused};
 use super::relays::{self, json};
 use crate::{Body, Problem};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domicile_messaging::wire::{ClaimKeys, ClaimedKeys, IdentityKeys, MailboxId, OneTimeKey, PublishKeys};
+use domicile_messaging::session::keys_are_signed;
+use domicile_messaging::wire::{
+    ClaimKeys, ClaimedKeys, IdentityKeys, MailboxId, OneTimeKey, ProblemCode, PublishKeys,
+};
 use domicile_stores::mailboxes::{Keys, OneTime, Refusal};
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::time::Instant;
 
 impl Mail {
-    /// `PUT /v1/messaging/keys` of a device whose mailbox this is.
+    /// `PUT /v1/messaging/keys` of a device whose mailbox this is. Senders would refuse a key that its identity has not signed,
+    /// and it would be spent: it is refused here.
     pub(super) async fn put_keys(&self, mailbox: MailboxId, body: &[u8]) -> Result<Response<Body>, Problem> {
         let asked: PublishKeys = relays::read(body)?;
+        if !keys_are_signed(&asked) {
+            return Err(refused(ProblemCode::KeysForged));
+        }
         let keys: Vec<OneTime> = asked.one_time.iter().map(named).collect();
         let (name, identity) = (mailbox.to_string(), asked.identity.to_bytes());
         let put = || {

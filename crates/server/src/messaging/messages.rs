@@ -82,7 +82,7 @@ impl Mail {
             return Ok(Taken::OtherKeys);
         }
         let may_be_away = message.if_offline == IfOffline::Sms && !self.presences.is_here(&to);
-        if may_be_away && self.mailboxes.may_view(&to, &asked.from.to_string()).await? {
+        if may_be_away && self.may_view(&to, &asked.from).await? {
             // A sender whose first answer was lost would send by SMS, too, what is here already.
             let is_known = self.mailboxes.is_known(&to, &message.id.to_string()).await?;
             return Ok(if is_known { Taken::Kept } else { Taken::UseSms });
@@ -105,7 +105,8 @@ impl Mail {
         Ok(fill)
     }
 
-    async fn is_home(&self, mailbox: &str) -> Result<bool, Refusal> {
+    /// Whether the directory says so now.
+    pub(super) async fn is_home(&self, mailbox: &str) -> Result<bool, Refusal> {
         let home =
             self.moving.asked(mailbox).await.map_err(|problem| Refusal::Again(problem.code.to_owned()))?;
         Ok(home.is_some_and(|home| self.moving.is_here(home)))

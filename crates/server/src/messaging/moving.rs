@@ -2,7 +2,7 @@
 //!
 //! Homes are remembered as the gateway remembers them (`gateway/home`): what is in memory is what the directory said, changed
 //! by every entry of its feed since. A write may trust that, since the guard refuses what is stale. A read may not: before
-//! messages are handed out, the directory is asked ([`Moving::asked`]).
+//! messages are handed out, or presence is shown, the directory is asked ([`Moving::asked`]).
 
 use super::refusals::{AGAIN, DIRECTORY_AWAY, moved};
 use crate::gateway::Counts;

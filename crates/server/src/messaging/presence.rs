@@ -156,7 +156,7 @@ impl Mail {
         }
         let viewers: Vec<String> = asked.visible_to.iter().map(ToString::to_string).collect();
         let name = mailbox.to_string();
-        match self.at_home(&name, || self.mailboxes.put_viewers(&name, &viewers)).await? {
+        match self.at_home(&name, || self.put_viewers(&name, &viewers)).await? {
             Place::Done(()) => Ok(relays::done()),
             Place::Elsewhere(home) => Err(self.moving.moved(home)),
         }
@@ -186,9 +186,28 @@ impl Mail {
         self.at_home(&asked.mailbox.to_string(), || self.seen_by(asked)).await
     }
 
+    async fn put_viewers(&self, mailbox: &str, viewers: &[String]) -> Result<(), Refusal> {
+        self.mailboxes.put_viewers(mailbox, viewers).await?;
+        // An empty list may have changed no row: then the guard has seen nothing of it.
+        if viewers.is_empty() && !self.is_home(mailbox).await? {
+            return Err(Refusal::NotHere);
+        }
+        Ok(())
+    }
+
+    /// Whether `viewer` may see this mailbox's presence. A yes only the home says: the guard refuses no read, and who has moved away
+    /// may have taken it back since.
+    pub(super) async fn may_view(&self, mailbox: &str, viewer: &MailboxId) -> Result<bool, Refusal> {
+        let may = self.mailboxes.may_view(mailbox, &viewer.to_string()).await?;
+        if may && !self.is_home(mailbox).await? {
+            return Err(Refusal::NotHere);
+        }
+        Ok(may)
+    }
+
     async fn seen_by(&self, asked: &RelayPresence) -> Result<PresenceOf, Refusal> {
         let name = asked.mailbox.to_string();
-        let presence = match self.mailboxes.may_view(&name, &asked.viewer.to_string()).await? {
+        let presence = match self.may_view(&name, &asked.viewer).await? {
             false => Presence::NotShared,
             true if self.presences.is_here(&name) => Presence::Here,
             true => Presence::Away,

@@ -1,9 +1,10 @@
 //! From a sender to a receiver: here, in another region, and while the receiver moves.
 
 use crate::stage::{Stage, json, message, read};
+use domicile_messaging::session::Keyring;
 use domicile_messaging::wire::relay::RelaySend;
 use domicile_messaging::wire::{
-    ClaimKeys, IdentityKeys, IfOffline, Key, List, OneTimeKey, PublishKeys, Send, ShowPresence,
+    ClaimKeys, IfOffline, Key, List, OneTimeKey, PublishKeys, Send, ShowPresence,
 };
 use domicile_server::messaging::{MailCall, MailLimits};
 use http::{HeaderMap, StatusCode};
@@ -168,27 +169,28 @@ async fn keys_are_claimed_in_either_region() {
     let [ann, bob] = [stage.mailboxes[0], stage.mailboxes[1]];
     let claim = async || stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox: bob })).await;
     assert_eq!(claim().await.code(), "keys-missing");
-    let keys: Vec<OneTimeKey> = (1..=4).map(|n| OneTimeKey([n; 96])).collect();
-    let put = PublishKeys {
-        identity: IdentityKeys { curve25519: Key([7; 32]), ed25519: Key([8; 32]) },
-        fallback: OneTimeKey([9; 96]),
-        one_time: List::new(keys.clone()).unwrap(),
-    };
+    let put = Keyring::new().to_publish(4);
+    let mut keys: Vec<OneTimeKey> = put.one_time.iter().copied().collect();
+    keys.sort_unstable();
+    let forged = PublishKeys { fallback: OneTimeKey([9; 96]), ..put.clone() };
+    assert_eq!(stage.call(0, bob, MailCall::PutKeys, &json(&forged)).await.code(), "keys-forged");
+    assert_eq!(claim().await.code(), "keys-missing");
     assert_eq!(stage.call(0, bob, MailCall::PutKeys, &json(&put)).await.status, StatusCode::NO_CONTENT);
     let mut given = vec![claim().await.json, claim().await.json];
     // What is encrypted to other keys than these nobody could read: refused, here and from the other region.
-    let sealed = |to: u8| Send { sealed_to: Some(Key([to; 32])), ..message(bob, "sealed") };
-    assert_eq!(stage.send(0, ann, &sealed(7)).await.status, StatusCode::ACCEPTED);
-    assert_eq!(stage.send(0, ann, &sealed(8)).await.code(), "keys-other");
+    let sealed = |to: Key| Send { sealed_to: Some(to), ..message(bob, "sealed") };
+    let (bobs, another) = (put.identity.curve25519, Key([8; 32]));
+    assert_eq!(stage.send(0, ann, &sealed(bobs)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(stage.send(0, ann, &sealed(another)).await.code(), "keys-other");
     stage.emigrates(bob).await;
-    assert_eq!(stage.send(0, ann, &sealed(7)).await.status, StatusCode::ACCEPTED);
-    assert_eq!(stage.send(0, ann, &sealed(8)).await.code(), "keys-other");
+    assert_eq!(stage.send(0, ann, &sealed(bobs)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(stage.send(0, ann, &sealed(another)).await.code(), "keys-other");
     for _ in 0..3 {
         given.push(claim().await.json);
     }
     let mut given: Vec<OneTimeKey> =
         given.into_iter().map(|g| serde_json::from_value(g["one_time"].clone()).unwrap()).collect();
-    assert_eq!(given.pop(), Some(OneTimeKey([9; 96])), "the fallback comes last");
+    assert_eq!(given.pop(), Some(put.fallback), "the fallback comes last");
     given.sort_unstable();
     assert_eq!(given, keys, "each once, also across a move");
 }

@@ -43,7 +43,7 @@ cargo xtask <chore>
                    what the case announced of speed, replayed: before and after, for each market; five minutes
   model [--small] [--paths] [NAME ...]
                    explores the model of the move whole (crates/mover/model, about three minutes on two cores), then
-                   every broken variant and every known weakness until it is caught; Markdown on stdout
+                   every broken variant until it is caught; Markdown on stdout
                    (docs/model.md keeps a table). --paths: how, step by step, in words
   torture [--minutes N | --once] [--engine postgres|sqlite] [--seed S] [--planted NAME|all]
                    moves people to and fro under a dense load while workers are killed at every durable write and

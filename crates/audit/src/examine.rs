@@ -191,6 +191,11 @@ impl<'w> Examiner<'w> {
         self.report.scanned.bytes
     }
 
+    /// Gaps so far.
+    pub(crate) fn gaps(&self) -> Gaps {
+        self.report.gaps
+    }
+
     /// Where the report stands.
     pub(crate) fn mark(&self) -> Mark {
         let Report { findings, more_findings, scanned, unseen, more_unseen, gaps, captures, .. } =

@@ -33,6 +33,17 @@ impl Examiner<'_> {
         }
     }
 
+    /// The same of what somebody named. Where there is nothing to read, it may be another place than was meant, a volume
+    /// that is not mounted, or a dump that failed: a gap.
+    pub fn named_files(&mut self, path: &Path) {
+        let seen = |examiner: &Self| (examiner.read_bytes(), examiner.gaps());
+        let before = seen(self);
+        self.files(path);
+        if seen(self) == before {
+            self.unseen(&place(path), Gap::Empty, "there is nothing in it to read");
+        }
+    }
+
     fn walk(&mut self, root: PathBuf, metadata: &Metadata) {
         if !metadata.is_dir() {
             return self.one(&root, metadata, OFlags::empty());

@@ -21,6 +21,8 @@ pub enum Gap {
     Link,
     /// A database's own files, whose rows were not searched as rows.
     Raw,
+    /// A file or a folder that was named, and in which there is nothing to read.
+    Empty,
     /// Old versions of objects, which the store does not list.
     Versions,
     /// What no search of this kind sees, wherever it looks: told, and no gap of this run.
@@ -29,7 +31,7 @@ pub enum Gap {
 
 impl Gap {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unread,
         Self::Changed,
         Self::Damaged,
@@ -38,6 +40,7 @@ impl Gap {
         Self::Unopened,
         Self::Link,
         Self::Raw,
+        Self::Empty,
         Self::Versions,
         Self::Known,
     ];
@@ -53,6 +56,7 @@ impl Gap {
             Self::Unopened => "unopened",
             Self::Link => "link",
             Self::Raw => "raw",
+            Self::Empty => "empty",
             Self::Versions => "versions",
             Self::Known => "known",
         }

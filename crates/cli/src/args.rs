@@ -192,8 +192,9 @@ impl Command {
 }
 
 const INIT: &str = "\
-Writes datamap.toml, domicile.toml, policies/starter.cedar and keys/; overwrites nothing and changes
-nothing in the database. What can't be known from the catalogue becomes a question in datamap.toml.
+Writes datamap.toml, domicile.toml, policies/starter.cedar and keys/; overwrites nothing and
+changes nothing in the database. What can't be known from the catalogue becomes a question in
+datamap.toml.
 
 Examples:
   domicile init --from sqlite:shop.db --country US
@@ -242,10 +243,11 @@ pub struct RegisterArgs {
 }
 
 const SERVE: &str = "\
-The gateway brings each request to its subject's home, and holds writes while that one moves. The directory
-service tells applications without our gateway where a subject lives. [gateway], [directory] and [admin] of
-domicile.toml say where they listen. A relay serves opt-in messages of one region's users ([messaging]). SIGTERM ends them once the requests under way are answered; SIGHUP has
-certificates and keys of tokens read again.
+The gateway brings each request to its subject's home, and holds writes while that one moves. The
+directory service tells applications without our gateway where a subject lives. [gateway],
+[directory] and [admin] of domicile.toml say where they listen. A relay serves opt-in messages of
+one region's users ([messaging]). SIGTERM ends them once the requests under way are answered;
+SIGHUP has certificates and keys of tokens read again.
 
 Examples:
   domicile serve --gateway

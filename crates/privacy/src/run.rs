@@ -124,7 +124,7 @@ fn head(world: &World, sought: &Sought) -> Vec<(&'static str, String)> {
         (
             "audit",
             format!(
-                "{} identifiers in every writing that the audit knows; canaries of {} sorts are planted for each capture \
+                "{} identifiers in every writing that the audit knows; controls of {} sorts are planted for each capture \
              and must be found",
                 IDENTIFIERS.len(),
                 sought.canaries.len()

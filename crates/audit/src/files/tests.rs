@@ -48,6 +48,28 @@ fn a_directory_is_walked_in_order_and_hostile_names_survive() {
 }
 
 #[test]
+fn a_named_place_without_anything_to_read_proves_no_absence() {
+    let root = tempfile::tempdir().expect("a directory");
+    let named = |path: &Path| {
+        let wanted = wanted();
+        let mut examiner = Examiner::new(&wanted, Limits::default());
+        examiner.named_files(path);
+        examiner.finish()
+    };
+    fs::create_dir(root.path().join("below")).expect("a directory");
+    fs::write(root.path().join("dump.sql"), "").expect("written");
+    for path in [root.path().to_owned(), root.path().join("dump.sql")] {
+        let report = named(&path);
+        assert_eq!(report.gaps.each().collect::<Vec<_>>(), [(Gap::Empty, 1)]);
+        said(&report, "", "nothing in it");
+    }
+    let gone = named(&root.path().join("gone"));
+    assert_eq!(gone.gaps.each().collect::<Vec<_>>(), [(Gap::Unread, 1)], "one reason is enough");
+    fs::write(root.path().join("below/log"), "x").expect("written");
+    assert_eq!(named(root.path()).gaps.each().count(), 0);
+}
+
+#[test]
 fn links_are_said_and_not_followed_but_for_the_target_itself() {
     let root = tempfile::tempdir().expect("a directory");
     fs::create_dir(root.path().join("d")).expect("a directory");

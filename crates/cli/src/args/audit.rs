@@ -14,10 +14,10 @@ BLAKE3, with your keys also HMAC-SHA-256. Nothing that is printed shows an ident
 fingerprint, which differs from run to run. Every run also plants controls in all these forms and
 looks for them: one missed, and the run has failed.
 
-Exit codes: 3 found; 0 nothing found, and everything was read; 1 nothing found, but something was
-not read, or not wholly (the report names it, and its sort: unread, changed, damaged, limit,
-encrypted, unopened, link, raw, versions), a control was missed, or the report can't be written.
---accept takes sorts that you know to be harmless there.
+Exit codes: 3 found; 0 nothing found, and everything was read; 1 a control was missed, so the run
+proves nothing; or nothing found, but not everything was read (the report names it, and its sort:
+unread, changed, damaged, limit, encrypted, unopened, link, raw, empty, versions); or the report
+can't be written. --accept takes sorts that you know to be harmless there.
 
 Examples:
   domicile audit backups/ logs/ --identifiers people.txt

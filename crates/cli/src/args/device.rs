@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 /// What `domicile device --help` ends with.
 pub const DEVICE: &str = "\
-A handset in one file: keys, consents, contacts, messages. It opens no connection before its owner has given consent to
-cloud_messaging, and after that speaks to its home relay only. --statement is what a region's relay says of itself, signed, as a
-phone is shipped with it: `domicile messaging statement REGION -o FILE` makes it, without a network.
+A handset in one file: keys, consents, contacts, messages. It opens no connection before its owner
+has given consent to cloud_messaging, and after that speaks to its home relay only. --statement is
+what a region's relay says of itself, signed, as a phone is shipped with it: `domicile messaging
+statement REGION -o FILE` makes it, without a network.
 
 Two terminals. In the first one, Bob:
   domicile messaging statement oregon -o oregon.json

@@ -22,19 +22,20 @@ pub enum MessagingCommand {
 }
 
 const STATEMENT: &str = "\
-What the region's relay answers to GET /v1/messaging/region, made from the configuration and the region's service key: endpoints,
-public keys, notice and limits. There is nothing secret in it. A device has no network before its owner agrees, so it is shipped with
-this file.
+What the region's relay answers to GET /v1/messaging/region, made from the configuration and the
+region's service key: endpoints, public keys, notice and limits. There is nothing secret in it. A
+device has no network before its owner agrees, so it is shipped with this file.
 
 Example:
   domicile messaging statement beijing -o beijing.json
   domicile device new --device phone --statement beijing.json";
 
 const INIT: &str = "\
-Writes messaging/ (schema for both engines, grants, data map, notice, a piece of domicile.toml), policies/messaging.cedar,
-and keys/messaging/: for each region a service key, a discovery key of generation 1 and a pair of sealing keys, and the
-relays' token. What is there stays. The sealing keys' private halves (*.opening) open numbers at rest: take them off this
-machine. --next adds a discovery key of the next generation.
+Writes messaging/ (schema for both engines, grants, data map, notice, a piece of domicile.toml),
+policies/messaging.cedar, and keys/messaging/: for each region a service key, a discovery key of
+generation 1 and a pair of sealing keys, and the relays' token. What is there stays. The sealing
+keys' private halves (*.opening) open numbers at rest: take them off this machine. --next adds a
+discovery key of the next generation.
 
 Examples:
   domicile messaging init --controller 'Phone Example Ltd' --contact privacy@phone.example
@@ -102,16 +103,17 @@ pub enum ConsentCommand {
 }
 
 const VERIFY: &str = "\
-Needs no server and no configuration if --key is given; else the service keys' public halves in keys/messaging are trusted.
-Exit code 3 where a record must not be believed.
+Needs no server and no configuration if --key is given; else the service keys' public halves in
+keys/messaging are trusted. Exit code 3 where a record must not be believed.
 
 Example:
   domicile consent show MAILBOX > records.json
   domicile consent verify records.json --key keys/messaging/beijing.service.pub";
 
 const WITHDRAW: &str = "\
-Takes effect with the next request of any relay: traffic stops, and with contact_discovery nobody finds the mailbox any more.
-cloud_messaging withdraws all. The record is marked as the operator's: no device has signed it.
+Takes effect with the next request of any relay: traffic stops, and with contact_discovery nobody
+finds the mailbox any more. cloud_messaging withdraws all. The record is marked as the operator's:
+no device has signed it.
 
 Example:
   domicile consent withdraw MDEyMzQ1Njc4OWFiY2RlZg contact_discovery";

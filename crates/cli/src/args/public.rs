@@ -16,18 +16,19 @@ pub enum CdnCommand {
 }
 
 const EXPORT: &str = "\
-nginx: a file to include in the http block. varnish: a whole VCL program. What the product can't do is said
-in the first lines of `domicile cdn check`'s notes. With --country the policies are asked whether each route may
-be cached there; one that may not is left out.
+nginx: a file to include in the http block. varnish: a whole VCL program. What the product can't
+do is said in the first lines of `domicile cdn check`'s notes. With --country the policies are
+asked whether each route may be cached there; one that may not is left out.
 
 Examples:
   domicile cdn export --format nginx --origin https://app.example -o /etc/nginx/conf.d/domicile.conf
   domicile cdn export --format varnish --origin http://127.0.0.1:8080 --country SG --country US";
 
 const CHECK: &str = "\
-Asks for public and private paths, with cookies and credentials, and for paths that can be read in two ways, twice
-each, under names that are new each time. Exit code 3 where something was kept or forwarded that must not be.
-A CDN that is not in use yet is best pointed at --echo: an origin that says what reached it, run by this command.
+Asks for public and private paths, with cookies and credentials, and for paths that can be read in
+two ways, twice each, under names that are new each time. Exit code 3 where something was kept or
+forwarded that must not be. A CDN that is not in use yet is best pointed at --echo: an origin that
+says what reached it, run by this command.
 
 Examples:
   domicile cdn check https://www.shop.example --private /account --public /static/app.css
@@ -120,15 +121,16 @@ pub enum ManifestCommand {
 }
 
 const SIGN: &str = "\
-Signs with keys/manifest.key, which is made when it is first needed; keys/manifest.pub is for everybody: print it on
-the box. It holds from now on, for `days` of [manifest]. Serve the file at /.well-known/domicile.json.
+Signs with keys/manifest.key, which is made when it is first needed; keys/manifest.pub is for
+everybody: print it on the box. It holds from now on, for `days` of [manifest]. Serve the file at
+/.well-known/domicile.json.
 
 Example:
   domicile manifest sign -o domicile.json";
 
 const VERIFY: &str = "\
-Without --key the public key beside the configuration is trusted (keys/manifest.pub). Exit code 3 where it must not be
-believed: a changed byte, an unknown key, an expired manifest.
+Without --key the public key beside the configuration is trusted (keys/manifest.pub). Exit code 3
+where it must not be believed: a changed byte, an unknown key, an expired manifest.
 
 Examples:
   domicile manifest verify domicile.json

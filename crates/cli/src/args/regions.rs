@@ -57,8 +57,8 @@ impl GuardCommand {
 }
 
 const DISOWN: &str = "\
-For a subject that was signed up in two regions (`domicile verify`: second-home). Refused unless the
-directory says that its home is another region, and the subject is at home there with its row.
+For a subject that was signed up in two regions (`domicile verify`: second-home). Refused unless
+the directory says that its home is another region, and the subject is at home there with its row.
 Without --erase the copy at --region is only shut: writes to it are refused, nothing is removed.
 --erase can't be undone.
 
@@ -81,9 +81,10 @@ pub struct DisownArgs {
 }
 
 const BACKFILL: &str = "\
-Safe to stop and to repeat. Claims (e-mail, phone, user name) of the columns named in domicile.toml become their
-subjects' own; one that two subjects have stays with whom it came from first. They are counted by kind; --list names
-them: kind, region, key, and a number that those with the same claim share.
+Safe to stop and to repeat. Claims (e-mail, phone, user name) of the columns named in
+domicile.toml become their subjects' own; one that two subjects have stays with whom it came from
+first. They are counted by kind; --list names them: kind, region, key, and a number that those
+with the same claim share.
 
 Exit code 3 where a subject has two homes, or two subjects have one claim.
 
@@ -160,8 +161,8 @@ the backup is missing: counted, never made up. A backup of the middle of a wave 
   domicile region reconcile beijing --open    where nothing else is left, lets the half one be written
 Nobody is named, and no receipt is written; --json is the record to keep.
 
-Exit code 3 while something that came back is not erased, or somebody is missing; 4 while only a wave under way is in
-the way; 0 when all is well.";
+Exit code 3 while something that came back is not erased, or somebody is missing; 4 while only a
+wave under way is in the way; 0 when all is well.";
 
 /// `domicile receipt ...`.
 #[derive(Debug, Subcommand)]
@@ -193,8 +194,8 @@ pub enum ReceiptCommand {
 }
 
 const VERIFY: &str = "\
-Without --keys the public keys beside the configuration are trusted (keys/*.pub). An outsider needs
-this program, the file and the two regions' public keys, nothing else.
+Without --keys the public keys beside the configuration are trusted (keys/*.pub). An outsider
+needs this program, the file and the two regions' public keys, nothing else.
 
 Examples:
   domicile receipt verify receipts/w1.receipts

@@ -6,8 +6,9 @@ use jiff::civil::Date;
 use std::path::PathBuf;
 
 pub(super) const PLAN: &str = "\
-Reads every subject once and shows who, why, how much, who is refused, and last what can't be undone.
-With -o the plan is written to FILE, and the lists of subjects are kept in the source regions.
+Reads every subject once and shows who, why, how much, who is refused, and last what can't be
+undone. With -o the plan is written to FILE, and the lists of subjects are kept in the source
+regions.
 
 Examples:
   domicile plan
@@ -15,8 +16,9 @@ Examples:
   domicile plan --on 2015-06-01 --from oregon";
 
 pub(super) const MOVE: &str = "\
-Does exactly what the plan shows, or refuses where policies, data map or subjects have changed since.
-Ctrl-C stops before the next fence; `domicile resume` goes on. Nobody is erased at the old home yet.
+Does exactly what the plan shows, or refuses where policies, data map or subjects have changed
+since. Ctrl-C stops before the next fence; `domicile resume` goes on. Nobody is erased at the old
+home yet.
 
 Examples:
   domicile move --rehearse plan.json    copy and compare, move nobody
@@ -24,8 +26,8 @@ Examples:
   domicile move plan.json";
 
 pub(super) const ERASE: &str = "\
-Can't be undone. Refused during the grace period ([limits] grace), in which routes to the old home may
-still exist. Without a wave: all moved waves whose grace period is over.
+Can't be undone. Refused during the grace period ([limits] grace), in which routes to the old home
+may still exist. Without a wave: all moved waves whose grace period is over.
 
 Example:
   domicile erase";
@@ -104,9 +106,10 @@ pub struct StatusArgs {
 }
 
 pub(super) const VERIFY: &str = "\
-Reads every subject in every region; changes nothing. Exit code 3 where something is not as it must be.
-Only --list names subjects: FILE, readable by you alone, gets a line for each that was found (kind,
-region and key, with tabs between), with a wave also who of it stayed (stayed-busy, stayed-differs, ...).
+Reads every subject in every region; changes nothing. Exit code 3 where something is not as it
+must be. Only --list names subjects: FILE, readable by you alone, gets a line for each that was
+found (kind, region and key, with tabs between), with a wave also who of it stayed (stayed-busy,
+stayed-differs, ...).
 
 Examples:
   domicile verify

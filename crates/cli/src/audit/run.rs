@@ -81,7 +81,7 @@ fn search(
         let place = target.place();
         let searched = match target {
             Target::Path(path) => {
-                examiner.files(&path);
+                examiner.named_files(&path);
                 Ok(())
             }
             Target::Postgres(client, name) => {

@@ -94,7 +94,7 @@ impl CaseName {
 
 /// Examples for the help.
 pub const HELP: &str = "\
-Nothing to install; takes about a minute. The folder is left for you to look at.
+Nothing to install; takes half a minute to a minute. The folder is left for you to look at.
 Exit code 1 where a proof fails.
 
 Examples:

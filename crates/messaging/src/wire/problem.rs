@@ -87,7 +87,7 @@ macro_rules! codes {
             /// All but `Unknown`.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            fn about(self) -> About {
+            const fn about(self) -> About {
                 match self {
                     $(Self::$name => About { code: $code, status: $status, title: $title, fix: $fix },)*
                     Self::Unknown => About { code: "unknown", status: 500, title: "unknown problem", fix: "" },
@@ -142,6 +142,10 @@ codes! {
     Moved, "moved", 421, "this mailbox lives in another region", "ask the relay named under `home`";
     /// Not JSON, or not of the form.
     BadRequest, "bad-request", 400, "the request is not what this endpoint takes", "";
+    /// The body has another type, or says none.
+    NoJson, "no-json", 415, "the body's type is application/json", "";
+    /// The body was longer under way than a relay waits.
+    TooSlow, "too-slow", 408, "the body did not come in time", "";
     /// Too long.
     TooBig, "too-big", 413, "the request's body is too big", "see `limits` in GET /v1/messaging/region";
     /// Not a telephone number that can be registered.
@@ -211,22 +215,22 @@ codes! {
 
 impl ProblemCode {
     /// As it is sent.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         self.about().code
     }
 
     /// The HTTP status.
-    pub fn status(self) -> u16 {
+    pub const fn status(self) -> u16 {
         self.about().status
     }
 
     /// What is wrong, for people.
-    pub fn title(self) -> &'static str {
+    pub const fn title(self) -> &'static str {
         self.about().title
     }
 
     /// What to do, or empty.
-    pub fn fix(self) -> &'static str {
+    pub const fn fix(self) -> &'static str {
         self.about().fix
     }
 }

@@ -90,11 +90,12 @@ fn left(service: &Service, member: &str) -> Vec<String> {
         }
     }
     let keys = format!(
-        "SELECT count(*) FROM mailbox WHERE id <> '{member}' AND (identity IS NOT NULL OR fallback IS NOT NULL OR discoverable)"
+        "SELECT count(*) FROM mailbox WHERE id <> '{member}' AND (identity IS NOT NULL OR fallback IS NOT NULL \
+         OR number_sealed IS NOT NULL OR octet_length(device_key) > 0 OR device <> '' OR discoverable)"
     );
     let n = service.sql(HOME, &keys);
     if n.trim() != "0" {
-        left.push(format!("{} mailbox with identity keys or to be found", n.trim()));
+        left.push(format!("{} mailbox with its number, keys, a device, or to be found", n.trim()));
     }
     left
 }

@@ -68,7 +68,13 @@ impl Mail {
     }
 
     async fn claimed(&self, mailbox: &str) -> Result<Option<ClaimedKeys>, Refusal> {
-        Ok(self.mailboxes.claim(mailbox).await?.and_then(claimed))
+        let keys = self.mailboxes.claim(mailbox).await?;
+        // No key has gone, so the guard has seen nothing: the fallback may be the one of before a move.
+        let is_read = keys.as_ref().is_none_or(|keys| keys.one_time.is_none());
+        if is_read && !self.is_home(mailbox).await? {
+            return Err(Refusal::NotHere);
+        }
+        Ok(keys.and_then(claimed))
     }
 }
 

@@ -117,6 +117,18 @@ impl Shared {
         Ok((country, claimed))
     }
 
+    /// Forgets, again and again until the relay stops, what registrations and devices without a mailbox left behind.
+    pub async fn forgets(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.mail.limits.sweep) => {}
+                () = self.stop.stopped() => return,
+            }
+            // The database is away: the next time.
+            let _ = self.mailboxes.forget_over(self.attempt_limits().since_ms, now_ms()).await;
+        }
+    }
+
     fn attempt_limits(&self) -> AttemptLimits {
         let limits = &self.limits;
         let window_ms = i64::try_from(limits.starts_per.as_millis()).unwrap_or(i64::MAX);

@@ -67,6 +67,7 @@ impl Relay {
         let tokens = settings.relay_tokens.clone();
         let shared = Arc::new(Shared::new(settings, parts, mail, limits, stop)?);
         filters::follow(shared.clone());
+        tokio::spawn(shared.clone().forgets());
         let routes = TowerToHyperService::new(router(shared, tokens));
         Ok(Self { routes, measures: Arc::default(), region })
     }

@@ -185,7 +185,7 @@ pub enum Effect {
     NoViewers,
     /// What waits in it is dropped.
     NoMessages,
-    /// No device has it, and its number is forgotten.
+    /// No device has it, and number, keys and device are forgotten.
     Closed,
     /// The device is known as one without a mailbox, so that an older record of it is not taken for a new one.
     Remember {
@@ -222,9 +222,11 @@ impl Effect {
             Self::NoKeys => one("DELETE FROM mailbox_key WHERE mailbox = $1"),
             Self::NoViewers => one("DELETE FROM mailbox_viewer WHERE mailbox = $1"),
             Self::NoMessages => one("DELETE FROM mailbox_message WHERE mailbox = $1"),
-            Self::Closed => one(
-                "UPDATE mailbox SET device = '', number_sealed = NULL, identity = NULL, fallback = NULL, consents = '' WHERE id = $1",
-            ),
+            Self::Closed => {
+                let sql = "UPDATE mailbox SET device = '', device_key = $2, number_sealed = NULL, identity = NULL, \
+                     fallback = NULL, consents = '' WHERE id = $1";
+                vec![Statement::new(sql, vec![mailbox.into(), b"".as_slice().into()])]
+            }
             Self::Remember { device, waiting, until_ms } => {
                 let sql = "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (device) DO UPDATE SET record = excluded.record, expires_ms = excluded.expires_ms";

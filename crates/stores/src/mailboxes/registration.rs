@@ -104,6 +104,20 @@ impl Mailboxes {
         Ok(done.last().is_some_and(|begun| begun.affected == 1))
     }
 
+    /// Forgets attempts that are not counted any more, and devices without a mailbox whose time is over.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_over(&self, attempts_since_ms: i64, now_ms: i64) -> Result<(), Refusal> {
+        let attempts = "DELETE FROM mailbox_attempt WHERE expires_ms <= $1";
+        let waiting = "DELETE FROM mailbox_waiting WHERE expires_ms <= $1";
+        let all = vec![
+            Statement::new(attempts, vec![attempts_since_ms.into()]),
+            Statement::new(waiting, vec![now_ms.into()]),
+        ];
+        self.run(all).await.map(drop)
+    }
+
     /// Counts a try, and answers the code's hash to be compared with. `None`: no such attempt of this device and number, or over.
     ///
     /// INVARIANT: a try is counted, durably, before anybody learns whether it was right.

@@ -2,7 +2,7 @@
 
 use crate::stage::{OWNERS, Stage, message};
 use domicile_stores::control::Statement;
-use domicile_stores::mailboxes::{Cursor, Ledger, OneTime, Refusal};
+use domicile_stores::mailboxes::{AttemptLimits, Cursor, Ledger, NewAttempt, OneTime, Refusal, Waiting};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,6 +30,7 @@ on_both! {
     keys_have_a_bound,
     a_sweep_passes_by_who_lives_elsewhere,
     who_withdrew_is_written_to_no_more,
+    what_a_registration_left_is_forgotten,
     a_new_mailbox_is_announced_first,
     many_who_ask_are_told_each_its_own,
 }
@@ -230,6 +231,30 @@ async fn who_withdrew_is_written_to_no_more(stage: Stage) {
     }
     assert!(!db.fill("ann").await.unwrap().agreed && !db.may_view("ann", "bob").await.unwrap());
     assert!(!db.fill("nobody").await.unwrap().agreed);
+}
+
+async fn what_a_registration_left_is_forgotten(stage: Stage) {
+    let db = &stage.mailboxes;
+    let limits = AttemptLimits { since_ms: 0, per_number: 1, per_device: 1, all: 9 };
+    for (id, expires_ms) in [("over", 1000), ("counted", 1001)] {
+        let (id, mac) = (id.to_owned(), id.as_bytes().to_vec());
+        let attempt = NewAttempt {
+            device: id.clone(),
+            number_mac: mac.clone(),
+            code_mac: mac.clone(),
+            id: id.clone(),
+            expires_ms,
+        };
+        assert!(db.begin_attempt(&attempt, &limits).await.unwrap());
+        let waiting = Waiting { device_key: mac.clone(), record: mac };
+        assert!(db.keep_waiting(&id, &waiting, None, expires_ms, (0, 9)).await.unwrap());
+    }
+    db.forget_over(1000, 1000).await.unwrap();
+    assert!(
+        db.waiting("over", 0).await.unwrap().is_none() && db.waiting("counted", 0).await.unwrap().is_some()
+    );
+    let tried = |id: &'static str| db.try_code((id, id), id.as_bytes(), 0, 3);
+    assert_eq!((tried("over").await.unwrap(), tried("counted").await.unwrap().is_some()), (None, true));
 }
 
 async fn a_new_mailbox_is_announced_first(stage: Stage) {

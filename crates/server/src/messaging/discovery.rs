@@ -17,7 +17,7 @@ use domicile_messaging::wire::{
     Blinded, Entry, Evaluate, Evaluated, Found, List, Lookup, MailboxId, ProblemCode, RegionEvaluated,
     RegionName,
 };
-use domicile_stores::mailboxes::{Charge, Charged};
+use domicile_stores::mailboxes::{self, Charge, Charged};
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,9 +167,17 @@ impl Shared {
         let locators: Vec<&[u8]> = asked.locators.iter().map(|locator| &locator.0[..]).collect();
         let found = self.mailboxes.look_up(self.region().as_str(), asked.generation, &locators).await;
         let found = found.map_err(|e| of_store(&e))?;
-        let entry = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| bytes.try_into().ok()).map(Entry);
-        let entries = List::new(found.into_iter().map(entry).collect()).ok_or(super::refusals::BROKEN)?;
-        Ok(Found { entries })
+        let entries = futures::future::join_all(found.into_iter().map(|one| self.entry(one))).await;
+        let entries = entries.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Found { entries: List::new(entries).ok_or(super::refusals::BROKEN)? })
+    }
+
+    /// What lies at a locator, of who lives here: one who has moved may have withdrawn at the new home since.
+    async fn entry(&self, found: Option<mailboxes::Found>) -> Result<Option<Entry>, Problem> {
+        let Some(found) = found else { return Ok(None) };
+        let home = self.mail.moving.asked(&found.mailbox).await?;
+        let is_here = home.is_some_and(|home| self.mail.moving.is_here(home));
+        Ok(found.entry.try_into().ok().map(Entry).filter(|_| is_here))
     }
 
     /// Evaluates, beside the requests that wait for the database: a batch takes milliseconds of a core.

@@ -75,11 +75,10 @@ impl Mail {
             fill = self.counted(&to, is_full).await?;
         }
         if !fill.agreed {
-            // Or its rows are at another home already: then it is asked there.
-            return self.is_home(&to).await?.then_some(Taken::Unknown).ok_or(Refusal::NotHere);
+            return self.said_at_home(&to, Taken::Unknown).await;
         }
         if is_to_another(&fill) {
-            return Ok(Taken::OtherKeys);
+            return self.said_at_home(&to, Taken::OtherKeys).await;
         }
         let may_be_away = message.if_offline == IfOffline::Sms && !self.presences.is_here(&to);
         if may_be_away && self.may_view(&to, &asked.from).await? {
@@ -89,7 +88,7 @@ impl Mail {
         }
         let is_much = self.pairs.take(&pair(&asked.from, &to), Instant::now()).is_err();
         if is_full(&fill) || is_much && self.is_half_full(&fill) {
-            return Ok(Taken::Full);
+            return self.said_at_home(&to, Taken::Full).await;
         }
         self.keep(message, to).await
     }
@@ -103,6 +102,11 @@ impl Mail {
         let fill = self.mailboxes.fill(to).await?;
         self.fills.counted(to, epoch, fill);
         Ok(fill)
+    }
+
+    /// A no that no write has proven: its rows may be at another home already, then it is asked there.
+    async fn said_at_home(&self, mailbox: &str, no: Taken) -> Result<Taken, Refusal> {
+        if self.is_home(mailbox).await? { Ok(no) } else { Err(Refusal::NotHere) }
     }
 
     /// Whether the directory says so now.

@@ -195,14 +195,11 @@ impl Mail {
         Ok(())
     }
 
-    /// Whether `viewer` may see this mailbox's presence. A yes only the home says: the guard refuses no read, and who has moved away
-    /// may have taken it back since.
+    /// Whether `viewer` may see this mailbox's presence. Only the home says: the guard refuses no read, and who has moved away may
+    /// have changed it since.
     pub(super) async fn may_view(&self, mailbox: &str, viewer: &MailboxId) -> Result<bool, Refusal> {
         let may = self.mailboxes.may_view(mailbox, &viewer.to_string()).await?;
-        if may && !self.is_home(mailbox).await? {
-            return Err(Refusal::NotHere);
-        }
-        Ok(may)
+        if self.is_home(mailbox).await? { Ok(may) } else { Err(Refusal::NotHere) }
     }
 
     async fn seen_by(&self, asked: &RelayPresence) -> Result<PresenceOf, Refusal> {

@@ -25,7 +25,7 @@ pub use keys::{Keys, OneTime};
 pub use mail::{Acknowledged, Fill, Message, Unread};
 pub use refusal::Refusal;
 pub use registration::{AttemptLimits, NewAttempt, Owner, Proven, Tag};
-pub use tags::{Charge, Charged};
+pub use tags::{Charge, Charged, Found};
 
 use crate::control::{Rows, Statement, Value};
 use crate::{Error, Result};

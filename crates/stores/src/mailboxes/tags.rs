@@ -37,6 +37,15 @@ pub enum Charged {
     },
 }
 
+/// What lies at a locator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Whose it is.
+    pub mailbox: String,
+    /// Sealed: who knows the number can open it.
+    pub entry: Vec<u8>,
+}
+
 const HOMED_POSTGRES: &str = "domicile.is_home(t.mailbox)";
 const HOMED_SQLITE: &str =
     "EXISTS (SELECT 1 FROM domicile_home h WHERE h.subject = t.mailbox AND h.state NOT IN ('a', 'w'))";
@@ -85,7 +94,8 @@ impl Mailboxes {
         }
     }
 
-    /// What lies at these locators, in their order.
+    /// What lies at these locators, in their order, and whose it is. The guard refuses no read, and knows of a mailbox that has
+    /// moved only a moment later: whether it is at home here has to be asked of the directory, afterwards.
     ///
     /// # Errors
     /// The database's.
@@ -94,10 +104,10 @@ impl Mailboxes {
         region: &str,
         generation: u32,
         locators: &[&[u8]],
-    ) -> Result<Vec<Option<Vec<u8>>>, Refusal> {
+    ) -> Result<Vec<Option<Found>>, Refusal> {
         let places: Vec<String> = (0..locators.len()).map(|n| format!("${}", n + 3)).collect();
         let sql = format!(
-            "SELECT t.locator, t.entry FROM mailbox_tag t \
+            "SELECT t.locator, t.mailbox, t.entry FROM mailbox_tag t \
              WHERE t.region = $1 AND t.generation = $2 AND t.locator IN ({}) AND {}",
             places.join(", "),
             self.homed()
@@ -107,10 +117,12 @@ impl Mailboxes {
         let rows = self.run(vec![Statement::new(sql, params)]).await?.pop().unwrap_or_default();
         let mut found = std::collections::HashMap::new();
         for row in rows.rows {
-            let Ok([Value::Bytes(locator), Value::Bytes(entry)]) = <[Value; 2]>::try_from(row) else {
+            let Ok([Value::Bytes(locator), Value::Text(mailbox), Value::Bytes(entry)]) =
+                <[Value; 3]>::try_from(row)
+            else {
                 return Err(other_shape());
             };
-            found.insert(locator, entry);
+            found.insert(locator, Found { mailbox, entry });
         }
         Ok(locators.iter().map(|locator| found.get(*locator).cloned()).collect())
     }

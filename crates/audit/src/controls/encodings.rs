@@ -148,6 +148,38 @@ fn planted(name: &str, bytes: Vec<u8>, how: &[Encoding]) -> Planted {
     Planted { name: name.to_owned(), bytes: [before, &bytes, after].concat(), how: how.to_vec(), step: None }
 }
 
+/// Whether all of a canary's digests are such as are looked for. Of few it is not so, and the report says of which: those that read as
+/// text, or have three zeros, in their first sixteen bytes, and those that begin with letters of one case in base64.
+pub(super) fn are_looked_for<'s>(
+    canary: &Identifier,
+    salts: impl Iterator<Item = &'s [u8]>,
+    keys: &[Zeroizing<Vec<u8>>],
+) -> bool {
+    let text = canary.text.as_bytes();
+    let digests = salts.flat_map(|salt| digests(&[salt, text].concat())).map(|(_, _, digest)| digest);
+    let macs = keys.iter().map(|key| hmac(key, text));
+    digests.chain(macs).all(|digest| {
+        let head = &digest[..16];
+        let base64 = BASE64_STANDARD.encode(head);
+        let has = |is: fn(&u8) -> bool| base64.as_bytes()[..22].iter().any(is);
+        head.iter().filter(|byte| **byte == 0).count() < 3
+            && !is_text(head)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_uppercase)
+    })
+}
+
+/// As UTF-8 is built, whatever its characters.
+fn is_text(bytes: &[u8]) -> bool {
+    let mut due = 0u32;
+    bytes.iter().all(|byte| {
+        let follows = byte & 0xC0 == 0x80;
+        let fits = follows == (due > 0);
+        due = if follows { due.saturating_sub(1) } else { byte.leading_ones().saturating_sub(1) };
+        fits
+    })
+}
+
 fn digests(form: &[u8]) -> [(&'static str, Encoding, Vec<u8>); 5] {
     [
         ("MD5", Encoding::Md5, md5::Md5::digest(form).to_vec()),

@@ -42,10 +42,10 @@ pub fn all() -> Result<(), String> {
         ("chinook", "--times 60"),
         ("chinook", "--sqlite --times 30"),
         ("odd", ""),
-        ("adopt", "--people 600 --rate 150"),
-        ("adopt", "--people 600 --rate 150 --sqlite --always"),
-        ("adopt", "--people 600 --rate 150 --gateway"),
-        ("adopt", "--people 600 --rate 150 --gateway --sqlite"),
+        ("adopt", "--people 600 --rate 100"),
+        ("adopt", "--people 600 --rate 100 --sqlite --always"),
+        ("adopt", "--people 600 --rate 100 --gateway"),
+        ("adopt", "--people 600 --rate 100 --gateway --sqlite"),
     ] {
         println!("xtask: walking through the guide: {walk} {args}");
         run(walk, &words(args))?;

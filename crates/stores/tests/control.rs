@@ -125,8 +125,12 @@ async fn a_deadlock_means_that_nothing_was_done() {
     one(&store, sql("INSERT INTO t (n) VALUES (2)", vec![])).await;
     let pair = |a: i64, b: i64| {
         let add = |n: i64| sql("UPDATE t SET n = n + 10 WHERE n % 10 = $1", vec![Value::Int(n)]);
-        vec![add(a), sql("SELECT pg_sleep(0.5)::text", vec![]), add(b)]
+        vec![add(a), sql("SELECT pg_sleep(3)::text", vec![]), add(b)]
     };
+    // Both have their connection by then.
+    let there = || store.run(vec![sql("SELECT pg_sleep(0.1)::text", vec![])]);
+    let (first, second) = tokio::join!(there(), there());
+    assert!(first.is_ok() && second.is_ok());
     let (one_way, other_way) = tokio::join!(store.run(pair(1, 2)), store.run(pair(2, 1)));
     let failed: Vec<_> = [one_way, other_way].into_iter().filter_map(Result::err).collect();
     assert_eq!(failed.len(), 1, "{failed:?}");

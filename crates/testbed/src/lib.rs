@@ -18,19 +18,31 @@ pub mod web;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A TCP port that was free a moment ago.
+/// Ports that the system gives to nobody by itself (Linux gives from 32768 on), from here on.
+const PORTS_FROM: u32 = 10_000;
+/// How many.
+const PORTS: u32 = 22_000;
+
+/// A TCP port that is free, and that nobody takes who does not ask for it by its number: a server may be started on it later, or
+/// again. This process gives each once before it gives one twice; another one begins elsewhere.
+///
+/// # Panics
+/// Where none is free.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
-    listener.local_addr().expect("its address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(499);
+    let mut next = (0..PORTS).map(|_| {
+        let at = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        u16::try_from(PORTS_FROM + at).expect("below 65536")
+    });
+    next.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port on loopback")
 }
 
-/// So many different TCP ports that were free a moment ago.
+/// So many of them.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until the last one is known, so that none is given twice.
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback"));
-    listeners.map(|listener| listener.local_addr().expect("its address").port())
+    std::array::from_fn(|_| free_port())
 }
 
 /// Are we root? PostgreSQL refuses to run as root, so servers then run as [`unprivileged_user`].

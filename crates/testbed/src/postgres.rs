@@ -304,8 +304,12 @@ mod tests {
         let primary = Cluster::start();
         let standby = primary.standby("alpha");
         primary.sql("postgres", "create table t(a int); insert into t values (1)");
+        // The server takes connections before it follows.
         let names = "select application_name from pg_stat_replication";
-        assert_eq!(primary.sql("postgres", names), "alpha");
+        let began = std::time::Instant::now();
+        while primary.sql("postgres", names) != "alpha" {
+            assert!(began.elapsed().as_secs() < 60, "nobody follows");
+        }
         assert_eq!(standby.sql("postgres", "select pg_is_in_recovery()"), "t");
     }
 

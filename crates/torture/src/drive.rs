@@ -61,6 +61,8 @@ struct Drive {
     /// Rows were lost on purpose since the last check: verify may and must say so.
     loses: AtomicBool,
     epochs: BTreeMap<i64, i64>,
+    /// A server is stopped by one card at a time: two may be drawn together.
+    stopping: BTreeMap<&'static str, tokio::sync::Mutex<()>>,
 }
 
 /// Runs until time or deck is over, or something is found.
@@ -70,8 +72,9 @@ pub async fn run(asked: &Asked) -> Fallible<Ran> {
     let load = Load::start(&ground, asked.seed, &asked.folder.join("acknowledged.jsonl")).await?;
     let (dice, folder) = (Dice::new(asked.seed), asked.folder.clone());
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let mut drive =
-        Drive { ground, load, tally, dice, folder, loses: AtomicBool::new(false), epochs: BTreeMap::new() };
+    let stopping = ground.clusters.keys().map(|place| (*place, tokio::sync::Mutex::default())).collect();
+    let (loses, epochs) = (AtomicBool::new(false), BTreeMap::new());
+    let mut drive = Drive { ground, load, tally, dice, folder, loses, epochs, stopping };
     let began = Instant::now();
     let mut findings = drive.rounds(asked, began).await?;
     findings.sort_by_key(|finding| finding.kind);
@@ -247,6 +250,8 @@ impl Drive {
     /// `pg_ctl stop -m immediate`, and up again.
     async fn crash(&self, place: &'static str, gone: Duration) -> Fallible<()> {
         let Some(cluster) = self.ground.clusters.get(place).cloned() else { return Ok(()) };
+        let Some(stopping) = self.stopping.get(place) else { return Ok(()) };
+        let _alone = stopping.lock().await;
         *self.tally().crashes.entry(place).or_default() += 1;
         let down_and_up = move || {
             cluster.crash();

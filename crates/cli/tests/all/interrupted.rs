@@ -101,6 +101,7 @@ fn abort_leaves_the_source_as_it_was() {
 #[test]
 fn a_second_move_of_the_same_wave_is_refused() {
     let shop = slow();
+    shop.append("domicile.toml", "turn_ms = 1500\n");
     let child = begun(&shop);
     let second = shop.run(&["move", "plan.json"]);
     assert!(second.stderr.contains("code:  wave-held"), "{}", second.whole());
@@ -162,7 +163,7 @@ fn a_table_altered_before_resume_stops_the_wave() {
 #[test]
 fn status_says_whether_a_worker_is_alive() {
     let shop = slow();
-    shop.append("domicile.toml", "turn_ms = 1500\n");
+    shop.append("domicile.toml", "turn_ms = 5000\n");
     let child = begun(&shop);
     let alive = shop.ok(&["status"]);
     for part in ["running", "running (worker seen", "ago: pid"] {
@@ -170,9 +171,12 @@ fn status_says_whether_a_worker_is_alive() {
     }
     signal(&child, "-KILL");
     ended(child, &shop);
-    std::thread::sleep(std::time::Duration::from_millis(1_600));
-    let dead = shop.ok(&["status"]);
-    assert!(dead.stdout.contains("no worker: `domicile resume w1` goes on"), "{}", dead.stdout);
+    let began = std::time::Instant::now();
+    let mut dead = shop.ok(&["status"]).stdout;
+    while !dead.contains("no worker: `domicile resume w1` goes on") {
+        assert!(began.elapsed().as_secs() < 120, "{dead}");
+        dead = shop.ok(&["status"]).stdout;
+    }
     let json: serde_json::Value =
         serde_json::from_str(&shop.ok(&["status", "--json"]).stdout).expect("an object");
     assert_eq!(json["waves"][0]["worker"], serde_json::Value::Null, "{json:#}");
@@ -265,7 +269,7 @@ fn status_knows_the_worker_that_is_there() {
 #[test]
 fn resume_of_a_wave_that_ends_meanwhile() {
     let shop = slow();
-    shop.edit("domicile.toml", "rows_per_s = 200\n", "rows_per_s = 1000\nturn_ms = 120000\n");
+    shop.edit("domicile.toml", "rows_per_s = 200\n", "rows_per_s = 400\nturn_ms = 120000\n");
     let child = begun(&shop);
     let resumed = shop.ok(&["resume"]);
     assert!(resumed.stdout.contains("w1: moved; another worker has ended it"), "{}", resumed.whole());

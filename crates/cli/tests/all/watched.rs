@@ -218,7 +218,7 @@ fn nothing_that_is_shown_names_a_subject() {
         "domicile.toml",
         &format!("\n[[region]]\nid = \"de\"\ncountry = \"DE\"\nrecords = \"{de}\"\n"),
     );
-    shop.append("domicile.toml", "\n[limits]\ngrace = \"0s\"\nbatch_subjects = 4\nrows_per_s = 20\n");
+    shop.append("domicile.toml", "\n[limits]\ngrace = \"0s\"\nbatch_subjects = 4\nrows_per_s = 3\n");
     for (id, cluster) in [("us", &servers.us), ("de", &servers.de)] {
         let grants = shop.ok(&["guard", "grants", "--region", id]).stdout;
         assert!(cluster.script("postgres", "mail", &grants).status.success());
@@ -247,6 +247,7 @@ fn nothing_that_is_shown_names_a_subject() {
         .expect("a line");
     assert_eq!((&failed["event"], &failed["error"]["code"]), (&"failed".into(), &"stopped".into()));
     shown.push(("move", out + &moving.said()));
+    shop.edit("domicile.toml", "rows_per_s = 3\n", "");
     let resumed = shop.run(&[&["resume"][..], &log].concat());
     assert_eq!(resumed.code, 3, "{}", resumed.whole());
     assert!(resumed.stderr.contains("account_nick_key"), "{}", resumed.whole());

@@ -197,7 +197,10 @@ mod tests {
         #[test]
         fn addresses_too(local in "[\\w.+'À-ʯİß]{1,20}", domain in "[a-zA-ZÀ-ʯ]{1,12}(\\.[a-zÄ]{2,5}){0,2}") {
             if let Ok(form) = normal(Email, &format!("{local}@{domain}")) {
-                prop_assert_eq!(normal(Email, &form.to_uppercase().to_lowercase()).is_ok(), true);
+                // Some letters take more bytes once they were in upper case: then it may be too long.
+                let respelt = form.to_uppercase().to_lowercase();
+                let fits = respelt.split('@').next().is_some_and(|local| local.len() <= 64);
+                prop_assert!(!fits || normal(Email, &respelt).is_ok());
                 prop_assert_eq!(normal(Email, &form), Ok(form.clone()));
             }
         }

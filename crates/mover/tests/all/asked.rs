@@ -1,6 +1,6 @@
 //! What is asked for from another terminal, asked for twice, or too late.
 
-use crate::trouble::service_that;
+use crate::trouble::At;
 use crate::world::{Engine, World, ask};
 use domicile_directory::{WaveFilter, WaveState};
 use domicile_mover::plan;
@@ -17,16 +17,18 @@ async fn planned(service: &Arc<Service>) -> Plan {
     plan::stored(service, &ask()).await.unwrap()
 }
 
-/// A worker that is in the middle of the wave, for four seconds (a turn is renewed within two), when this returns.
-async fn worker(world: &World, plan: &Plan) -> Worker {
+/// A worker that is in the middle of the wave, for four seconds, when this returns; its turn outlasts what a busy machine may
+/// make of a renewal.
+pub async fn worker(world: &World, plan: &Plan) -> Worker {
     let (at_it, mut is_there) = tokio::sync::mpsc::unbounded_channel();
-    let slow = service_that(world, "verify", move || {
+    let slow = world.service_with(None, |limits| limits.turn = Duration::from_secs(2)).await;
+    let mut slow = Arc::into_inner(slow).unwrap();
+    slow.observer = Arc::new(At::new("verify", move || {
         let _ = at_it.send(());
         // The other tasks of this thread go on elsewhere: the renewal is one, and a turn that is lost is another story.
         tokio::task::block_in_place(|| std::thread::sleep(Duration::from_secs(4)));
-    })
-    .await;
-    let plan = plan.clone();
+    }));
+    let (slow, plan) = (Arc::new(slow), plan.clone());
     let worker = tokio::spawn(async move { wave::run_plan(&slow, &plan, &Options::default()).await });
     is_there.recv().await.expect("the worker comes to its first comparison");
     worker

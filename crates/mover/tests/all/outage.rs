@@ -6,8 +6,8 @@ use crate::pen::{Pens, all_is_there};
 use crate::trouble::{At, planned};
 use crate::world::{Ground, SERVICE, World, with_roles};
 use domicile_directory::{WaveFilter, WaveState};
-use domicile_mover::Error;
 use domicile_mover::wave::{self, Options};
+use domicile_mover::{Error, Limits};
 use domicile_stores::records::State;
 use domicile_testbed::postgres::Cluster;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,8 +160,12 @@ async fn the_control_store_stops_in_mid_wave() {
 async fn sealed_subjects_wait_for_the_control_store() {
     let cluster = Arc::new(with_roles(Cluster::start()));
     let world = World::on(Ground::with("control", &cluster), 2).await;
-    let service =
-        world.service_with(None, |l| (l.tries, l.settle_wait) = (2, Duration::from_millis(300))).await;
+    let limits = |l: &mut Limits| {
+        (l.tries, l.settle_wait) = (2, Duration::from_millis(300));
+        // The server takes its time to stop; until then nobody's fence may end.
+        l.fence_deadline = Duration::from_secs(60);
+    };
+    let service = world.service_with(None, limits).await;
     let mut service = Arc::into_inner(service).unwrap();
     let stopping = cluster.clone();
     let act = move || tokio::task::block_in_place(|| stopping.crash());

@@ -11,7 +11,7 @@ use domicile_stores::postgres::Postgres;
 use domicile_stores::records::State;
 use domicile_testbed::postgres::Cluster;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A source with one standby, which the region's setting names.
 async fn with_standby() -> (World, Arc<Cluster>, Arc<Cluster>) {
@@ -29,6 +29,15 @@ async fn at_cutover(world: &World, wait: Duration, act: impl Fn() + Send + Sync 
     let act = move || tokio::task::block_in_place(&act);
     service.observer = Arc::new(At::new("cutover", act));
     Arc::new(service)
+}
+
+/// What a standby has flushed it shows once that is replayed.
+async fn replayed(standby: &Cluster, database: &str, sql: &str, wanted: &str) {
+    let began = Instant::now();
+    while standby.sql(database, sql) != wanted {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain until {sql} is {wanted}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,16 +62,15 @@ async fn a_cutover_waits_for_the_standby() {
     let pending = world.verified(&report.receipts.clone().unwrap());
     assert_eq!(pending.header.wave.standbys.names().len(), 1, "the receipt names it");
     // All of them were sealed before the standby had it, so it has their seal in its own copy.
-    let at_standby =
-        standby.sql(&world.database("old"), "SELECT count(*) FROM domicile.home WHERE state IN ('s', 'w')");
-    assert_eq!(at_standby, "4");
+    let sealed = "SELECT count(*) FROM domicile.home WHERE state IN ('s', 'w')";
+    replayed(&standby, &world.database("old"), sealed, "4").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_standby_refuses_the_cutover() {
     let (world, _primary, standby) = with_standby().await;
     let stopping = standby.clone();
-    let service = at_cutover(&world, Duration::from_millis(200), move || stopping.crash()).await;
+    let service = at_cutover(&world, Duration::from_secs(1), move || stopping.crash()).await;
     let plan = planned(&service).await;
     let error = wave::run_plan(&service, &plan, &Options::default()).await.unwrap_err();
     assert!(matches!(&error, Error::Region { region, .. } if region == "old"), "{error}");
@@ -171,7 +179,7 @@ async fn an_erase_is_said_only_when_the_standby_has_it() {
     let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
     wave::run_plan(&service, &planned(&service).await, &Options::default()).await.unwrap();
     drop(service);
-    let service = world.service_with(None, |l| l.standby_wait = Duration::from_millis(500)).await;
+    let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(3)).await;
     let mut service = Arc::into_inner(service).unwrap();
     service.observer = Arc::new(AtErased(standby.clone()));
     let error = wave::erase_wave(&Arc::new(service), "w1").await.unwrap_err();
@@ -182,6 +190,6 @@ async fn an_erase_is_said_only_when_the_standby_has_it() {
     let service = world.service_with(None, |l| l.standby_wait = Duration::from_secs(60)).await;
     let (_, report) = wave::erase_wave(&service, "w1").await.unwrap();
     assert!(report.receipts.is_some());
-    let rows = standby.sql(&world.database("old"), "SELECT count(*) FROM accounts WHERE country = 'IN'");
-    assert_eq!(rows, "0", "the standby has none of them either");
+    let left = "SELECT count(*) FROM accounts WHERE country = 'IN'";
+    replayed(&standby, &world.database("old"), left, "0").await;
 }

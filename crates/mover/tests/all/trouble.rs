@@ -187,10 +187,8 @@ async fn stale_plans_and_second_workers_are_refused() {
 
     let plan = planned(&service).await;
     // The first worker is in the middle, with its lease renewed, when the second comes.
-    let slow = service_that(&world, "verify", || std::thread::sleep(std::time::Duration::from_secs(2))).await;
-    let (first_plan, second) = (plan.clone(), world.service().await);
-    let first = tokio::spawn(async move { wave::run_plan(&slow, &first_plan, &Options::default()).await });
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    let second = world.service().await;
+    let first = crate::asked::worker(&world, &plan).await;
     let error = wave::run_plan(&second, &plan, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Directory(domicile_directory::Error::Held { .. })), "{error}");
     assert_eq!(first.await.unwrap().unwrap().reports.remove(0).subjects, 3);

@@ -254,7 +254,7 @@ impl Town {
 
     /// Waits for something that comes by itself.
     pub async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        for _ in 0..2000 {
+        for _ in 0..12_000 {
             if is_so() {
                 return;
             }

@@ -4,14 +4,14 @@ use crate::stage::{Stage, json, message};
 use domicile_messaging::wire::{ClaimKeys, IfOffline, List, MailboxId, Send, ShowPresence};
 use domicile_server::messaging::{MailCall, MailLimits};
 use http::StatusCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_flood_stops_at_the_sender() {
     let limits = MailLimits { sender_burst: 5, sender_per_s: 1, claims_burst: 2, ..MailLimits::default() };
     let stage = Stage::new(false, limits).await;
     let [ann, bob, cid] = [stage.mailboxes[0], stage.mailboxes[1], stage.mailboxes[2]];
-    let mut refused = 0;
+    let (began, mut refused) = (Instant::now(), 0);
     for n in 0..20 {
         let sent = stage.send(0, ann, &message(bob, &n.to_string())).await;
         if sent.status == StatusCode::TOO_MANY_REQUESTS {
@@ -19,11 +19,16 @@ async fn a_flood_stops_at_the_sender() {
             refused += 1;
         }
     }
-    assert!(refused >= 10, "{refused}");
+    let passed = 20 - refused;
+    assert!(passed <= 6 + began.elapsed().as_secs(), "five at once, and one each second: {passed}");
     assert_eq!(stage.send(0, cid, &message(bob, "x")).await.status, StatusCode::ACCEPTED, "each for itself");
     let claim = async || stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox: bob })).await;
-    let codes = [claim().await, claim().await, claim().await].map(|a| a.code().to_owned());
-    assert_eq!(codes, ["keys-missing", "keys-missing", "too-many"]);
+    let mut codes = Vec::new();
+    while codes.last().is_none_or(|code| code == "keys-missing") {
+        assert!(codes.len() < 50, "two at once, and one each second");
+        codes.push(claim().await.code().to_owned());
+    }
+    assert!(codes.len() > 2 && codes.last().is_some_and(|code| code == "too-many"), "{codes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -104,7 +109,7 @@ async fn what_is_over_goes() {
         MailLimits { mailbox_messages: 1, sweep: Duration::from_millis(50), ..MailLimits::default() };
     let stage = Stage::new(false, limits).await;
     let [ann, bob] = [stage.mailboxes[0], stage.mailboxes[1]];
-    let short = Send { expires_in_s: 1, ..message(bob, "short") };
+    let short = Send { expires_in_s: 5, ..message(bob, "short") };
     assert_eq!(stage.send(0, ann, &short).await.status, StatusCode::ACCEPTED);
     assert_eq!(stage.send(0, ann, &message(bob, "next")).await.code(), "mailbox-full");
     for _ in 0..2000 {

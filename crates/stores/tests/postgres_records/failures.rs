@@ -172,7 +172,7 @@ async fn a_crash_is_unreachable_and_the_pool_recovers() {
         tries += 1;
         match store.measure(&ids(&["1", "2"])).await {
             Ok(sizes) => break sizes,
-            Err(e) if e.is_unreachable() && tries < 50 => {
+            Err(e) if e.is_unreachable() && tries < 600 => {
                 tokio::time::sleep(Duration::from_millis(100)).await
             }
             Err(e) => panic!("{e:?}"),

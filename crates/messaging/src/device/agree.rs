@@ -60,7 +60,7 @@ impl<S> Device<S> {
             self.state.tagged = None;
         }
         if purpose == Purpose::CloudMessaging {
-            self.forget_mailbox();
+            self.forget_mailbox(DeviceFault::NoConsent(purpose).code());
         }
         // Kept until the relay has heard of it: the token says whose mailbox it is, which may have moved meanwhile.
         self.renew_soon();
@@ -70,20 +70,20 @@ impl<S> Device<S> {
 
     /// Another device has the number now, or the relay has forgotten this one: what was agreed to is not any more, and the
     /// owner may agree and register again.
-    pub(super) fn is_nobodys(&mut self) -> Result<(), DeviceFault> {
+    pub(super) fn is_nobodys(&mut self, why: ProblemCode) -> Result<(), DeviceFault> {
         self.state.consents.values_mut().for_each(|kept| kept.refused |= !kept.is_withdrawal());
         self.state.token = None;
-        self.forget_mailbox();
+        self.forget_mailbox(why.as_str());
         self.save()
     }
 
-    fn forget_mailbox(&mut self) {
+    /// Texts that wait come back: nobody sends them any more.
+    fn forget_mailbox(&mut self, why: &str) {
+        self.state.all_come_back(why);
         let state = &mut self.state;
         (state.mailbox, state.number, state.number_proof, state.attempt) = (None, None, None, None);
         state.keyring = Keyring::new();
         state.keys_published_at = None;
-        state.outbox.clear();
-        state.drafts.clear();
     }
 
     fn record(&mut self, purpose: Purpose, event: EventState, now: Timestamp) {

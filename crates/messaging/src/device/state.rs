@@ -68,6 +68,9 @@ pub(super) struct State {
     /// Texts that are not encrypted yet.
     #[serde(default)]
     pub(super) drafts: Vec<Draft>,
+    /// Texts that are on their way no more and that no relay has, and of which the owner was not told yet.
+    #[serde(default)]
+    pub(super) returned: Vec<Returned>,
     pub(super) inbox: Vec<Received>,
     /// Ids of messages that were kept or refused: a message comes again until its acknowledgement has come through.
     pub(super) seen: BTreeMap<String, Timestamp>,
@@ -213,6 +216,31 @@ pub(super) struct Outgoing {
     pub(super) if_offline: IfOffline,
     #[serde(default)]
     pub(super) sealed_to: Option<Key>,
+    /// As it was typed: to be given back where the relay does not keep it. Older files have none.
+    #[serde(default)]
+    pub(super) text: Option<String>,
+}
+
+/// A text that came back: nobody has it but its owner, who sends it in another way or again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Returned {
+    /// Its id.
+    pub id: MessageId,
+    /// Whose mailbox it was for.
+    pub to: MailboxId,
+    /// The contact whose mailbox that is.
+    pub contact: Option<Text>,
+    /// The text; `None`: it was encrypted by an older version of this device.
+    pub text: Option<String>,
+    /// `use-sms`: the receiver is away, and nothing was stored. Else the code of the fault for which it was given up.
+    pub why: String,
+}
+
+impl fmt::Debug for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Returned(..)")
+    }
 }
 
 /// A message that came.
@@ -273,6 +301,7 @@ impl State {
             tags: Tags::default(),
             outbox: Vec::new(),
             drafts: Vec::new(),
+            returned: Vec::new(),
             inbox: Vec::new(),
             seen: BTreeMap::new(),
             unreadable: 0,
@@ -315,6 +344,29 @@ impl State {
             kept.countersigned.is_none() && (kept.is_withdrawal() || self.agrees(**purpose))
         };
         self.consents.iter().find(undelivered).map(|(purpose, _)| *purpose)
+    }
+
+    /// Takes a text off its way and keeps it for its owner. `why` as in [`Returned::why`].
+    // INVARIANT: a text leaves drafts and outbox because a relay keeps it, or through here: none vanishes.
+    pub(super) fn comes_back(&mut self, id: MessageId, why: &str) {
+        let draft = self.drafts.iter().position(|each| each.id == id).map(|at| self.drafts.remove(at));
+        let sealed = self.outbox.iter().position(|each| each.id == id).map(|at| self.outbox.remove(at));
+        let came = match (draft, sealed) {
+            (Some(draft), _) => (draft.to.mailbox, Some(draft.text)),
+            (None, Some(sealed)) => (sealed.to, sealed.text),
+            (None, None) => return,
+        };
+        let (to, text) = came;
+        let is = |contact: &&Contact| contact.found.is_some_and(|at| at.mailbox == to);
+        let contact = self.contacts.values().find(is).map(|contact| contact.name.clone());
+        self.returned.push(Returned { id, to, contact, text, why: why.to_owned() });
+    }
+
+    /// The same of all of them, in their order.
+    pub(super) fn all_come_back(&mut self, why: &str) {
+        let sealed = self.outbox.iter().map(|each| each.id);
+        let ids: Vec<_> = sealed.chain(self.drafts.iter().map(|each| each.id)).collect();
+        ids.into_iter().for_each(|id| self.comes_back(id, why));
     }
 
     /// The contact whose mailbox and key these are.

@@ -57,6 +57,8 @@ struct Mailbox {
     ids: Vec<MessageId>,
     lie: Option<String>,
     full: bool,
+    /// Its device is away, and every sender may know.
+    gone: bool,
 }
 
 #[derive(Default)]
@@ -166,6 +168,10 @@ impl World {
 
     pub(super) fn fill(&self, id: MailboxId, full: bool) {
         self.inner().mailboxes.get_mut(&id).unwrap().full = full;
+    }
+
+    pub(super) fn goes_away(&self, id: MailboxId, gone: bool) {
+        self.inner().mailboxes.get_mut(&id).unwrap().gone = gone;
     }
 
     pub(super) fn use_other_discovery_key(&self, region: &str) {
@@ -420,6 +426,7 @@ impl Inner {
             ids: Vec::new(),
             lie: None,
             full: false,
+            gone: false,
         };
         self.mailboxes.insert(id, mailbox);
         answer(201, &Registered { mailbox: id, number_proof, home: self.home(id) })
@@ -528,6 +535,9 @@ impl Inner {
         }
         if mailbox.full {
             return Err(ProblemCode::MailboxFull.into());
+        }
+        if mailbox.gone && message.if_offline == IfOffline::Sms {
+            return answer(200, &Sent { state: SentState::UseSms });
         }
         if !mailbox.ids.contains(&message.id) {
             mailbox.ids.push(message.id);

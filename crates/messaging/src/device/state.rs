@@ -102,16 +102,30 @@ pub(super) struct Kept {
     /// It does not hold: the relay has other terms by now, or another device has the number. Kept, so that the next record counts on from it.
     #[serde(default)]
     pub(super) refused: bool,
+    /// A withdrawal that the relay has not heard of, after which the owner has agreed again. It goes first: without it the mailbox of
+    /// before would stay open, with nobody who can read what is kept in it.
+    #[serde(default)]
+    pub(super) before: Option<DeviceSigned>,
 }
 
 impl Kept {
     pub(super) fn new(signed: DeviceSigned) -> Self {
-        Self { signed, countersigned: None, refused: false }
+        Self { signed, countersigned: None, refused: false, before: None }
+    }
+
+    /// The withdrawal that the relay has to hear of.
+    pub(super) fn withdrawal(&self) -> Option<&DeviceSigned> {
+        let is_latest = self.countersigned.is_none() && self.is_withdrawal();
+        self.before.as_ref().or(is_latest.then_some(&self.signed))
     }
 
     pub(super) fn is_withdrawal(&self) -> bool {
-        self.signed.record.event.event_state == EventState::Withdrawn
+        is_withdrawal(&self.signed)
     }
+}
+
+pub(super) fn is_withdrawal(signed: &DeviceSigned) -> bool {
+    signed.record.event.event_state == EventState::Withdrawn
 }
 
 #[derive(Serialize, Deserialize)]
@@ -334,16 +348,23 @@ impl State {
     /// nobody needs to be told.
     pub(super) fn has_to_tell(&self) -> bool {
         self.consents.contains_key(&Purpose::CloudMessaging)
-            && self.consents.values().any(|kept| kept.countersigned.is_none() && kept.is_withdrawal())
+            && self.consents.values().any(|kept| kept.withdrawal().is_some())
     }
 
-    /// A record that the relay does not have yet: of what was agreed to, or a withdrawal that must still reach it.
-    pub(super) fn undelivered(&self) -> Option<Purpose> {
+    /// A record that the relay does not have yet: a withdrawal that must still reach it, or of what was agreed to.
+    pub(super) fn undelivered(&self) -> Option<(Purpose, DeviceSigned)> {
         // Messaging first: the others mean nothing to a relay without it.
-        let undelivered = |(purpose, kept): &(&Purpose, &Kept)| {
-            kept.countersigned.is_none() && (kept.is_withdrawal() || self.agrees(**purpose))
-        };
-        self.consents.iter().find(undelivered).map(|(purpose, _)| *purpose)
+        self.consents.iter().find_map(|(purpose, kept)| {
+            let is_given = kept.countersigned.is_none() && self.agrees(*purpose);
+            let signed = kept.withdrawal().or(is_given.then_some(&kept.signed))?;
+            Some((*purpose, signed.clone()))
+        })
+    }
+
+    /// Was something agreed to that the relay has not heard of, for a region that is not the home?
+    pub(super) fn agreed_elsewhere(&self) -> bool {
+        let is_new = |kept: &Kept| kept.countersigned.is_none() && !kept.refused && !kept.is_withdrawal();
+        self.consents.iter().any(|(purpose, kept)| is_new(kept) && !self.agrees(*purpose))
     }
 
     /// Takes a text off its way and keeps it for its owner. `why` as in [`Returned::why`].

@@ -3,7 +3,7 @@
 #![allow(clippy::result_large_err, clippy::type_complexity)] // problems as they are sent; a world in one struct
 
 use super::Crash;
-use crate::consent::{Countersigned, EventState, Processing, Purpose, Purposes, device_of};
+use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Purposes, device_of};
 use crate::device::{Relay, Unreachable};
 use crate::discovery::{DiscoveryKey, Filter, Resident};
 use crate::number::Number;
@@ -35,6 +35,12 @@ impl Packet {
     pub(super) fn holds(&self, text: &str) -> bool {
         self.path.contains(text) || self.body.windows(text.len()).any(|window| window == text.as_bytes())
     }
+
+    /// Purpose and state of the record of consent that was brought.
+    pub(super) fn record(&self) -> Option<(Purpose, EventState)> {
+        let given: GiveConsent = serde_json::from_slice(&self.body).ok()?;
+        Some((given.record.record.processing.purpose, given.record.record.event.event_state))
+    }
 }
 
 struct Region {
@@ -65,6 +71,7 @@ struct Mailbox {
 struct Inner {
     regions: BTreeMap<String, Region>,
     devices: BTreeMap<DeviceId, (Key, BTreeMap<Purpose, (u64, bool)>)>,
+    latest: BTreeMap<(DeviceId, Purpose), DeviceSigned>,
     mailboxes: BTreeMap<MailboxId, Mailbox>,
     attempts: BTreeMap<Attempt, Number>,
     seen: Seen,
@@ -347,15 +354,27 @@ impl Inner {
         }
         let (_, records) = self.devices.entry(device).or_insert((signed.device_key, BTreeMap::new()));
         let kept = records.get(&purpose).map_or(0, |(sequence, _)| *sequence);
-        if !signed.record.supersedes(kept) {
+        // The same one again, after an answer that was lost, is no other one.
+        let again = self.latest.insert((device, purpose), signed.clone()).as_ref() == Some(&signed);
+        if !again && !signed.record.supersedes(kept) {
             return Err(ProblemCode::RecordSuperseded.into());
         }
         let state = signed.record.event.event_state == EventState::Given;
         records.insert(purpose, (signed.record.event.sequence, state));
+        if purpose == Purpose::CloudMessaging && !state {
+            self.close(device);
+        }
         let at = Timestamp::from_second(self.now()).unwrap();
         let record = Countersigned::sign(signed, region.parse().unwrap(), at, &self.regions[region].service);
         let token = self.token(region, device).ok();
         answer(201, &ConsentTaken { record, token })
+    }
+
+    /// As the real one does after a withdrawal: nobody finds the mailbox, and what waits there is gone.
+    fn close(&mut self, device: DeviceId) {
+        let Some(id) = self.mailbox_of(device) else { return };
+        self.mailboxes.remove(&id);
+        self.regions.values_mut().for_each(|region| region.entries.retain(|_, (of, _)| *of != id));
     }
 
     fn token(&self, region: &str, device: DeviceId) -> Result<String, Problem> {

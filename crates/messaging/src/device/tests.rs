@@ -2,6 +2,7 @@
 //! records with this crate's own functions, evaluate under real keys, and keep mailboxes.
 
 mod consents;
+mod discovery;
 mod hostile;
 mod returned;
 mod world;

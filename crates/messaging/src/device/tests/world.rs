@@ -77,6 +77,8 @@ struct Inner {
     seen: Seen,
     clock_off_s: i64,
     away: Option<String>,
+    /// Requests to this path are refused so, the next one or all.
+    refuses: Option<(&'static str, ProblemCode, bool)>,
     packets: Vec<Packet>,
     refusals: Vec<&'static str>,
 }
@@ -177,6 +179,18 @@ impl World {
         self.inner().mailboxes.get_mut(&id).unwrap().full = full;
     }
 
+    /// Requests whose path has this in it are refused: the next one, or all.
+    pub(super) fn refuse(&self, refusal: Option<(&'static str, ProblemCode)>, all: bool) {
+        self.inner().refuses = refusal.map(|(path, code)| (path, code, all));
+    }
+
+    /// The operator withdraws in the owner's name, as was asked for by letter.
+    pub(super) fn withdraw_for(&self, id: MailboxId, purpose: Purpose) {
+        let mut inner = self.inner();
+        let device = inner.mailboxes[&id].device;
+        inner.devices.get_mut(&device).unwrap().1.get_mut(&purpose).unwrap().1 = false;
+    }
+
     pub(super) fn goes_away(&self, id: MailboxId, gone: bool) {
         self.inner().mailboxes.get_mut(&id).unwrap().gone = gone;
     }
@@ -246,6 +260,10 @@ impl Inner {
 
     fn route(&mut self, region: &str, path: &str, request: &http::Request<Bytes>) -> Answer {
         let body = &request.body()[..];
+        if let Some((_, code, all)) = self.refuses.filter(|(part, ..)| path.contains(part)) {
+            self.refuses = self.refuses.filter(|_| all);
+            return Err(code.into());
+        }
         if path == "/v1/messaging/region" {
             return answer(200, &self.statement(region));
         }
@@ -355,12 +373,13 @@ impl Inner {
         let (_, records) = self.devices.entry(device).or_insert((signed.device_key, BTreeMap::new()));
         let kept = records.get(&purpose).map_or(0, |(sequence, _)| *sequence);
         // The same one again, after an answer that was lost, is no other one.
-        let again = self.latest.insert((device, purpose), signed.clone()).as_ref() == Some(&signed);
+        let again = self.latest.get(&(device, purpose)) == Some(&signed);
         if !again && !signed.record.supersedes(kept) {
             return Err(ProblemCode::RecordSuperseded.into());
         }
         let state = signed.record.event.event_state == EventState::Given;
         records.insert(purpose, (signed.record.event.sequence, state));
+        self.latest.insert((device, purpose), signed.clone());
         if purpose == Purpose::CloudMessaging && !state {
             self.close(device);
         }

@@ -27,8 +27,8 @@ pub(super) const INBOX_MAX: usize = 10_000;
 pub(super) const INBOX_BYTES_MAX: usize = 32 << 20;
 /// Ids of messages that are remembered; the oldest ones go. The relay knows those that were acknowledged, too.
 pub(super) const SEEN_MAX: usize = 20_000;
-/// Owners who are no contacts and with whom sessions are kept; it takes nothing to be one.
-pub(super) const STRANGERS_MAX: usize = 1_000;
+/// Owners who are no contacts and with whom sessions are kept; it takes nothing to be one, and each is in the file.
+pub(super) const STRANGERS_MAX: usize = 200;
 
 /// The secret of the device's key. Wiped from memory when dropped.
 #[derive(Serialize, Deserialize)]

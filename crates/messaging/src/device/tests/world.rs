@@ -191,6 +191,19 @@ impl World {
         inner.devices.get_mut(&device).unwrap().1.get_mut(&purpose).unwrap().1 = false;
     }
 
+    /// Somebody who knows the mailbox puts this there. Returns how many wait.
+    pub(super) fn put(&self, to: MailboxId, bodies: impl IntoIterator<Item = MessageBody>) -> usize {
+        let mut inner = self.inner();
+        let waiting = &mut inner.mailboxes.get_mut(&to).unwrap().waiting;
+        let now = Timestamp::now();
+        waiting.extend(bodies.into_iter().map(|body| Message {
+            id: MessageId::random(),
+            body,
+            received_at: now,
+        }));
+        waiting.len()
+    }
+
     pub(super) fn goes_away(&self, id: MailboxId, gone: bool) {
         self.inner().mailboxes.get_mut(&id).unwrap().gone = gone;
     }
@@ -590,7 +603,8 @@ impl Inner {
 
     fn fetch(&self, device: DeviceId) -> Answer {
         let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
-        answer(200, &Messages { messages: List::new(self.mailboxes[&id].waiting.clone()).unwrap() })
+        let page = self.mailboxes[&id].waiting.iter().take(limits::PAGE_MESSAGES_MAX).cloned().collect();
+        answer(200, &Messages { messages: List::new(page).unwrap() })
     }
 
     fn acknowledge(&mut self, device: DeviceId, asked: &Acknowledge) -> Answer {

@@ -8,8 +8,8 @@
 //! A body decrypts once: its key is gone afterwards. One that opened a session with the fallback key, which is used many
 //! times, is known by its session. The device's inbox knows ids besides.
 //!
-//! Anybody can send anything to a mailbox, so what a body costs is bounded: see [`held`], [`STEPS_MAX`] and
-//! [`Keyring::take_steps`].
+//! Anybody can send anything to a mailbox, so what a body costs is bounded: by the sessions that it can be of (`held`), by
+//! `STEPS_MAX`, and by who opens many ([`Keyring::take_steps`]).
 
 mod held;
 #[cfg(test)]
@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 
 /// Sessions kept with one owner: both may open one at once, and reinstall. The one used longest ago goes.
 const SESSIONS_MAX: usize = 8;
-/// Of a stranger: both may have opened one at once, before the other was no contact any more.
+/// Of a stranger: both may have opened one at once, while they were contacts.
 const STRANGERS_SESSIONS_MAX: usize = 2;
 /// What trying a body in a session costs, in steps of its chain: the agreement on a key (X25519).
 const AGREEMENT_STEPS: u64 = 50;

@@ -244,6 +244,25 @@ fn a_second_device_takes_the_number_over() {
     assert!(site.received("bob").is_empty());
 }
 
+/// Nobody answers while the owner withdraws and thinks again: the mailbox of before, whose keys are gone, is closed all the same.
+#[test]
+fn a_withdrawal_that_waits_is_brought_before_a_new_consent() {
+    let mut site = pair(false);
+    site.done("alice", &["send", "Bob", "hello"]);
+    assert_eq!(site.received("bob"), ["hello"]);
+    site.kill();
+    let quiet = site.device("bob", &["consent", "withdraw", "cloud_messaging"]);
+    assert!(quiet.code == 0 && quiet.stderr.contains("told with the next command"), "{}", quiet.whole());
+    site.done("bob", &["consent", "give", "cloud_messaging"]);
+    site.start();
+    site.done("bob", &["consent", "give", "cloud_messaging"]);
+    site.fails("alice", &["send", "Bob", "for keys that are gone"], "mailbox-unknown");
+    site.fails("bob", &["receive"], "not-registered");
+    site.register("bob", BOB);
+    site.done("bob", &["consent", "give", "contact_discovery"]);
+    assert!(site.received("bob").is_empty());
+}
+
 #[test]
 fn a_number_that_lives_elsewhere_is_asked_about_again() {
     let site = Site::running(false);

@@ -32,7 +32,7 @@ pub use fault::DeviceFault;
 pub use find::Synced;
 pub use http::Http;
 pub use relay::{Relay, Unreachable};
-pub use state::{Contact, HomeOf, Reached, Received};
+pub use state::{Contact, HomeOf, Reached, Received, Returned};
 
 use crate::region::SignedRegion;
 use ed25519_dalek::SigningKey;

@@ -7,20 +7,38 @@
 //!
 //! A body decrypts once: its key is gone afterwards. One that opened a session with the fallback key, which is used many
 //! times, is known by its session. The device's inbox knows ids besides.
+//!
+//! Anybody can send anything to a mailbox, so what a body costs is bounded: by the sessions that it can be of (`held`), by
+//! `STEPS_MAX`, and by who opens many ([`Keyring::take_steps`]).
+
+mod held;
+#[cfg(test)]
+mod strangers;
 
 use crate::wire::limits::{ONE_TIME_KEYS_MAX, PADDED_BYTES};
 use crate::wire::{
     ClaimedKeys, IdentityKeys, Key, List, MailboxId, MessageBody, MessageId, OneTimeKey, PublishKeys,
 };
+use held::{Held, made_by};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
-use vodozemac::olm::{Account, AccountPickle, OlmMessage, Session, SessionConfig, SessionPickle};
+use vodozemac::olm::{Account, AccountPickle, OlmMessage, SessionConfig};
 use vodozemac::{Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature};
 use zeroize::Zeroizing;
 
 /// Sessions kept with one owner: both may open one at once, and reinstall. The one used longest ago goes.
 const SESSIONS_MAX: usize = 8;
+/// Of a stranger: both may have opened one at once, while they were contacts.
+const STRANGERS_SESSIONS_MAX: usize = 2;
+/// What trying a body in a session costs, in steps of its chain: the agreement on a key (X25519).
+const AGREEMENT_STEPS: u64 = 50;
+/// Texts that may be missing before one in a session; vodozemac tries no further.
+const GAP_MAX: u64 = 2_000;
+/// So many texts that are missing at the beginning of what somebody writes are tried for, however many sessions there are to try.
+const GAP_TRIED: u64 = 200;
+/// And more than that as long as all sessions together take no more steps: ten sessions all that there can be.
+const STEPS_MAX: u64 = 20_000;
 /// Owners with whom sessions are kept: more than an address book has. A stranger beyond is not read.
 const PEERS_MAX: usize = 10_000;
 /// Length, sender and id, bytes.
@@ -80,24 +98,16 @@ pub struct Keyring {
     account: Account,
     fallback: OneTimeKey,
     sessions: BTreeMap<Text, Vec<Held>>,
+    /// Counts sessions' uses.
+    #[serde(default)]
+    uses: u64,
+    /// Steps since they were last asked for.
+    #[serde(skip)]
+    steps: u64,
 }
 
 /// A peer's key as text: JSON objects have no other keys.
 type Text = String;
-
-struct Held(Session);
-
-impl Serialize for Held {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.0.pickle().serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Held {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(Session::from_pickle(SessionPickle::deserialize(from)?)))
-    }
-}
 
 fn pickle_account<S: Serializer>(account: &Account, to: S) -> Result<S::Ok, S::Error> {
     account.pickle().serialize(to)
@@ -120,7 +130,7 @@ impl Keyring {
         account.generate_fallback_key();
         let fallback = account.fallback_key().into_values().next().expect("it was made just now");
         let fallback = signed(&account, fallback);
-        Self { account, fallback, sessions: BTreeMap::new() }
+        Self { account, fallback, sessions: BTreeMap::new(), uses: 0, steps: 0 }
     }
 
     /// The public keys.
@@ -165,7 +175,7 @@ impl Keyring {
         let one_time = check_signed(&claimed.one_time, contact).ok_or(SessionFault::KeyForged)?;
         let identity = Curve25519PublicKey::from_bytes(contact.curve25519.0);
         let session = self.account.create_outbound_session(SessionConfig::version_2(), identity, one_time);
-        self.keep(&contact.curve25519, session)
+        self.keep(&contact.curve25519, Held::new(session, None))
     }
 
     /// Encrypts a text. The caller keeps the changed keyring and the body before it sends.
@@ -182,7 +192,9 @@ impl Keyring {
         let clear = padded(from, id, text)?;
         let sessions = self.sessions.get_mut(&peer.to_string()).ok_or(SessionFault::NoSession)?;
         let session = sessions.last_mut().ok_or(SessionFault::NoSession)?;
-        let (kind, bytes) = session.0.encrypt(&*clear).to_parts();
+        self.uses += 1;
+        session.used = self.uses;
+        let (kind, bytes) = session.encrypt(&clear).to_parts();
         MessageBody::new([&[kind as u8][..], &bytes].concat()).ok_or(SessionFault::TooLong)
     }
 
@@ -199,9 +211,11 @@ impl Keyring {
                 match self.known(&identity, &opening.session_id()) {
                     Some(at) => (identity, self.decrypt_at(&identity, at, &message)?),
                     None => {
+                        let (key, index) = made_by(&message);
+                        self.steps += 3 * AGREEMENT_STEPS + index.min(GAP_MAX);
                         let created = self.account.create_inbound_session(opening.identity_key(), opening);
                         let created = created.map_err(|_| SessionFault::Unreadable)?;
-                        self.keep(&identity, created.session)?;
+                        self.keep(&identity, Held::new(created.session, Some(key)))?;
                         (identity, created.plaintext)
                     }
                 }
@@ -212,50 +226,72 @@ impl Keyring {
     }
 
     fn known(&self, peer: &Key, session: &str) -> Option<usize> {
-        self.sessions.get(&peer.to_string())?.iter().position(|held| held.0.session_id() == session)
+        self.sessions.get(&peer.to_string())?.iter().position(|held| held.session.session_id() == session)
     }
 
     fn decrypt_at(&mut self, peer: &Key, at: usize, message: &OlmMessage) -> Result<Vec<u8>, SessionFault> {
         let sessions = self.sessions.get_mut(&peer.to_string()).ok_or(SessionFault::NoSession)?;
-        let clear = sessions[at].0.decrypt(message).map_err(|_| SessionFault::Unreadable)?;
+        self.steps += AGREEMENT_STEPS + made_by(message).1.min(GAP_MAX);
+        let clear = sessions[at].decrypt(message)?;
         // The one that the other side uses is the one to answer in.
-        let used = sessions.remove(at);
+        let mut used = sessions.remove(at);
+        self.uses += 1;
+        used.used = self.uses;
         sessions.push(used);
         Ok(clear)
     }
 
-    /// A message within a session does not say in which: that would tell the relay who writes to whom. All are tried,
-    /// latest first; a try that fails changes nothing.
+    /// A message within a session does not say in which. Those that have heard its key before are tried, then those that
+    /// may hear a new one, of each owner the latest first; a try that fails changes nothing.
     fn decrypt_any(&mut self, message: &OlmMessage) -> Result<(Key, Vec<u8>), SessionFault> {
-        let places: Vec<_> = self
-            .sessions
-            .iter()
-            .flat_map(|(peer, all)| {
-                (0..all.len()).rev().filter_map(|at| Some((peer.parse::<Key>().ok()?, at)))
-            })
-            .collect();
-        let found = places.into_iter().find_map(|(peer, at)| {
-            let clear = self.decrypt_at(&peer, at, message).ok()?;
-            Some((peer, clear))
-        });
-        found.ok_or(SessionFault::Unreadable)
+        let (key, index) = made_by(message);
+        let heard = self.places(|held| held.has_heard(&key));
+        let new = self.places(|held| !held.has_heard(&key) && held.may_hear_new());
+        let tried = [heard, new].into_iter().filter(|places| is_tried(places.len(), index));
+        for (peer, at) in tried.flatten() {
+            if let Ok(clear) = self.decrypt_at(&peer, at, message) {
+                return Ok((peer, clear));
+            }
+        }
+        Err(SessionFault::Unreadable)
     }
 
-    /// Ends sessions with owners whom `is_known` does not know, until there are `most` of them; `latest` stays.
+    fn places(&self, wanted: impl Fn(&Held) -> bool) -> Vec<(Key, usize)> {
+        let mut places = Vec::new();
+        for (peer, all) in &self.sessions {
+            let of_it = (0..all.len()).rev().filter(|at| wanted(&all[*at]));
+            places.extend(of_it.filter_map(|at| Some((peer.parse().ok()?, at))));
+        }
+        places
+    }
+
+    /// The steps that opening bodies took since this was last asked, about a microsecond each.
+    pub fn take_steps(&mut self) -> u64 {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// Ends sessions with owners whom `is_known` does not know, those used longest ago first, until there are `most` of them
+    /// with few sessions each; `latest` stays.
     pub fn limit_strangers(&mut self, most: usize, latest: &Key, is_known: impl Fn(&Key) -> bool) {
+        let is_stranger = |peer: &Text| peer.parse().is_ok_and(|peer| !is_known(&peer));
+        let latest = latest.to_string();
+        if let Some(all) = self.sessions.get_mut(&latest).filter(|_| is_stranger(&latest)) {
+            all.drain(..all.len().saturating_sub(STRANGERS_SESSIONS_MAX));
+        }
         if self.sessions.len() <= most {
             return;
         }
-        let latest = latest.to_string();
-        let is_stranger = |peer: &&Text| peer.parse().is_ok_and(|peer| !is_known(&peer));
-        let strangers: Vec<Text> = self.sessions.keys().filter(is_stranger).cloned().collect();
+        let last_used = |all: &[Held]| all.iter().map(|held| held.used).max();
+        let of = self.sessions.iter().filter(|(peer, _)| is_stranger(peer));
+        let mut strangers: Vec<_> = of.map(|(peer, all)| (last_used(all), peer.clone())).collect();
+        strangers.sort_unstable();
         let beyond = strangers.len().saturating_sub(most);
-        for stranger in strangers.into_iter().filter(|peer| *peer != latest).take(beyond) {
+        for (_, stranger) in strangers.into_iter().filter(|(_, peer)| *peer != latest).take(beyond) {
             self.sessions.remove(&stranger);
         }
     }
 
-    fn keep(&mut self, peer: &Key, session: Session) -> Result<(), SessionFault> {
+    fn keep(&mut self, peer: &Key, mut session: Held) -> Result<(), SessionFault> {
         let peer = peer.to_string();
         if !self.sessions.contains_key(&peer) && self.sessions.len() >= PEERS_MAX {
             return Err(SessionFault::TooManyPeers);
@@ -264,9 +300,16 @@ impl Keyring {
         if all.len() >= SESSIONS_MAX {
             all.remove(0);
         }
-        all.push(Held(session));
+        self.uses += 1;
+        session.used = self.uses;
+        all.push(session);
         Ok(())
     }
+}
+
+/// Is the `index`-th text by a key worth a try in so many sessions?
+fn is_tried(sessions: usize, index: u64) -> bool {
+    index <= GAP_TRIED || sessions as u64 * index.min(GAP_MAX) <= STEPS_MAX
 }
 
 impl fmt::Debug for Keyring {
@@ -338,7 +381,7 @@ mod tests {
     use super::*;
 
     /// Alice knows Bob's identity and has claimed one of his keys.
-    fn pair() -> (Keyring, Keyring) {
+    pub(super) fn pair() -> (Keyring, Keyring) {
         let (mut alice, mut bob) = (Keyring::new(), Keyring::new());
         let keys = bob.to_publish(5);
         bob.published();
@@ -347,13 +390,13 @@ mod tests {
         (alice, bob)
     }
 
-    fn send(from: &mut Keyring, to: &Keyring, text: &str) -> (MessageId, MessageBody) {
+    pub(super) fn send(from: &mut Keyring, to: &Keyring, text: &str) -> (MessageId, MessageBody) {
         let id = MessageId::random();
         (id, from.seal(&to.identity().curve25519, MailboxId([1; 16]), id, text).unwrap())
     }
 
     /// As a device does between two runs.
-    fn stored(keys: &Keyring) -> Keyring {
+    pub(super) fn stored(keys: &Keyring) -> Keyring {
         serde_json::from_slice(&serde_json::to_vec(keys).unwrap()).unwrap()
     }
 

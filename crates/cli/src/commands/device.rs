@@ -4,6 +4,7 @@
 
 mod contacts;
 mod messages;
+mod returned;
 mod terms;
 
 use crate::app::App;
@@ -62,17 +63,22 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Runs a device command.
 pub async fn run(app: &App, args: DeviceArgs) -> Result<Answer> {
     let handset = Handset { path: args.device, ca: args.ca };
-    match args.command {
-        DeviceCommand::New { statement } => new(&handset, &statement),
-        DeviceCommand::Consent(command) => consent(app, &handset, command).await,
-        DeviceCommand::Register(args) => Box::pin(register(app, &handset, args)).await,
-        DeviceCommand::Contacts(command) => Box::pin(contacts::run(app, &handset, command)).await,
-        DeviceCommand::Open { contact } => contacts::open(&handset, &contact),
-        DeviceCommand::Send(args) => Box::pin(messages::send(app, &handset, args)).await,
-        DeviceCommand::Flush => Box::pin(messages::flush(&handset)).await,
-        DeviceCommand::Receive { wait, kept } => Box::pin(messages::receive(app, &handset, wait, kept)).await,
+    let answer = Box::pin(done(app, &handset, args.command)).await;
+    returned::with_returned(&handset, answer)
+}
+
+async fn done(app: &App, handset: &Handset, command: DeviceCommand) -> Result<Answer> {
+    match command {
+        DeviceCommand::New { statement } => new(handset, &statement),
+        DeviceCommand::Consent(command) => consent(app, handset, command).await,
+        DeviceCommand::Register(args) => Box::pin(register(app, handset, args)).await,
+        DeviceCommand::Contacts(command) => Box::pin(contacts::run(app, handset, command)).await,
+        DeviceCommand::Open { contact } => contacts::open(handset, &contact),
+        DeviceCommand::Send(args) => Box::pin(messages::send(app, handset, args)).await,
+        DeviceCommand::Flush => Box::pin(messages::flush(handset)).await,
+        DeviceCommand::Receive { wait, kept } => Box::pin(messages::receive(app, handset, wait, kept)).await,
         DeviceCommand::Presence { contact, show_to } => {
-            Box::pin(contacts::presence(&handset, contact, show_to)).await
+            Box::pin(contacts::presence(handset, contact, show_to)).await
         }
     }
 }

@@ -128,9 +128,18 @@ fn story(postgres: bool) {
     let contacts = site.done("bob", &["contacts", "list", "--json"]);
     assert!(contacts.contains("\"contacts\"") && contacts.contains(ALICE), "{contacts}");
 
-    // Away, as a relay that has just started believes: one request, nothing stored, SMS.
+    // Away, as a relay that has just started believes: one request, nothing stored, SMS. Of what waited the words come back.
     site.kill();
+    site.fails("alice", &["send", "Bob", "left", "--if-offline", "sms"], "relay-unreachable");
     site.start();
+    let flushed = site.device("alice", &["flush", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&flushed.stdout).expect(&flushed.stdout);
+    assert_eq!((flushed.code, &told["use_sms"]), (3, &1.into()), "{}", flushed.whole());
+    assert_eq!(
+        (&told["returned"][0]["contact"], &told["returned"][0]["text"]),
+        (&"Bob".into(), &"left".into())
+    );
+    assert!(site.done("alice", &["flush"]).ends_with("0 sent\n"), "told once");
     let before = site.beijing.asked().len();
     let away = site.device("alice", &["send", "Bob", "by sms", "--if-offline", "sms"]);
     assert_eq!((away.code, away.stdout.contains("send an SMS")), (3, true), "{}", away.whole());
@@ -146,6 +155,7 @@ fn story(postgres: bool) {
     assert_eq!((site.beijing.of_devices(), site.oregon.of_devices()), before);
     let said = site.fails("alice", &["send", "Bob", "there?"], "mailbox-unknown");
     assert!(said.contains("contacts sync"), "{said}");
+    assert!(!site.done("alice", &["contacts", "list"]).contains("there?"), "of its own text `send` has told");
     site.finds("alice", 0);
     site.fails("alice", &["send", "Bob", "there?"], "not-a-user");
 }
@@ -231,6 +241,25 @@ fn a_second_device_takes_the_number_over() {
     site.agree("bob");
     site.register("bob", BOB);
     site.fails("bob2", &["receive"], "device-replaced");
+    assert!(site.received("bob").is_empty());
+}
+
+/// Nobody answers while the owner withdraws and thinks again: the mailbox of before, whose keys are gone, is closed all the same.
+#[test]
+fn a_withdrawal_that_waits_is_brought_before_a_new_consent() {
+    let mut site = pair(false);
+    site.done("alice", &["send", "Bob", "hello"]);
+    assert_eq!(site.received("bob"), ["hello"]);
+    site.kill();
+    let quiet = site.device("bob", &["consent", "withdraw", "cloud_messaging"]);
+    assert!(quiet.code == 0 && quiet.stderr.contains("told with the next command"), "{}", quiet.whole());
+    site.done("bob", &["consent", "give", "cloud_messaging"]);
+    site.start();
+    site.done("bob", &["consent", "give", "cloud_messaging"]);
+    site.fails("alice", &["send", "Bob", "for keys that are gone"], "mailbox-unknown");
+    site.fails("bob", &["receive"], "not-registered");
+    site.register("bob", BOB);
+    site.done("bob", &["consent", "give", "contact_discovery"]);
     assert!(site.received("bob").is_empty());
 }
 

@@ -1,14 +1,14 @@
 //! The owner agrees, or does so no longer.
 
-use super::state::{Contact, Kept};
+use super::state::{Contact, Kept, is_withdrawal};
 use super::{Agreed, Device, DeviceFault, Relay, Silent, Unreachable};
 use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Record};
 use crate::session::Keyring;
 use crate::wire::{ConsentTaken, GiveConsent, Key, ProblemCode};
 use jiff::Timestamp;
 
-/// Records that are brought at once: each purpose's, and once more after a move.
-const DELIVERIES_MAX: usize = 2 * Purpose::ALL.len();
+/// Records that are brought at once: a withdrawal and a consent of each purpose, and once more after a move.
+const DELIVERIES_MAX: usize = 3 * Purpose::ALL.len();
 
 /// That the owner of a device has agreed: the only key to a transport. Nobody but [`Device::connect`] makes one.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl<S> Device<S> {
         self.state.agrees(purpose)
     }
 
-    /// The owner agrees: a record is signed and kept. Sends nothing.
+    /// The owner agrees: a record is signed and kept. Sends nothing. A withdrawal that the relay has not heard of yet still goes to
+    /// it, first.
     ///
     /// # Errors
     /// Its file.
@@ -60,7 +61,7 @@ impl<S> Device<S> {
             self.state.tagged = None;
         }
         if purpose == Purpose::CloudMessaging {
-            self.forget_mailbox();
+            self.forget_mailbox(DeviceFault::NoConsent(purpose).code());
         }
         // Kept until the relay has heard of it: the token says whose mailbox it is, which may have moved meanwhile.
         self.renew_soon();
@@ -70,28 +71,33 @@ impl<S> Device<S> {
 
     /// Another device has the number now, or the relay has forgotten this one: what was agreed to is not any more, and the
     /// owner may agree and register again.
-    pub(super) fn is_nobodys(&mut self) -> Result<(), DeviceFault> {
+    pub(super) fn is_nobodys(&mut self, why: ProblemCode) -> Result<(), DeviceFault> {
         self.state.consents.values_mut().for_each(|kept| kept.refused |= !kept.is_withdrawal());
         self.state.token = None;
-        self.forget_mailbox();
+        self.forget_mailbox(why.as_str());
         self.save()
     }
 
-    fn forget_mailbox(&mut self) {
+    /// Texts that wait come back: nobody sends them any more.
+    fn forget_mailbox(&mut self, why: &str) {
+        self.state.all_come_back(why);
         let state = &mut self.state;
         (state.mailbox, state.number, state.number_proof, state.attempt) = (None, None, None, None);
         state.keyring = Keyring::new();
         state.keys_published_at = None;
-        state.outbox.clear();
-        state.drafts.clear();
     }
 
     fn record(&mut self, purpose: Purpose, event: EventState, now: Timestamp) {
-        let last = self.state.consents.get(&purpose).map_or(0, |kept| kept.signed.record.event.sequence);
+        let has_to_tell = self.state.has_to_tell();
+        let last = self.state.consents.remove(&purpose);
+        let sequence = last.as_ref().map_or(0, |kept| kept.signed.record.event.sequence);
+        // A later withdrawal says all that an earlier one does.
+        let is_given = event == EventState::Given && has_to_tell;
+        let before = last.filter(|_| is_given).and_then(|kept| kept.withdrawal().cloned());
         let now = self.relays_time(now);
-        let record = Record::new(self.id(), self.offered(purpose), event, last + 1, now);
+        let record = Record::new(self.id(), self.offered(purpose), event, sequence + 1, now);
         let signed = DeviceSigned::sign(record, &self.key());
-        self.state.consents.insert(purpose, Kept::new(signed));
+        self.state.consents.insert(purpose, Kept { before, ..Kept::new(signed) });
     }
 
     fn relays_time(&self, own: Timestamp) -> Timestamp {
@@ -136,14 +142,19 @@ impl<R: Relay> Device<Agreed<R>> {
     /// A relay that refuses one, or whose signature does not hold. Terms that have changed: see
     /// [`DeviceFault::TermsChanged`].
     pub async fn deliver_consents(&mut self) -> Result<(), DeviceFault> {
+        let mut elsewhere = None;
         for _ in 0..DELIVERIES_MAX {
-            let Some(purpose) = self.state.undelivered() else { return Ok(()) };
-            let signed = self.state.consents[&purpose].signed.clone();
+            let Some((purpose, signed)) = self.state.undelivered() else {
+                // What was agreed to after the withdrawal was for the region that it went on from.
+                return elsewhere.filter(|_| self.state.agreed_elsewhere()).map_or(Ok(()), Err);
+            };
             let given = GiveConsent { record: signed.clone() };
             match self.post_plain::<_, ConsentTaken>("/v1/messaging/consents", &given).await {
                 Ok(taken) => self.take_countersigned(purpose, &signed, taken)?,
                 // Withdrawn is withdrawn, whatever the terms of the region are in which the mailbox lives by now.
-                Err(DeviceFault::HomeElsewhere(_)) if self.state.consents[&purpose].is_withdrawal() => {}
+                Err(fault @ DeviceFault::HomeElsewhere(_)) if is_withdrawal(&signed) => {
+                    elsewhere = Some(fault)
+                }
                 Err(fault) => return Err(self.under_new_terms(purpose, fault).await?),
             }
         }
@@ -162,7 +173,10 @@ impl<R: Relay> Device<Agreed<R>> {
         }
         self.take_token(taken.token);
         if let Some(kept) = self.state.consents.get_mut(&purpose) {
-            kept.countersigned = Some(taken.record);
+            match kept.signed == *signed {
+                true => kept.countersigned = Some(taken.record),
+                false => kept.before = None,
+            }
         }
         self.save()
     }

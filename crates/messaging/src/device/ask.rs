@@ -149,7 +149,7 @@ impl<R: Relay> Device<Agreed<R>> {
             }
             (ProblemCode::Moved, Some(home)) => self.follow(home).await,
             (ProblemCode::DeviceReplaced | ProblemCode::DeviceUnknown, _) => {
-                self.is_nobodys()?;
+                self.is_nobodys(problem.code)?;
                 Err(DeviceFault::Refused(Box::new(problem)))
             }
             _ => Err(DeviceFault::Refused(Box::new(problem))),

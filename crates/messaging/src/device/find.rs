@@ -3,7 +3,7 @@
 use super::state::{CONTACTS_MAX, Contact, Reached};
 use super::{Agreed, Device, DeviceFault, Relay};
 use crate::consent::Purpose;
-use crate::discovery::{Blinding, Filter, ask};
+use crate::discovery::{Blinding, Filter, Tag, ask};
 use crate::number::Number;
 use crate::wire::limits::EVALUATE_MAX;
 use crate::wire::{
@@ -104,6 +104,7 @@ impl<R: Relay> Device<Agreed<R>> {
         self.needs(Purpose::ContactDiscovery)?;
         self.refresh_region().await?;
         self.settle().await?;
+        self.needs(Purpose::ContactDiscovery)?;
         let current: Vec<_> = self
             .region()
             .regions
@@ -171,27 +172,22 @@ impl<R: Relay> Device<Agreed<R>> {
     }
 
     async fn residents(&mut self, filter: &Filter) -> Result<Vec<(Number, Reached)>, DeviceFault> {
-        let tags = std::mem::take(&mut self.state.tags);
-        let of = |number: &Number| tags.get(number, filter.region(), filter.generation());
-        let known: Vec<_> = self.state.contacts.keys().cloned().collect();
-        let asked = ask(filter, known.iter().filter_map(|number| Some((number.clone(), of(number)?))));
+        // CRASH: copies of the few tags that are asked for; the device's own stay in its state, which any request may save.
+        let of = |number: &Number| {
+            let tag = self.state.tags.get(number, filter.region(), filter.generation())?;
+            filter.has(&tag.locator()).then(|| (number.clone(), tag.clone()))
+        };
+        let tags: Vec<(Number, Tag)> = self.state.contacts.keys().filter_map(of).collect();
+        let asked = ask(filter, tags.iter().map(|(number, tag)| (number.clone(), tag)));
         let mut found = Vec::new();
-        let mut refused = None;
         for each in asked {
-            match self.post::<_, Found>("/v1/messaging/discovery/lookup", each.lookup()).await {
-                Ok(answer) => found.extend(each.residents(&answer.entries)),
-                Err(fault) => {
-                    refused = Some(fault);
-                    break;
-                }
-            }
+            let answer: Found = self.post("/v1/messaging/discovery/lookup", each.lookup()).await?;
+            found.extend(each.residents(&answer.entries));
         }
-        // The tags were lent to the questions; whatever came of them, they stay.
-        self.state.tags = tags;
         let reached = |(number, resident): (Number, crate::discovery::Resident)| {
             (number, Reached { mailbox: resident.mailbox, identity: resident.identity })
         };
-        refused.map_or(Ok(found.into_iter().map(reached).collect()), Err)
+        Ok(found.into_iter().map(reached).collect())
     }
 
     /// Lets the contacts that are users and whose names are given see whether this device is connected, and nobody else.

@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 
 /// One-time keys left below which new ones are published.
 const KEYS_LOW: usize = 25;
+/// Steps of sessions' chains at one time, about a second. Whoever knows the mailbox can send what takes many; what is left stays at
+/// home, and comes first the next time.
+const STEPS_MAX: u64 = 1_000_000;
 
 impl<S> Device<S> {
     /// Everything received that is still kept, oldest first.
@@ -82,9 +85,14 @@ impl<R: Relay> Device<Agreed<R>> {
             return Ok(0);
         }
         let before = self.state.inbox.len();
-        let ids = came.messages.iter().map(|message| message.id).collect();
+        let (mut ids, mut steps) = (Vec::new(), 0);
         for message in came.messages {
+            if steps > STEPS_MAX {
+                break;
+            }
+            ids.push(message.id);
             self.keep(message);
+            steps += self.state.keyring.take_steps();
         }
         let new = self.state.inbox.len() - before;
         // CRASH: kept before it is acknowledged: the home deletes what it hears of here.

@@ -5,7 +5,7 @@ use super::{Agreed, Device, DeviceFault, Relay};
 use crate::consent::Purpose;
 use crate::number::Number;
 use crate::wire::{
-    Code, FinishRegistration, Registered, RegistrationStarted, Retag, StartRegistration, Tagged,
+    Code, FinishRegistration, ProblemCode, Registered, RegistrationStarted, Retag, StartRegistration, Tagged,
 };
 use http::Method;
 
@@ -63,7 +63,7 @@ impl<R: Relay> Device<Agreed<R>> {
     /// to be found. After a registration, a move, or a new generation.
     ///
     /// # Errors
-    /// As the relay refuses.
+    /// As the relay refuses; but not where only the tag is refused: [`Device::agrees`] says whether discovery is agreed to still.
     pub async fn settle(&mut self) -> Result<(), DeviceFault> {
         self.deliver_consents().await?;
         if self.state.mailbox.is_none() {
@@ -72,7 +72,32 @@ impl<R: Relay> Device<Agreed<R>> {
         if self.state.keys_published_at.is_none() {
             self.publish_keys().await?;
         }
-        if self.state.agrees(Purpose::ContactDiscovery) { self.tag().await } else { Ok(()) }
+        if !self.state.agrees(Purpose::ContactDiscovery) {
+            return Ok(());
+        }
+        match self.tag().await {
+            Err(fault) => self.is_not_tagged(fault),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// To be found is one thing, messages are another: who cannot be found now still reads and writes, and is tagged by
+    /// what comes next.
+    ///
+    /// # Errors
+    /// What ends messages as well: the device is nobody's, or its file fails.
+    fn is_not_tagged(&mut self, fault: DeviceFault) -> Result<(), DeviceFault> {
+        let is_withdrawn =
+            matches!(&fault, DeviceFault::Refused(no) if no.code == ProblemCode::ConsentWithdrawn);
+        match self.state.consents.get_mut(&Purpose::ContactDiscovery) {
+            _ if self.state.mailbox.is_none() || matches!(fault, DeviceFault::File(_)) => Err(fault),
+            // The service was told in another way that the owner agrees to it no longer.
+            Some(kept) if is_withdrawn => {
+                kept.refused = true;
+                self.save()
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Publishes one-time keys, filled up. The same keys again after a lost answer.

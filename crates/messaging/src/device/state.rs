@@ -27,8 +27,8 @@ pub(super) const INBOX_MAX: usize = 10_000;
 pub(super) const INBOX_BYTES_MAX: usize = 32 << 20;
 /// Ids of messages that are remembered; the oldest ones go. The relay knows those that were acknowledged, too.
 pub(super) const SEEN_MAX: usize = 20_000;
-/// Owners who are no contacts and with whom sessions are kept; it takes nothing to be one.
-pub(super) const STRANGERS_MAX: usize = 1_000;
+/// Owners who are no contacts and with whom sessions are kept; it takes nothing to be one, and each is in the file.
+pub(super) const STRANGERS_MAX: usize = 200;
 
 /// The secret of the device's key. Wiped from memory when dropped.
 #[derive(Serialize, Deserialize)]
@@ -68,6 +68,9 @@ pub(super) struct State {
     /// Texts that are not encrypted yet.
     #[serde(default)]
     pub(super) drafts: Vec<Draft>,
+    /// Texts that are on their way no more and that no relay has, and of which the owner was not told yet.
+    #[serde(default)]
+    pub(super) returned: Vec<Returned>,
     pub(super) inbox: Vec<Received>,
     /// Ids of messages that were kept or refused: a message comes again until its acknowledgement has come through.
     pub(super) seen: BTreeMap<String, Timestamp>,
@@ -99,16 +102,30 @@ pub(super) struct Kept {
     /// It does not hold: the relay has other terms by now, or another device has the number. Kept, so that the next record counts on from it.
     #[serde(default)]
     pub(super) refused: bool,
+    /// A withdrawal that the relay has not heard of, after which the owner has agreed again. It goes first: without it the mailbox of
+    /// before would stay open, with nobody who can read what is kept in it.
+    #[serde(default)]
+    pub(super) before: Option<DeviceSigned>,
 }
 
 impl Kept {
     pub(super) fn new(signed: DeviceSigned) -> Self {
-        Self { signed, countersigned: None, refused: false }
+        Self { signed, countersigned: None, refused: false, before: None }
+    }
+
+    /// The withdrawal that the relay has to hear of.
+    pub(super) fn withdrawal(&self) -> Option<&DeviceSigned> {
+        let is_latest = self.countersigned.is_none() && self.is_withdrawal();
+        self.before.as_ref().or(is_latest.then_some(&self.signed))
     }
 
     pub(super) fn is_withdrawal(&self) -> bool {
-        self.signed.record.event.event_state == EventState::Withdrawn
+        is_withdrawal(&self.signed)
     }
+}
+
+pub(super) fn is_withdrawal(signed: &DeviceSigned) -> bool {
+    signed.record.event.event_state == EventState::Withdrawn
 }
 
 #[derive(Serialize, Deserialize)]
@@ -213,6 +230,31 @@ pub(super) struct Outgoing {
     pub(super) if_offline: IfOffline,
     #[serde(default)]
     pub(super) sealed_to: Option<Key>,
+    /// As it was typed: to be given back where the relay does not keep it. Older files have none.
+    #[serde(default)]
+    pub(super) text: Option<String>,
+}
+
+/// A text that came back: nobody has it but its owner, who sends it in another way or again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Returned {
+    /// Its id.
+    pub id: MessageId,
+    /// Whose mailbox it was for.
+    pub to: MailboxId,
+    /// The contact whose mailbox that is.
+    pub contact: Option<Text>,
+    /// The text; `None`: it was encrypted by an older version of this device.
+    pub text: Option<String>,
+    /// `use-sms`: the receiver is away, and nothing was stored. Else the code of the fault for which it was given up.
+    pub why: String,
+}
+
+impl fmt::Debug for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Returned(..)")
+    }
 }
 
 /// A message that came.
@@ -273,6 +315,7 @@ impl State {
             tags: Tags::default(),
             outbox: Vec::new(),
             drafts: Vec::new(),
+            returned: Vec::new(),
             inbox: Vec::new(),
             seen: BTreeMap::new(),
             unreadable: 0,
@@ -305,16 +348,46 @@ impl State {
     /// nobody needs to be told.
     pub(super) fn has_to_tell(&self) -> bool {
         self.consents.contains_key(&Purpose::CloudMessaging)
-            && self.consents.values().any(|kept| kept.countersigned.is_none() && kept.is_withdrawal())
+            && self.consents.values().any(|kept| kept.withdrawal().is_some())
     }
 
-    /// A record that the relay does not have yet: of what was agreed to, or a withdrawal that must still reach it.
-    pub(super) fn undelivered(&self) -> Option<Purpose> {
+    /// A record that the relay does not have yet: a withdrawal that must still reach it, or of what was agreed to.
+    pub(super) fn undelivered(&self) -> Option<(Purpose, DeviceSigned)> {
         // Messaging first: the others mean nothing to a relay without it.
-        let undelivered = |(purpose, kept): &(&Purpose, &Kept)| {
-            kept.countersigned.is_none() && (kept.is_withdrawal() || self.agrees(**purpose))
+        self.consents.iter().find_map(|(purpose, kept)| {
+            let is_given = kept.countersigned.is_none() && self.agrees(*purpose);
+            let signed = kept.withdrawal().or(is_given.then_some(&kept.signed))?;
+            Some((*purpose, signed.clone()))
+        })
+    }
+
+    /// Was something agreed to that the relay has not heard of, for a region that is not the home?
+    pub(super) fn agreed_elsewhere(&self) -> bool {
+        let is_new = |kept: &Kept| kept.countersigned.is_none() && !kept.refused && !kept.is_withdrawal();
+        self.consents.iter().any(|(purpose, kept)| is_new(kept) && !self.agrees(*purpose))
+    }
+
+    /// Takes a text off its way and keeps it for its owner. `why` as in [`Returned::why`].
+    // INVARIANT: a text leaves drafts and outbox because a relay keeps it, or through here: none vanishes.
+    pub(super) fn comes_back(&mut self, id: MessageId, why: &str) {
+        let draft = self.drafts.iter().position(|each| each.id == id).map(|at| self.drafts.remove(at));
+        let sealed = self.outbox.iter().position(|each| each.id == id).map(|at| self.outbox.remove(at));
+        let came = match (draft, sealed) {
+            (Some(draft), _) => (draft.to.mailbox, Some(draft.text)),
+            (None, Some(sealed)) => (sealed.to, sealed.text),
+            (None, None) => return,
         };
-        self.consents.iter().find(undelivered).map(|(purpose, _)| *purpose)
+        let (to, text) = came;
+        let is = |contact: &&Contact| contact.found.is_some_and(|at| at.mailbox == to);
+        let contact = self.contacts.values().find(is).map(|contact| contact.name.clone());
+        self.returned.push(Returned { id, to, contact, text, why: why.to_owned() });
+    }
+
+    /// The same of all of them, in their order.
+    pub(super) fn all_come_back(&mut self, why: &str) {
+        let sealed = self.outbox.iter().map(|each| each.id);
+        let ids: Vec<_> = sealed.chain(self.drafts.iter().map(|each| each.id)).collect();
+        ids.into_iter().for_each(|id| self.comes_back(id, why));
     }
 
     /// The contact whose mailbox and key these are.

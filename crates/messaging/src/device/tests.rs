@@ -1,7 +1,10 @@
 //! Devices against relays in the same process. The relays ([`world`]) are not canned answers: they check proofs, tokens and
 //! records with this crate's own functions, evaluate under real keys, and keep mailboxes.
 
+mod consents;
+mod discovery;
 mod hostile;
+mod returned;
 mod world;
 
 use super::*;

@@ -74,7 +74,7 @@ fn who(message: &Received) -> String {
 }
 
 /// A text of a stranger must not reach into the terminal, and none of its lines be taken for another message.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let hides = |c: char| {
         // What turns the direction of a line around (Unicode, annex 9) or cannot be seen.
         matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

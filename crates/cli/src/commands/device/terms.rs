@@ -38,7 +38,7 @@ fn state(device: &Device<Silent>, which: Purpose) -> String {
         None => "never asked",
         Some(_) if device.agrees(which) => "given",
         Some((signed, _)) if signed.record.event.event_state == EventState::Given => {
-            "given to other terms: not agreed to"
+            "given, but it holds no longer: not agreed to"
         }
         Some(_) => "withdrawn",
     };

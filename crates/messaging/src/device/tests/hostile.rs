@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::device::state::{INBOX_BYTES_MAX, Received, SEEN_MAX};
-use crate::wire::{MailboxId, MessageId};
+use crate::wire::{ClaimedKeys, Key, MailboxId, MessageBody, MessageId};
 
 /// Who takes a number over, or a relay that exchanges an entry, is not written to in the contact's place.
 #[tokio::test]
@@ -79,6 +79,37 @@ async fn a_flood_does_not_outgrow_the_file() {
     say(&world, &alice, "Bob", "hello").await;
     assert_eq!(hear(&world, &bob).await, ["hello"]);
     assert!(bob.open().state.seen.len() <= SEEN_MAX);
+}
+
+/// Whoever knows the mailbox sends what takes long to try: it takes several times to fetch, each short, and what others wrote comes.
+#[tokio::test]
+async fn what_takes_long_to_try_holds_up_no_device() {
+    let world = World::new();
+    let (alice, bob) = pair(&world).await;
+    let mut device = bob.open();
+    for _ in 0..250 {
+        let keys = crate::session::Keyring::new().to_publish(1);
+        let claimed = ClaimedKeys { identity: keys.identity, one_time: keys.one_time[0] };
+        let (keyring, id) = (&mut device.state.keyring, MessageId::random());
+        keyring.start(&keys.identity, &claimed).unwrap();
+        keyring.seal(&keys.identity.curve25519, MailboxId::random(), id, "hello").unwrap();
+    }
+    device.save().unwrap();
+    let mailbox = device.mailbox().unwrap();
+    drop(device);
+    // The first one of a new key, as nobody has it.
+    let hostile = || {
+        let key = Key::random();
+        let bytes = [&[1, 4, 0x0a, 32][..], &key.0, &[0x10, 0, 0x22, 16], &[7; 48]].concat();
+        MessageBody::new(bytes).unwrap()
+    };
+    world.put(mailbox, (0..100).map(|_| hostile()));
+    say(&world, &alice, "Bob", "hello").await;
+    assert!(hear(&world, &bob).await.is_empty());
+    let left = world.put(mailbox, []);
+    assert!((2..100).contains(&left), "{left} of 101 are left for the next time");
+    assert_eq!(hear(&world, &bob).await, ["hello"]);
+    assert_eq!((world.put(mailbox, []), bob.open().take_unreadable().unwrap()), (0, 100));
 }
 
 /// A receiver whose mailbox is full holds up nobody else's messages.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::result_large_err, clippy::type_complexity)] // problems as they are sent; a world in one struct
 
+mod finding;
+
 use super::Crash;
-use crate::consent::{Countersigned, EventState, Processing, Purpose, Purposes, device_of};
+use crate::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Purposes, device_of};
 use crate::device::{Relay, Unreachable};
 use crate::discovery::{DiscoveryKey, Filter, Resident};
 use crate::number::Number;
@@ -35,6 +37,12 @@ impl Packet {
     pub(super) fn holds(&self, text: &str) -> bool {
         self.path.contains(text) || self.body.windows(text.len()).any(|window| window == text.as_bytes())
     }
+
+    /// Purpose and state of the record of consent that was brought.
+    pub(super) fn record(&self) -> Option<(Purpose, EventState)> {
+        let given: GiveConsent = serde_json::from_slice(&self.body).ok()?;
+        Some((given.record.record.processing.purpose, given.record.record.event.event_state))
+    }
 }
 
 struct Region {
@@ -57,17 +65,22 @@ struct Mailbox {
     ids: Vec<MessageId>,
     lie: Option<String>,
     full: bool,
+    /// Its device is away, and every sender may know.
+    gone: bool,
 }
 
 #[derive(Default)]
 struct Inner {
     regions: BTreeMap<String, Region>,
     devices: BTreeMap<DeviceId, (Key, BTreeMap<Purpose, (u64, bool)>)>,
+    latest: BTreeMap<(DeviceId, Purpose), DeviceSigned>,
     mailboxes: BTreeMap<MailboxId, Mailbox>,
     attempts: BTreeMap<Attempt, Number>,
     seen: Seen,
     clock_off_s: i64,
     away: Option<String>,
+    /// Requests to this path are refused so, the next one or all.
+    refuses: Option<(&'static str, ProblemCode, bool)>,
     packets: Vec<Packet>,
     refusals: Vec<&'static str>,
 }
@@ -168,6 +181,35 @@ impl World {
         self.inner().mailboxes.get_mut(&id).unwrap().full = full;
     }
 
+    /// Requests whose path has this in it are refused: the next one, or all.
+    pub(super) fn refuse(&self, refusal: Option<(&'static str, ProblemCode)>, all: bool) {
+        self.inner().refuses = refusal.map(|(path, code)| (path, code, all));
+    }
+
+    /// The operator withdraws in the owner's name, as was asked for by letter.
+    pub(super) fn withdraw_for(&self, id: MailboxId, purpose: Purpose) {
+        let mut inner = self.inner();
+        let device = inner.mailboxes[&id].device;
+        inner.devices.get_mut(&device).unwrap().1.get_mut(&purpose).unwrap().1 = false;
+    }
+
+    /// Somebody who knows the mailbox puts this there. Returns how many wait.
+    pub(super) fn put(&self, to: MailboxId, bodies: impl IntoIterator<Item = MessageBody>) -> usize {
+        let mut inner = self.inner();
+        let waiting = &mut inner.mailboxes.get_mut(&to).unwrap().waiting;
+        let now = Timestamp::now();
+        waiting.extend(bodies.into_iter().map(|body| Message {
+            id: MessageId::random(),
+            body,
+            received_at: now,
+        }));
+        waiting.len()
+    }
+
+    pub(super) fn goes_away(&self, id: MailboxId, gone: bool) {
+        self.inner().mailboxes.get_mut(&id).unwrap().gone = gone;
+    }
+
     pub(super) fn use_other_discovery_key(&self, region: &str) {
         self.inner().regions.get_mut(region).unwrap().used = Some(DiscoveryKey::generate());
     }
@@ -233,6 +275,10 @@ impl Inner {
 
     fn route(&mut self, region: &str, path: &str, request: &http::Request<Bytes>) -> Answer {
         let body = &request.body()[..];
+        if let Some((_, code, all)) = self.refuses.filter(|(part, ..)| path.contains(part)) {
+            self.refuses = self.refuses.filter(|_| all);
+            return Err(code.into());
+        }
         if path == "/v1/messaging/region" {
             return answer(200, &self.statement(region));
         }
@@ -341,15 +387,28 @@ impl Inner {
         }
         let (_, records) = self.devices.entry(device).or_insert((signed.device_key, BTreeMap::new()));
         let kept = records.get(&purpose).map_or(0, |(sequence, _)| *sequence);
-        if !signed.record.supersedes(kept) {
+        // The same one again, after an answer that was lost, is no other one.
+        let again = self.latest.get(&(device, purpose)) == Some(&signed);
+        if !again && !signed.record.supersedes(kept) {
             return Err(ProblemCode::RecordSuperseded.into());
         }
         let state = signed.record.event.event_state == EventState::Given;
         records.insert(purpose, (signed.record.event.sequence, state));
+        self.latest.insert((device, purpose), signed.clone());
+        if purpose == Purpose::CloudMessaging && !state {
+            self.close(device);
+        }
         let at = Timestamp::from_second(self.now()).unwrap();
         let record = Countersigned::sign(signed, region.parse().unwrap(), at, &self.regions[region].service);
         let token = self.token(region, device).ok();
         answer(201, &ConsentTaken { record, token })
+    }
+
+    /// As the real one does after a withdrawal: nobody finds the mailbox, and what waits there is gone.
+    fn close(&mut self, device: DeviceId) {
+        let Some(id) = self.mailbox_of(device) else { return };
+        self.mailboxes.remove(&id);
+        self.regions.values_mut().for_each(|region| region.entries.retain(|_, (of, _)| *of != id));
     }
 
     fn token(&self, region: &str, device: DeviceId) -> Result<String, Problem> {
@@ -420,76 +479,10 @@ impl Inner {
             ids: Vec::new(),
             lie: None,
             full: false,
+            gone: false,
         };
         self.mailboxes.insert(id, mailbox);
         answer(201, &Registered { mailbox: id, number_proof, home: self.home(id) })
-    }
-
-    fn tag(&mut self, region: &str, device: DeviceId, asked: Retag) -> Answer {
-        let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
-        let signer = self.regions[asked.number_proof.region.as_str()].service.verifying_key();
-        let checked = asked.number_proof.check(&signer, (&id, &device), &asked.number);
-        checked.map_err(|_| Problem::from(ProblemCode::NumberProofForged))?;
-        assert!(self.mailboxes[&id].number == asked.number);
-        let identity = self.mailboxes[&id].identity;
-        let here = self.regions.get_mut(region).unwrap();
-        let tag = here.published.tag(&asked.number);
-        here.entries.insert(tag.locator(), (id, tag.seal(&Resident { mailbox: id, identity })));
-        answer(200, &Tagged { region: region.parse().unwrap(), generation: 1 })
-    }
-
-    fn built(&self, region: &str) -> Filter {
-        let locators = self.regions[region].entries.keys().copied();
-        Filter::build(region.parse().unwrap(), 1, locators).unwrap()
-    }
-
-    fn signed_filter(&self, region: &str) -> Vec<u8> {
-        self.built(region).sign(&self.regions[region].service)
-    }
-
-    fn filters(&self) -> Answer {
-        let here = self.regions.keys().filter(|region| Some(*region) != self.away.as_ref());
-        let listed = here.map(|region| FilterListed {
-            region: region.parse().unwrap(),
-            generation: 1,
-            etag: self.etag(region).parse().unwrap(),
-            bytes: self.signed_filter(region).len() as u64,
-            entries: self.built(region).entries(),
-        });
-        answer(200, &listed.collect::<Vec<_>>())
-    }
-
-    fn etag(&self, region: &str) -> String {
-        use sha2::{Digest, Sha256};
-        format!("\"{}\"", Key(Sha256::digest(self.signed_filter(region)).into()))
-    }
-
-    fn filter(&self, path: &str) -> Answer {
-        let region = path.strip_prefix("filters/").and_then(|rest| rest.strip_suffix("/1"));
-        let region = region.ok_or(Problem::from(ProblemCode::NotFound))?;
-        Ok((200, self.signed_filter(region)))
-    }
-
-    fn evaluate(&self, asked: &Evaluate) -> Answer {
-        let wanted = |region: &String| {
-            asked.regions.as_ref().is_none_or(|all| all.iter().any(|each| each.as_str() == region))
-        };
-        let results = self.regions.iter().filter(|(region, _)| wanted(region)).map(|(region, here)| {
-            let key = here.used.as_ref().unwrap_or(&here.published);
-            let (evaluated, proof) = key.evaluate(&asked.blinded).unwrap();
-            let evaluated = List::new(evaluated).unwrap();
-            RegionEvaluated { region: region.parse().unwrap(), generation: 1, evaluated, proof }
-        });
-        answer(200, &Evaluated { results: List::new(results.collect()).unwrap() })
-    }
-
-    fn lookup(&self, asked: &Lookup) -> Answer {
-        if !asked.is_padded() {
-            return Err(ProblemCode::NotPadded.into());
-        }
-        let entries = &self.regions[asked.region.as_str()].entries;
-        let found = asked.locators.iter().map(|at| entries.get(at).map(|(_, entry)| *entry)).collect();
-        answer(200, &Found { entries: List::new(found).unwrap() })
     }
 
     fn publish(&mut self, device: DeviceId, keys: PublishKeys) -> Answer {
@@ -529,6 +522,9 @@ impl Inner {
         if mailbox.full {
             return Err(ProblemCode::MailboxFull.into());
         }
+        if mailbox.gone && message.if_offline == IfOffline::Sms {
+            return answer(200, &Sent { state: SentState::UseSms });
+        }
         if !mailbox.ids.contains(&message.id) {
             mailbox.ids.push(message.id);
             mailbox.waiting.push(Message {
@@ -542,7 +538,8 @@ impl Inner {
 
     fn fetch(&self, device: DeviceId) -> Answer {
         let id = self.mailbox_of(device).ok_or(Problem::from(ProblemCode::NotRegistered))?;
-        answer(200, &Messages { messages: List::new(self.mailboxes[&id].waiting.clone()).unwrap() })
+        let page = self.mailboxes[&id].waiting.iter().take(limits::PAGE_MESSAGES_MAX).cloned().collect();
+        answer(200, &Messages { messages: List::new(page).unwrap() })
     }
 
     fn acknowledge(&mut self, device: DeviceId, asked: &Acknowledge) -> Answer {

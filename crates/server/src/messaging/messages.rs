@@ -75,8 +75,7 @@ impl Mail {
             fill = self.counted(&to, is_full).await?;
         }
         if !fill.agreed {
-            // Or its rows are at another home already: then it is asked there.
-            return self.is_home(&to).await?.then_some(Taken::Unknown).ok_or(Refusal::NotHere);
+            return self.nobodys(&to).await;
         }
         if is_to_another(&fill) {
             return Ok(Taken::OtherKeys);
@@ -100,9 +99,15 @@ impl Mail {
         if let Some(fill) = self.fills.known(to, epoch, is_full) {
             return Ok(fill);
         }
+        let asked = self.fills.asks();
         let fill = self.mailboxes.fill(to).await?;
-        self.fills.counted(to, epoch, fill);
+        self.fills.counted(to, (epoch, asked), fill);
         Ok(fill)
+    }
+
+    /// A mailbox whose owner wants no messages. Or its rows are at another home already: then it is asked there.
+    async fn nobodys(&self, to: &str) -> Result<Taken, Refusal> {
+        self.is_home(to).await?.then_some(Taken::Unknown).ok_or(Refusal::NotHere)
     }
 
     /// Whether the directory says so now.
@@ -117,13 +122,17 @@ impl Mail {
         let body = Bytes::copy_from_slice(message.body.as_ref());
         let bytes = body.len();
         let kept = mailboxes::Message {
-            mailbox: to,
+            mailbox: to.clone(),
             id: message.id.to_string(),
             body,
             received_ms,
             expires_ms: received_ms.saturating_add(i64::from(message.expires_in_s) * 1000),
         };
-        self.mailboxes.keep(kept).await?;
+        if !self.mailboxes.keep(kept).await? {
+            // What is remembered is of before its owner withdrew, and nobody has said so.
+            self.fills.forget(&to);
+            return self.nobodys(&to).await;
+        }
         self.has_kept(message.to, bytes);
         Ok(Taken::Kept)
     }

@@ -183,7 +183,8 @@ fn read(file: &Path) -> Result<(Vec<Countersigned>, u64)> {
         unreadable(format!("it can't be read at line {}, column {}", e.line(), e.column()))
     };
     if let Ok(shown) = serde_json::from_slice::<Vec<Shown>>(&text) {
-        let all = shown.into_iter().map(|shown| shown.record);
+        // None: what a former device agreed to ended when another one took the number over.
+        let all = shown.into_iter().map(|shown| shown.record).filter(|record| !record.is_null());
         let (unsigned, signed): (Vec<_>, Vec<_>) = all.partition(|r| r["withdrawn_by"] == "operator");
         let signed: Vec<Countersigned> = signed
             .into_iter()
@@ -221,8 +222,9 @@ async fn withdraw(app: &App, mailbox: &str, purpose: &str) -> Result<Answer> {
         state: WITHDRAWN.to_owned(),
         record: json!({ "withdrawn_by": "operator", "at": Timestamp::now() }).to_string().into_bytes(),
     };
-    // CRASH: record and effects in one transaction.
-    let done = found.mailboxes.keep_consent(mailbox, &record, &Effect::of(purpose.as_str())).await;
+    // CRASH: record and effects in one transaction, as long as the device is the one that agreed.
+    let whose = (mailbox, &*found.holder.device);
+    let done = found.mailboxes.keep_consent(whose, &record, &Effect::of(purpose.as_str())).await;
     done.map_err(|e| of_refusal(&found.region, &e))?;
     let text = format!("{purpose} is withdrawn at {}; the next request is refused\n", found.region);
     Ok(Answer::new(text, json!({ "withdrawn": true, "region": found.region })))
@@ -285,7 +287,7 @@ mod tests {
             (signed.clone(), (1, 0)),
             (json!([signed]), (1, 0)),
             (json!([shown(signed.clone())]), (1, 0)),
-            (json!([shown(signed), shown(own)]), (1, 1)),
+            (json!([shown(signed), shown(own), shown(Value::Null)]), (1, 1)),
         ] {
             std::fs::write(&file, text.to_string()).unwrap();
             let (records, unsigned) = read(&file).unwrap();

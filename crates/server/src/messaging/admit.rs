@@ -36,8 +36,8 @@ pub(super) struct Caller {
     pub has_number: bool,
     /// What its owner agrees to now.
     pub purposes: Purposes,
-    /// The records of one that has no mailbox.
-    pub waiting: Vec<Countersigned>,
+    /// What one agreed to that has no mailbox.
+    pub waiting: Waited,
     pub parts: Parts,
     pub body: Bytes,
     /// A place among the requests that are answered at once, as long as this one is.
@@ -57,13 +57,21 @@ impl Caller {
     }
 }
 
+/// What a device without a mailbox agreed to.
+#[derive(Default)]
+pub(super) struct Waited {
+    pub records: Vec<Countersigned>,
+    /// The same as it was read.
+    pub row: Vec<u8>,
+}
+
 /// A device as it is known here.
 struct Known {
     key: Key,
     mailbox: Option<MailboxId>,
     has_number: bool,
     purposes: Purposes,
-    waiting: Vec<Countersigned>,
+    waiting: Waited,
 }
 
 impl Shared {
@@ -212,20 +220,47 @@ impl Shared {
         let device = claims.device.to_string();
         let mailbox = match claims.mailbox {
             Some(mailbox) => Some(mailbox.to_string()),
-            None => self.mailboxes.mailbox_of(&device).await.map_err(|e| of_store(&e))?,
+            None => self.mailbox_of(&device).await?,
         };
         if let Some(mailbox) = mailbox {
-            return match self.mailboxes.holder(&mailbox).await.map_err(|e| of_store(&e))? {
-                Some(holder) => self.holds(&holder, &claims.device).await,
-                None => Err(self.not_here(&mailbox).await),
-            };
+            return self.known_by(mailbox, &claims.device).await;
         }
         let found = self.mailboxes.waiting(&device, now_ms()).await.map_err(|e| of_store(&e))?;
-        let waiting = found.ok_or_else(|| refused(ProblemCode::DeviceUnknown))?;
+        let Some(waiting) = found else {
+            // Or it got its mailbox between these two looks.
+            let mailbox =
+                self.mailbox_of(&device).await?.ok_or_else(|| refused(ProblemCode::DeviceUnknown))?;
+            return self.known_by(mailbox, &claims.device).await;
+        };
         let records = waiting::read(&waiting)?;
         let key = key_of(&waiting.device_key, &claims.device)?;
         let purposes = waiting::given(&records);
-        Ok(Known { key, mailbox: None, has_number: false, purposes, waiting: records })
+        let waiting = Waited { records, row: waiting.record };
+        Ok(Known { key, mailbox: None, has_number: false, purposes, waiting })
+    }
+
+    async fn mailbox_of(&self, device: &str) -> Result<Option<String>, Problem> {
+        self.mailboxes.mailbox_of(device).await.map_err(|e| of_store(&e))
+    }
+
+    async fn holder(&self, mailbox: &str) -> Result<Holder, Problem> {
+        match self.mailboxes.holder(mailbox).await.map_err(|e| of_store(&e))? {
+            Some(holder) => Ok(holder),
+            None => Err(self.not_here(mailbox).await),
+        }
+    }
+
+    /// A device by a mailbox that it had when it was asked last.
+    async fn known_by(&self, mailbox: String, device: &DeviceId) -> Result<Known, Problem> {
+        let (mut holder, name) = (self.holder(&mailbox).await?, device.to_string());
+        // One that was never finished, and that it gave up for another.
+        if holder.is_home
+            && holder.device != name
+            && let Some(own) = self.mailbox_of(&name).await?
+        {
+            holder = self.holder(&own).await?;
+        }
+        self.holds(&holder, device).await
     }
 
     async fn holds(&self, holder: &Holder, device: &DeviceId) -> Result<Known, Problem> {
@@ -241,7 +276,7 @@ impl Shared {
         let id: MailboxId = holder.mailbox.parse().map_err(|_| super::refusals::BROKEN)?;
         let key = key_of(&holder.device_key, device)?;
         let (has_number, purposes) = (holder.has_number, given(holder));
-        Ok(Known { key, mailbox: Some(id), has_number, purposes, waiting: Vec::new() })
+        Ok(Known { key, mailbox: Some(id), has_number, purposes, waiting: Waited::default() })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::mail::Mail;
 use super::refusals::{BAD_REQUEST, MAILBOX_UNKNOWN, NO_SUCH_METHOD};
 use crate::{Body, Problem};
-use domicile_messaging::wire::MailboxId;
+use domicile_messaging::wire::{DeviceId, MailboxId};
 use http::{Method, Response};
 
 /// A device's call about its mail. Who asks was proven before.
@@ -72,12 +72,17 @@ fn wait(query: Option<&str>) -> Result<u64, Problem> {
 }
 
 impl Mail {
-    /// Answers a device's call. `caller` is its mailbox, as proven; `body` was read whole, at most 256 KiB.
-    pub async fn answer(&self, caller: MailboxId, call: MailCall, body: &[u8]) -> Response<Body> {
+    /// Answers a device's call. `caller` is its mailbox and `device` itself, as proven; `body` was read whole, at most 256 KiB.
+    pub async fn answer(
+        &self,
+        (caller, device): (MailboxId, &DeviceId),
+        call: MailCall,
+        body: &[u8],
+    ) -> Response<Body> {
         // Boxed: each is large in its own way, and a request is one of them.
         let answer = match self.at_its_home(caller).await {
             Err(problem) => Err(problem),
-            Ok(()) => Box::pin(self.answered(caller, call, body)).await,
+            Ok(()) => Box::pin(self.answered((caller, device), call, body)).await,
         };
         answer.unwrap_or_else(|problem| problem.answer())
     }
@@ -90,7 +95,7 @@ impl Mail {
 
     async fn answered(
         &self,
-        caller: MailboxId,
+        (caller, device): (MailboxId, &DeviceId),
         call: MailCall,
         body: &[u8],
     ) -> Result<Response<Body>, Problem> {
@@ -98,9 +103,9 @@ impl Mail {
             MailCall::Send => Box::pin(self.send(caller, body)).await,
             MailCall::Poll(wait_s) => Box::pin(self.poll(caller, wait_s)).await,
             MailCall::Acknowledge => Box::pin(self.acknowledge(caller, body)).await,
-            MailCall::PutKeys => Box::pin(self.put_keys(caller, body)).await,
+            MailCall::PutKeys => Box::pin(self.put_keys((caller, device), body)).await,
             MailCall::ClaimKeys => Box::pin(self.claim_keys(caller, body)).await,
-            MailCall::ShowPresence => Box::pin(self.show_presence(caller, body)).await,
+            MailCall::ShowPresence => Box::pin(self.show_presence((caller, device), body)).await,
             MailCall::PresenceOf(mailbox) => Box::pin(self.presence_of(caller, mailbox)).await,
         }
     }

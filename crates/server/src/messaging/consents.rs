@@ -8,7 +8,7 @@ use super::waiting::{self, is_withdrawal};
 use crate::Problem;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use domicile_messaging::consent::{Countersigned, DeviceSigned, Processing, Purpose, Purposes};
+use domicile_messaging::consent::{Countersigned, DeviceSigned, EventState, Processing, Purpose, Purposes};
 use domicile_messaging::token::Claims;
 use domicile_messaging::wire::limits::WAITING_S;
 use domicile_messaging::wire::{
@@ -82,10 +82,17 @@ impl Shared {
         let mailbox = self.mailboxes.mailbox_of(&device).await.map_err(|e| of_store(&e))?;
         let Some(mailbox) = mailbox else {
             self.is_elsewhere(before).await?;
-            return self.take_waiting(signed, &device).await;
+            let taken = self.take_waiting(signed, &device).await?;
+            // The process that took it at first may have died before it said so.
+            if let (Some(mailbox), EventState::Withdrawn) = (before, signed.record.event.event_state) {
+                self.ends(mailbox);
+            }
+            return Ok(taken);
         };
         let holder = self.mailboxes.holder(&mailbox).await.map_err(|e| of_store(&e))?;
         match holder {
+            // Another device has it since; what this one agrees to is not that one's.
+            Some(holder) if holder.is_home && holder.device != device => Ok(None),
             Some(holder) if holder.is_home => self.take_of(signed, &holder).await,
             _ => Err(self.not_here(&mailbox).await),
         }
@@ -143,6 +150,8 @@ impl Shared {
         let latest = own.filter(|r| r.signed.device_key == signed.device_key).max_by_key(sequence);
         let mailbox: MailboxId = holder.mailbox.parse().map_err(|_| super::refusals::BROKEN)?;
         if let Some(again) = newer(latest.as_ref(), signed)? {
+            // Whoever kept it may have died before it said so.
+            self.has_changed(mailbox, is_withdrawal(again));
             let token = self.token(device, Some(mailbox), given(holder));
             return Ok(Some(ConsentTaken { record: again.clone(), token }));
         }
@@ -156,19 +165,23 @@ impl Shared {
         let is_withdrawal = is_withdrawal(&record);
         let effects = if is_withdrawal { self.effects(purpose, &record) } else { Vec::new() };
         // CRASH: record and effects in one transaction; the device that got no answer sends the record again.
-        match self.mailboxes.keep_consent(&holder.mailbox, &kept, &effects).await {
+        match self.mailboxes.keep_consent((&holder.mailbox, &holder.device), &kept, &effects).await {
             Ok(()) => {}
-            Err(Refusal::Taken) => return Ok(None),
+            Err(Refusal::Taken | Refusal::Changed) => return Ok(None),
             Err(refusal) if refusal.is_elsewhere() => return Err(self.not_here(&holder.mailbox).await),
             Err(refusal) => return Err(of_store(&refusal)),
         }
+        self.has_changed(mailbox, is_withdrawal);
+        let purposes = with(given(holder), purpose, is_withdrawal);
+        Ok(Some(ConsentTaken { record, token: self.token(device, Some(mailbox), purposes) }))
+    }
+
+    fn has_changed(&self, mailbox: MailboxId, is_withdrawal: bool) {
         if is_withdrawal {
             self.ends(mailbox);
         } else {
-            self.mail.forget(&holder.mailbox);
+            self.mail.forget(&mailbox.to_string());
         }
-        let purposes = with(given(holder), purpose, is_withdrawal);
-        Ok(Some(ConsentTaken { record, token: self.token(device, Some(mailbox), purposes) }))
     }
 
     /// What a withdrawal does.

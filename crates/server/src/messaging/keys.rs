@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domicile_messaging::session::keys_are_signed;
 use domicile_messaging::wire::{
-    ClaimKeys, ClaimedKeys, IdentityKeys, MailboxId, OneTimeKey, ProblemCode, PublishKeys,
+    ClaimKeys, ClaimedKeys, DeviceId, IdentityKeys, MailboxId, OneTimeKey, ProblemCode, PublishKeys,
 };
 use domicile_stores::mailboxes::{Keys, OneTime, Refusal};
 use http::{Response, StatusCode};
@@ -18,16 +18,20 @@ use std::time::Instant;
 impl Mail {
     /// `PUT /v1/messaging/keys` of a device whose mailbox this is. Senders would refuse a key that its identity has not signed,
     /// and it would be spent: it is refused here.
-    pub(super) async fn put_keys(&self, mailbox: MailboxId, body: &[u8]) -> Result<Response<Body>, Problem> {
+    pub(super) async fn put_keys(
+        &self,
+        (mailbox, device): (MailboxId, &DeviceId),
+        body: &[u8],
+    ) -> Result<Response<Body>, Problem> {
         let asked: PublishKeys = relays::read(body)?;
         if !keys_are_signed(&asked) {
             return Err(refused(ProblemCode::KeysForged));
         }
         let keys: Vec<OneTime> = asked.one_time.iter().map(named).collect();
-        let (name, identity) = (mailbox.to_string(), asked.identity.to_bytes());
+        let (name, device, identity) = (mailbox.to_string(), device.to_string(), asked.identity.to_bytes());
         let put = || {
             let most = self.limits.one_time_keys;
-            self.mailboxes.put_keys(&name, &identity, &asked.fallback.0, &keys, most)
+            self.mailboxes.put_keys((&name, &device), (&identity, &asked.fallback.0), &keys, most)
         };
         match self.at_home(&name, put).await? {
             Place::Done(()) => {

@@ -10,7 +10,7 @@ use super::notices::Seal;
 use super::parks::Parks;
 use super::presence::Presences;
 use super::rates::Rates;
-use super::refusals::{AGAIN, MAIL_FORBIDDEN, MAILBOX_MOVES, MAILBOX_UNKNOWN, STORE_AWAY};
+use super::refusals::{AGAIN, BUSY, MAIL_FORBIDDEN, MAILBOX_MOVES, MAILBOX_UNKNOWN, STORE_AWAY};
 use super::relays::Peers;
 use crate::Problem;
 use crate::gateway::home::Known;
@@ -284,6 +284,8 @@ impl Mail {
 pub(super) fn of_store(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::NotWritableHere { .. } | Refusal::NotHere => MAILBOX_MOVES.retry_after(AGAIN),
+        // Whose it is has changed since the request was let in: the same again is told.
+        Refusal::Changed => BUSY.retry_after(AGAIN),
         Refusal::Forbidden => MAIL_FORBIDDEN,
         Refusal::Taken | Refusal::Again(_) | Refusal::Unknown(_) | Refusal::Broken(_) => {
             STORE_AWAY.retry_after(AGAIN)

@@ -99,8 +99,9 @@ impl Mail {
         if let Some(fill) = self.fills.known(to, epoch, is_full) {
             return Ok(fill);
         }
+        let asked = self.fills.asks();
         let fill = self.mailboxes.fill(to).await?;
-        self.fills.counted(to, epoch, fill);
+        self.fills.counted(to, (epoch, asked), fill);
         Ok(fill)
     }
 
@@ -121,13 +122,17 @@ impl Mail {
         let body = Bytes::copy_from_slice(message.body.as_ref());
         let bytes = body.len();
         let kept = mailboxes::Message {
-            mailbox: to,
+            mailbox: to.clone(),
             id: message.id.to_string(),
             body,
             received_ms,
             expires_ms: received_ms.saturating_add(i64::from(message.expires_in_s) * 1000),
         };
-        self.mailboxes.keep(kept).await?;
+        if !self.mailboxes.keep(kept).await? {
+            // What is remembered is of before its owner withdrew, and nobody has said so.
+            self.fills.forget(&to);
+            return self.said_at_home(&to, Taken::Unknown).await;
+        }
         self.has_kept(message.to, bytes);
         Ok(Taken::Kept)
     }

@@ -5,7 +5,7 @@ use super::refusals::{BAD_REQUEST, MAILBOX_UNKNOWN};
 use super::relays::{self, json};
 use crate::{Body, Problem};
 use domicile_messaging::wire::relay::RelayPresence;
-use domicile_messaging::wire::{MailboxId, Presence, PresenceOf, ShowPresence};
+use domicile_messaging::wire::{DeviceId, MailboxId, Presence, PresenceOf, ShowPresence};
 use domicile_stores::mailboxes::Refusal;
 use hashlink::LruCache;
 use http::{Response, StatusCode};
@@ -147,7 +147,7 @@ impl Mail {
     /// `PUT /v1/messaging/presence` of a device whose mailbox this is.
     pub(super) async fn show_presence(
         &self,
-        mailbox: MailboxId,
+        (mailbox, device): (MailboxId, &DeviceId),
         body: &[u8],
     ) -> Result<Response<Body>, Problem> {
         let asked: ShowPresence = relays::read(body)?;
@@ -155,8 +155,9 @@ impl Mail {
             return Err(BAD_REQUEST.because(format!("at most {} may see it", self.limits.viewers)));
         }
         let viewers: Vec<String> = asked.visible_to.iter().map(ToString::to_string).collect();
-        let name = mailbox.to_string();
-        match self.at_home(&name, || self.put_viewers(&name, &viewers)).await? {
+        let (name, device) = (mailbox.to_string(), device.to_string());
+        let put = || self.mailboxes.put_viewers((&name, &device), &viewers);
+        match self.at_home(&name, put).await? {
             Place::Done(()) => Ok(relays::done()),
             Place::Elsewhere(home) => Err(self.moving.moved(home)),
         }
@@ -184,15 +185,6 @@ impl Mail {
     /// The same for another relay's user: here or nowhere.
     pub(super) async fn seen_here(&self, asked: &RelayPresence) -> Result<Place<PresenceOf>, Problem> {
         self.at_home(&asked.mailbox.to_string(), || self.seen_by(asked)).await
-    }
-
-    async fn put_viewers(&self, mailbox: &str, viewers: &[String]) -> Result<(), Refusal> {
-        self.mailboxes.put_viewers(mailbox, viewers).await?;
-        // An empty list may have changed no row: then the guard has seen nothing of it.
-        if viewers.is_empty() && !self.is_home(mailbox).await? {
-            return Err(Refusal::NotHere);
-        }
-        Ok(())
     }
 
     /// Whether `viewer` may see this mailbox's presence. Only the home says: the guard refuses no read, and who has moved away may

@@ -124,8 +124,9 @@ pub(super) fn of_record(fault: ConsentFault) -> Problem {
 pub(super) fn of_store(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::Again(_) | Refusal::Unknown(_) => STORE_AWAY,
-        // On its way to another region, or back: the caller has asked who is the home already.
-        Refusal::NotWritableHere { .. } | Refusal::NotHere => refused(ProblemCode::Busy),
+        // On its way to another region, or back: the caller has asked who is the home already. Or whose it is has changed since the
+        // request was let in: the same again is told.
+        Refusal::NotWritableHere { .. } | Refusal::NotHere | Refusal::Changed => refused(ProblemCode::Busy),
         Refusal::Forbidden => refused(ProblemCode::NoHome),
         Refusal::Taken | Refusal::Broken(_) => BROKEN,
     }

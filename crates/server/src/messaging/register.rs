@@ -24,7 +24,7 @@ use domicile_messaging::wire::{
     RegistrationStarted, StartRegistration,
 };
 use domicile_policy::{Class, Country};
-use domicile_stores::mailboxes::{AttemptLimits, GIVEN, Kept, NewAttempt, Owner, Proven, REPLACED, Refusal};
+use domicile_stores::mailboxes::{Agreed, AttemptLimits, Kept, NewAttempt, Owner, Proven, Refusal};
 use domicile_stores::records::SubjectId;
 use hmac::{Hmac, Mac};
 use http::StatusCode;
@@ -211,10 +211,16 @@ impl Registering<'_> {
         let registered = shared.ask(registered).await?;
         let mut homes = registered.new.iter().chain(&registered.already);
         let epoch = homes.next().map(|(_, home)| home.epoch).ok_or(NUMBER_BUSY)?;
-        let records = self.records(&[])?;
-        // CRASH: a row that nobody finds and whose device goes on here with its next attempt.
-        let made = shared.mailboxes.make(&self.owner(&subject.0), epoch, &records, now_ms()).await;
-        made.map_err(|e| of_store(&e))?;
+        if self.caller.mailbox.is_none() {
+            let (owner, records) = (self.owner(&subject.0), self.records()?);
+            let agreed = (&*self.caller.waiting.row, &*records);
+            // CRASH: a row that nobody finds and whose device goes on here with its next attempt.
+            match shared.mailboxes.make(&owner, epoch, agreed, now_ms()).await {
+                // It was begun before, and withdrawn: nobody's.
+                Err(Refusal::Taken) => self.given(&subject.0).await?,
+                made => made.map_err(|e| of_store(&e))?,
+            }
+        }
         // CRASH: the number's claim is the mailbox's; finished again, the device takes its own mailbox over.
         let committed = shared.directory.commit(service, &subject, &claims, &attempt);
         match shared.ask(committed).await?.pop() {
@@ -234,16 +240,22 @@ impl Registering<'_> {
         if self.caller.has_number {
             return Err(DEVICE_KNOWN);
         }
-        let before = shared.mailboxes.records(&mailbox).await.map_err(|e| of_store(&e))?;
-        let records = self.records(&before)?;
-        match shared.mailboxes.take_over(&self.owner(&mailbox), &records).await {
-            Ok(()) => {
-                shared.ends(id);
-                Ok((id, claimed.home.epoch))
-            }
-            Err(refusal) if refusal.is_elsewhere() => Err(shared.not_here(&mailbox).await),
-            // The same device, twice at once.
-            Err(Refusal::Taken) => Err(NUMBER_BUSY),
+        self.given(&mailbox).await?;
+        shared.ends(id);
+        Ok((id, claimed.home.epoch))
+    }
+
+    /// A mailbox that has a row is this device's from here on.
+    async fn given(&self, mailbox: &str) -> Result<(), Problem> {
+        let (shared, records) = (self.shared, self.records()?);
+        let half = self.caller.mailbox.map(|half| half.to_string());
+        let agreed = match &half {
+            Some(half) => Agreed::HalfMade(half),
+            None => Agreed::Waiting { row: &self.caller.waiting.row, records: &records },
+        };
+        match shared.mailboxes.take_over(&self.owner(mailbox), agreed).await {
+            Ok(()) => Ok(()),
+            Err(refusal) if refusal.is_elsewhere() => Err(shared.not_here(mailbox).await),
             Err(refusal) => Err(of_store(&refusal)),
         }
     }
@@ -272,30 +284,18 @@ impl Registering<'_> {
         }
     }
 
-    /// The device's records as the next ones of each purpose; what only a former device agreed to ends.
-    fn records(&self, before: &[Kept]) -> Result<Vec<Kept>, Problem> {
-        let next = |purpose: &str| {
-            before.iter().filter(|kept| kept.purpose == purpose).map(|kept| kept.seq).max().unwrap_or(0) + 1
-        };
+    /// What the device agreed to, as it is kept: after what a former device agreed to, which ends.
+    fn records(&self) -> Result<Vec<Kept>, Problem> {
         let own = |record: &Countersigned| {
             let signed = &record.signed.record;
             Ok(Kept {
                 purpose: signed.processing.purpose.as_str().to_owned(),
-                seq: next(signed.processing.purpose.as_str()),
+                seq: 1,
                 state: signed.event.event_state.as_str().to_owned(),
                 record: serde_json::to_vec(record).map_err(|_| BROKEN)?,
             })
         };
-        let mut records = self.caller.waiting.iter().map(own).collect::<Result<Vec<_>, Problem>>()?;
-        for purpose in Purpose::ALL.map(Purpose::as_str) {
-            let latest = before.iter().filter(|kept| kept.purpose == purpose).max_by_key(|kept| kept.seq);
-            let is_new = records.iter().any(|kept| kept.purpose == purpose);
-            if latest.is_some_and(|kept| kept.state == GIVEN) && !is_new {
-                let (purpose, state) = (purpose.to_owned(), REPLACED.to_owned());
-                records.push(Kept { seq: next(&purpose), purpose, state, record: Vec::new() });
-            }
-        }
-        Ok(records)
+        self.caller.waiting.records.iter().map(own).collect()
     }
 
     /// The last step: the number is sealed, and its tag lies where those who know it look.
@@ -319,8 +319,7 @@ impl Registering<'_> {
                 shared.mail.forget(&mailbox);
                 Ok(())
             }
-            Err(Refusal::NotHere) => Err(refused(ProblemCode::DeviceReplaced)),
-            Err(Refusal::NotWritableHere { .. }) => Err(shared.not_here(&mailbox).await),
+            Err(refusal) if refusal.is_elsewhere() => Err(shared.not_here(&mailbox).await),
             Err(refusal) => Err(of_store(&refusal)),
         }
     }

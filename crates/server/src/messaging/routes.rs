@@ -143,7 +143,7 @@ async fn mail(State(shared): State<Arc<Shared>>, request: Request) -> Result<Res
         false => shared.admit(request, purpose).await?,
     };
     let mailbox = caller.mailbox()?;
-    let answer = shared.mail.answer(mailbox, call, &caller.body);
+    let answer = shared.mail.answer((mailbox, &caller.device), call, &caller.body);
     let answer = match is_long {
         true => Box::pin(shared.while_held(&caller, mailbox, answer)).await?,
         false => Box::pin(shared.in_time(answer)).await?,

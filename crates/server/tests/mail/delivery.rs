@@ -1,6 +1,7 @@
 //! From a sender to a receiver: here, in another region, and while the receiver moves.
 
 use crate::stage::{Stage, json, message, read};
+use domicile_messaging::consent::device_of;
 use domicile_messaging::session::Keyring;
 use domicile_messaging::wire::relay::RelaySend;
 use domicile_messaging::wire::{
@@ -193,4 +194,25 @@ async fn keys_are_claimed_in_either_region() {
     assert_eq!(given.pop(), Some(put.fallback), "the fallback comes last");
     given.sort_unstable();
     assert_eq!(given, keys, "each once, also across a move");
+}
+
+/// A request that was let in, and meanwhile another device took the mailbox over: nothing of it is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_former_devices_keys_and_viewers_are_not_taken() {
+    for postgres in [false, true] {
+        let stage = Stage::new(postgres, MailLimits::default()).await;
+        let [ann, bob] = [stage.mailboxes[0], stage.mailboxes[1]];
+        let former = device_of(&Key([9; 32]));
+        let put = Keyring::new().to_publish(1);
+        let shown = json(&ShowPresence { visible_to: List::new(vec![ann]).unwrap() });
+        for (call, body) in [(MailCall::PutKeys, json(&put)), (MailCall::ShowPresence, shown)] {
+            let late = stage.call_of(0, (bob, &former), call, &body).await;
+            assert_eq!((late.status, late.code()), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+            assert!(late.retry_after.is_some(), "asked again, it is told that it was replaced");
+        }
+        let claim = stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox: bob })).await;
+        assert_eq!(claim.code(), "keys-missing");
+        let seen = stage.call(0, ann, MailCall::PresenceOf(bob), b"").await;
+        assert_eq!(seen.json["presence"], "not-shared");
+    }
 }

@@ -3,6 +3,7 @@
 use crate::stage::{Stage, json, message};
 use domicile_messaging::wire::{ClaimKeys, IfOffline, List, MailboxId, Send, ShowPresence};
 use domicile_server::messaging::{MailCall, MailLimits};
+use domicile_stores::mailboxes::{Effect, GIVEN, Kept, Mailboxes, WITHDRAWN};
 use http::StatusCode;
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,32 @@ async fn a_stranger_leaves_room_for_others() {
     let claim = async |of| stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox: of })).await;
     let codes = [claim(bob).await, claim(bob).await, claim(cid).await].map(|a| a.code().to_owned());
     assert_eq!(codes, ["keys-missing", "too-many", "keys-missing"]);
+}
+
+/// By another process, which says nothing to this one, as the operator's command does: what is remembered says that its owner agrees.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_the_operator_withdrew_takes_no_message() {
+    for postgres in [false, true] {
+        let stage = Stage::new(postgres, MailLimits::default()).await;
+        let [ann, bob] = [stage.mailboxes[0], stage.mailboxes[1]];
+        assert_eq!(stage.send(0, ann, &message(bob, "1")).await.status, StatusCode::ACCEPTED);
+        let places = &stage.site.places;
+        let db = Mailboxes::open(&places.mail["beijing"], &places.dir, None).await.unwrap();
+        let (name, purpose) = (bob.to_string(), "cloud_messaging".to_owned());
+        let holder = db.holder(&name).await.unwrap().unwrap();
+        let withdrawn = Kept { purpose, seq: 2, state: WITHDRAWN.into(), record: vec![] };
+        let effects = Effect::of("cloud_messaging");
+        db.keep_consent((&name, &holder.device), &withdrawn, &effects).await.unwrap();
+        for text in ["2", "3"] {
+            assert_eq!(stage.send(0, ann, &message(bob, text)).await.code(), "mailbox-unknown");
+        }
+        assert_eq!(db.fill(&name).await.unwrap().messages, 0);
+        // Taken over again it is written to at once, although a moment ago it was nobody's.
+        stage.sql(0, &format!("UPDATE mailbox SET device = '{}' WHERE id = '{bob}'", holder.device));
+        let given = Kept { purpose: "cloud_messaging".into(), seq: 3, state: GIVEN.into(), record: vec![] };
+        db.keep_consent((&name, &holder.device), &given, &[]).await.unwrap();
+        assert_eq!(stage.send(0, ann, &message(bob, "4")).await.status, StatusCode::ACCEPTED);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

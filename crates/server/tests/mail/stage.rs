@@ -1,8 +1,9 @@
 //! Two relays in this process, and calls of devices whose mailbox is believed.
 
-use crate::site::{Places, REGIONS, SERVICE, Site, TOKEN};
+use crate::site::{Places, REGIONS, SERVICE, Site, TOKEN, device_key};
+use domicile_messaging::consent::device_of;
 use domicile_messaging::wire::{
-    Acknowledge, IfOffline, List, MailboxId, MessageBody, MessageId, Messages, Send,
+    Acknowledge, DeviceId, IfOffline, Key, List, MailboxId, MessageBody, MessageId, Messages, Send,
 };
 use domicile_mover::wave::{self, Options};
 use domicile_mover::{Ask, Service, plan};
@@ -82,6 +83,18 @@ impl Stage {
 
     /// A device's call at a region's relay.
     pub async fn call(&self, region: usize, caller: MailboxId, call: MailCall, body: &[u8]) -> Answer {
+        let device = device_of(&Key(device_key(&caller).verifying_key().to_bytes()));
+        self.call_of(region, (caller, &device), call, body).await
+    }
+
+    /// The same by any device.
+    pub async fn call_of(
+        &self,
+        region: usize,
+        caller: (MailboxId, &DeviceId),
+        call: MailCall,
+        body: &[u8],
+    ) -> Answer {
         read(self.relays[region].answer(caller, call, body).await).await
     }
 

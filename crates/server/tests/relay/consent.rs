@@ -6,8 +6,11 @@ use domicile_messaging::SigningKey;
 use domicile_messaging::consent::{Countersigned, EventState, Purpose};
 use domicile_messaging::wire::Key;
 use domicile_server::messaging::MessagingLimits;
+use domicile_stores::mailboxes::{Effect, Kept, WITHDRAWN};
 use http::Method;
+use jiff::Timestamp;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 const NUMBER: &str = "+8613912345678";
 
@@ -129,4 +132,37 @@ async fn a_forged_record_is_refused() {
         }
         assert!(phone.token.is_none());
     }
+}
+
+/// A process kept it and died before it told anybody; the device, which has no answer, sends it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_that_is_sent_again_is_told_again() {
+    // The next filter that is built for no reason is hours away.
+    let stage =
+        Stage::with(false, MessagingLimits { filter_every: Duration::from_secs(3600), ..limits() }).await;
+    let (mut phone, registered) = Phone::registered(&stage, 0, NUMBER).await;
+    let (reader, _) = Phone::registered(&stage, 0, "+8613912345679").await;
+    let findable = async |wanted: u64| {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let listed = reader.get("filters").await.ok();
+            let all = listed.as_array().unwrap();
+            if all.iter().any(|one| one["region"] == "beijing" && one["entries"] == wanted) {
+                return;
+            }
+            assert!(Instant::now() < until, "no filter of {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    findable(2).await;
+    let record = phone.record(Purpose::ContactDiscovery, EventState::Withdrawn);
+    let signed =
+        Countersigned::sign(record.clone(), stage.region(0), Timestamp::now(), &stage.service_key(0));
+    let (mailbox, device) = (registered["mailbox"].as_str().unwrap(), phone.id().to_string());
+    let (purpose, state) = ("contact_discovery".to_owned(), WITHDRAWN.to_owned());
+    let kept = Kept { purpose, seq: 2, state, record: serde_json::to_vec(&signed).unwrap() };
+    let effects = Effect::of("contact_discovery");
+    stage.stores[0].keep_consent((mailbox, &device), &kept, &effects).await.unwrap();
+    phone.consent(&record).await.ok();
+    findable(1).await;
 }

@@ -1,7 +1,7 @@
 //! A registration that ends between the directory's home and the mailbox's row: nobody is stuck.
 
 use crate::phone::Phone;
-use crate::stage::Stage;
+use crate::stage::{Stage, limits};
 use domicile_directory::Cursor;
 use domicile_messaging::consent::Purpose;
 
@@ -101,4 +101,65 @@ async fn a_home_without_a_row_keeps_nobody_from_beginning_again() {
         let late = phone.finish(&late, NUMBER, &stage.code(NUMBER)).await.ok();
         assert_eq!(late["mailbox"], registered["mailbox"]);
     }
+}
+
+/// A registration that ends when the mailbox has its row, before the number is its own.
+async fn half_made(stage: &Stage, phone: &mut Phone) -> String {
+    phone.give(Purpose::CloudMessaging).await.ok();
+    phone.give(Purpose::ContactDiscovery).await.ok();
+    let attempt = phone.start(NUMBER).await.ok()["attempt"].clone();
+    let sqlite = "CREATE TRIGGER crash BEFORE UPDATE ON directory_claim WHEN NEW.committed = 1 \
+         BEGIN SELECT RAISE(ABORT, 'a crash'); END";
+    let postgres = "CREATE FUNCTION public.crash() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'a crash'; END $$; CREATE TRIGGER crash BEFORE UPDATE ON directory_claim \
+         FOR EACH ROW WHEN (NEW.committed = 1) EXECUTE FUNCTION public.crash()";
+    stage.owner("control", [sqlite, postgres]);
+    let ended = phone.finish(&attempt, NUMBER, &stage.code(NUMBER)).await;
+    assert!(ended.status.is_server_error(), "{}", ended.status);
+    let postgres = "DROP TRIGGER crash ON directory_claim; DROP FUNCTION public.crash()";
+    stage.owner("control", ["DROP TRIGGER crash", postgres]);
+    stage.stores[0].mailbox_of(&phone.id().to_string()).await.unwrap().expect("a row")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_a_half_made_mailbox_up_has_the_other_one() {
+    for stage in Stage::both().await {
+        let mut phone = Phone::new(&stage, 0);
+        let half = half_made(&stage, &mut phone).await;
+        // Its token names that mailbox from here on.
+        phone.renew().await;
+        let other = "+8613912345679";
+        let (mut former, registered) = Phone::registered(&stage, 0, other).await;
+        former.give(Purpose::Presence).await.ok();
+        let attempt = phone.start(other).await.ok()["attempt"].clone();
+        let taken = phone.finish(&attempt, other, &stage.code(other)).await.ok();
+        assert_eq!(taken["mailbox"], registered["mailbox"]);
+        phone.renew().await;
+        phone.get("messages").await.ok();
+        let holder = async |mailbox: &str| stage.stores[0].holder(mailbox).await.unwrap().unwrap();
+        let own = holder(taken["mailbox"].as_str().unwrap()).await;
+        assert_eq!(own.device, phone.id().to_string());
+        assert!(own.gave("cloud_messaging") && own.gave("contact_discovery") && !own.gave("presence"));
+        let half = holder(&half).await;
+        assert!(half.device.is_empty() && !half.gave("cloud_messaging"));
+        // A withdrawal is of what it has.
+        phone.withdraw(Purpose::CloudMessaging).await.ok();
+        assert!(holder(&own.mailbox).await.device.is_empty());
+    }
+}
+
+/// The same number, again: the device goes on with the mailbox that was half-made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_made_mailbox_is_finished_by_the_next_attempt() {
+    let stage = Stage::with(false, limits()).await;
+    let mut phone = Phone::new(&stage, 0);
+    let half = half_made(&stage, &mut phone).await;
+    let again = phone.start(NUMBER).await.ok()["attempt"].clone();
+    // By another attempt the number is busy until its reservation is over.
+    assert_eq!(phone.finish(&again, NUMBER, &stage.code(NUMBER)).await.no(), (409, "number-busy".into()));
+    stage.later();
+    let registered = phone.finish(&again, NUMBER, &stage.code(NUMBER)).await.ok();
+    assert_eq!(registered["mailbox"], half);
+    phone.renew().await;
+    phone.get("messages").await.ok();
 }

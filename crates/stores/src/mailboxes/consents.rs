@@ -1,7 +1,8 @@
 //! Who a device is here, and what its owner agreed to: asked in each request, so that a withdrawal holds at once.
 
 use super::holders::Holding;
-use super::{Mailboxes, Refusal};
+use super::locks::{SHUT, hold};
+use super::{Engine, Mailboxes, Refusal};
 use crate::control::{Rows, Statement, Value};
 
 /// A device as this region knows it.
@@ -57,6 +58,8 @@ pub const WITHDRAWN: &str = "withdrawn";
 /// The state of one that a former device had agreed to.
 pub const REPLACED: &str = "replaced";
 
+const MAILBOX_OF: &str = "SELECT id FROM mailbox WHERE device = $1 ORDER BY (CASE WHEN number_sealed IS NULL THEN 1 ELSE 0 END), id LIMIT 1";
+
 impl Mailboxes {
     /// Who has this mailbox, and what was agreed to. `None`: it has no row here.
     ///
@@ -66,12 +69,12 @@ impl Mailboxes {
         self.holders.put(Holding(mailbox.to_owned())).await
     }
 
-    /// The mailbox that a device has here.
+    /// The mailbox that a device has here: the one with its number, where it has left another one half-made.
     ///
     /// # Errors
     /// The database's.
     pub async fn mailbox_of(&self, device: &str) -> Result<Option<String>, Refusal> {
-        let rows = self.ask("SELECT id FROM mailbox WHERE device = $1", vec![device.into()]).await?;
+        let rows = self.ask(MAILBOX_OF, vec![device.into()]).await?;
         one_text(rows)
     }
 
@@ -89,7 +92,8 @@ impl Mailboxes {
         }
     }
 
-    /// Keeps what a device without a mailbox agreed to, in the place of `before`. False: what was there is not `before` any more.
+    /// Keeps what a device without a mailbox agreed to, in the place of `before`. False: what was there is not `before` any more,
+    /// or it has a mailbox by now.
     /// Of more than `most` those go that have waited longest: it takes nothing to be a device, and whoever makes many of them must
     /// not keep others out. Who means it registers within minutes.
     ///
@@ -113,8 +117,8 @@ impl Mailboxes {
         ];
         let keep = match before {
             None => {
-                "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT DO NOTHING"
+                "INSERT INTO mailbox_waiting(device, device_key, record, expires_ms) SELECT $1, $2, $3, $4 \
+                 WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE device = $1) ON CONFLICT DO NOTHING"
             }
             Some(before) => {
                 params.push(before.into());
@@ -139,13 +143,21 @@ impl Mailboxes {
         self.ask("DELETE FROM mailbox_waiting WHERE device = $1", vec![device.into()]).await.map(drop)
     }
 
-    /// Keeps a record as the next one of its purpose, after those up to `after`, and does what it means, all in one transaction.
-    /// `Taken`: another one came between.
+    /// Keeps a record as the next one of its purpose and does what it means, all in one transaction, where the mailbox is this
+    /// device's. `Taken`: another one came between.
     ///
     /// # Errors
-    /// A refusal.
-    pub async fn keep_consent(&self, mailbox: &str, record: &Kept, then: &[Effect]) -> Result<(), Refusal> {
-        let mut all = vec![consent(mailbox, record), summary(mailbox)];
+    /// A refusal; `Changed` where it is another device's, or nobody's.
+    pub async fn keep_consent(
+        &self,
+        (mailbox, device): (&str, &str),
+        record: &Kept,
+        then: &[Effect],
+    ) -> Result<(), Refusal> {
+        let shuts = then.contains(&Effect::NoMessages) && matches!(&*self.engine, Engine::Postgres(_));
+        let mut all: Vec<Statement> =
+            shuts.then(|| Statement::new(SHUT, vec![mailbox.into()])).into_iter().collect();
+        all.extend([hold(mailbox, device), consent(mailbox, record), summary(mailbox)]);
         all.extend(then.iter().flat_map(|effect| effect.statements(mailbox)));
         self.run(all).await.map(drop)
     }
@@ -253,6 +265,37 @@ pub(super) fn consent(mailbox: &str, record: &Kept) -> Statement {
         record.record.as_slice().into(),
     ];
     Statement::new(sql, params)
+}
+
+/// A record as the next one of its purpose, whatever its number says.
+pub(super) fn next_consent(mailbox: &str, record: &Kept) -> Statement {
+    let sql = "INSERT INTO mailbox_consent(mailbox, purpose, seq, state, record) \
+         SELECT $1, $2, coalesce(max(seq), 0) + 1, $3, $4 FROM mailbox_consent WHERE mailbox = $1 AND purpose = $2";
+    let params = vec![
+        mailbox.into(),
+        record.purpose.as_str().into(),
+        record.state.as_str().into(),
+        record.record.as_slice().into(),
+    ];
+    Statement::new(sql, params)
+}
+
+/// The latest record of each purpose of a mailbox as the next one of another.
+pub(super) fn copy_consents(from: &str, to: &str) -> Statement {
+    let sql = "INSERT INTO mailbox_consent(mailbox, purpose, seq, state, record) \
+         SELECT $2, c.purpose, coalesce((SELECT max(o.seq) FROM mailbox_consent o WHERE o.mailbox = $2 AND o.purpose = c.purpose), 0) + 1, \
+           c.state, c.record FROM mailbox_consent c WHERE c.mailbox = $1 AND NOT EXISTS (SELECT 1 FROM mailbox_consent n \
+             WHERE n.mailbox = c.mailbox AND n.purpose = c.purpose AND n.seq > c.seq)";
+    Statement::new(sql, vec![from.into(), to.into()])
+}
+
+/// Whatever is agreed to ends: the device that agreed has the mailbox no more. After its row was locked.
+pub(super) fn replaced(mailbox: &str) -> Statement {
+    let sql = "INSERT INTO mailbox_consent(mailbox, purpose, seq, state, record) \
+         SELECT c.mailbox, c.purpose, c.seq + 1, $2, $3 FROM mailbox_consent c WHERE c.mailbox = $1 AND c.state = $4 \
+           AND NOT EXISTS (SELECT 1 FROM mailbox_consent n \
+             WHERE n.mailbox = c.mailbox AND n.purpose = c.purpose AND n.seq > c.seq)";
+    Statement::new(sql, vec![mailbox.into(), REPLACED.into(), b"".as_slice().into(), GIVEN.into()])
 }
 
 /// The purposes that are agreed to now, beside the mailbox's country: where policies read them. After its records.

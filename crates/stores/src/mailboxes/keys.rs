@@ -1,6 +1,10 @@
 //! One-time keys: each is given once, to one who begins to write to a device; then the fallback key.
+//!
+//! A key that was given leaves its id behind, without the key: a device that had no answer puts the same keys again, and that one must
+//! not come back. Ids that a later list of keys does not name go, since the device sends them no more.
 
-use super::{Mailboxes, Refusal};
+use super::locks::hold;
+use super::{Engine, Mailboxes, Refusal};
 use crate::control::{Statement, Value};
 
 /// One key of a device, under the id by which the device finds its other half again.
@@ -24,31 +28,58 @@ pub struct Keys {
 }
 
 /// Of several that claim at once each takes another key, and none waits for the others.
-const TAKE_POSTGRES: &str = "DELETE FROM mailbox_key WHERE mailbox = $1 AND id = \
-     (SELECT id FROM mailbox_key WHERE mailbox = $1 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, key";
-const TAKE_SQLITE: &str = "DELETE FROM mailbox_key WHERE mailbox = $1 AND id = \
-     (SELECT id FROM mailbox_key WHERE mailbox = $1 ORDER BY id LIMIT 1) RETURNING id, key";
+const TAKE_POSTGRES: [&str; 1] = [
+    "WITH next AS (SELECT id, key FROM mailbox_key WHERE mailbox = $1 AND length(key) > 0 \
+       ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+     UPDATE mailbox_key k SET key = $2 FROM next WHERE k.mailbox = $1 AND k.id = next.id RETURNING next.id, next.key",
+];
+/// SQLite answers only what a row is after its change.
+const TAKE_SQLITE: [&str; 2] = [
+    "SELECT id, key FROM mailbox_key WHERE mailbox = $1 AND length(key) > 0 ORDER BY id LIMIT 1",
+    "UPDATE mailbox_key SET key = $2 WHERE mailbox = $1 AND id = \
+     (SELECT id FROM mailbox_key WHERE mailbox = $1 AND length(key) > 0 ORDER BY id LIMIT 1)",
+];
+
+/// Keys that another identity than this one has signed: who begins to write would take them for forged. After the row was locked,
+/// before its identity changes.
+pub(super) fn others_keys(mailbox: &str, identity: &[u8]) -> Statement {
+    let sql = "DELETE FROM mailbox_key WHERE mailbox = $1 \
+         AND EXISTS (SELECT 1 FROM mailbox WHERE id = $1 AND identity <> $2)";
+    Statement::new(sql, vec![mailbox.into(), identity.into()])
+}
+
+/// What is left of keys that were given and that the device sends no more.
+fn spent(mailbox: &str, sent: &[OneTime]) -> Option<Statement> {
+    let places: Vec<String> = (0..sent.len()).map(|n| format!("${}", n + 2)).collect();
+    let sql = format!(
+        "DELETE FROM mailbox_key WHERE mailbox = $1 AND length(key) = 0 AND id NOT IN ({})",
+        places.join(", ")
+    );
+    let ids = sent.iter().map(|key| key.id.as_str().into());
+    (!sent.is_empty()).then(|| Statement::new(sql, std::iter::once(mailbox.into()).chain(ids).collect()))
+}
 
 impl Mailboxes {
-    /// Replaces identity and fallback key and adds one-time keys, as long as there are fewer than `most`; a device that sends
-    /// the same again changes nothing.
+    /// Replaces identity and fallback key and adds one-time keys, as long as there are fewer than `most`, where the mailbox is this
+    /// device's; a device that sends the same again changes nothing, also where some of them were given meanwhile.
     ///
     /// # Errors
-    /// A refusal; `NotHere` where the mailbox has no row here.
+    /// A refusal; `NotHere` where the mailbox has no row here, `Changed` where it is another device's, or nobody's.
     pub async fn put_keys(
         &self,
-        mailbox: &str,
-        identity: &[u8],
-        fallback: &[u8],
+        (mailbox, device): (&str, &str),
+        (identity, fallback): (&[u8], &[u8]),
         keys: &[OneTime],
         most: u64,
     ) -> Result<(), Refusal> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let own = "UPDATE mailbox SET identity = $2, fallback = $3 WHERE id = $1";
-        let mut all = vec![Statement::new(own, vec![mailbox.into(), identity.into(), fallback.into()])];
+        let mut all = vec![hold(mailbox, device), others_keys(mailbox, identity)];
+        all.extend(spent(mailbox, keys));
+        all.push(Statement::new(own, vec![mailbox.into(), identity.into(), fallback.into()]));
         all.extend(keys.iter().map(|key| {
             let sql = "INSERT INTO mailbox_key(mailbox, id, key) SELECT $1, $2, $3 \
-                 WHERE (SELECT count(*) FROM mailbox_key WHERE mailbox = $1) < $4 ON CONFLICT DO NOTHING";
+                 WHERE (SELECT count(*) FROM mailbox_key WHERE mailbox = $1 AND length(key) > 0) < $4 ON CONFLICT DO NOTHING";
             let key = [key.id.as_str().into(), key.key.as_slice().into()];
             Statement::new(sql, [vec![mailbox.into()], key.to_vec(), vec![most.into()]].concat())
         }));
@@ -61,7 +92,7 @@ impl Mailboxes {
     /// # Errors
     /// The database's.
     pub async fn keys_left(&self, mailbox: &str) -> Result<u64, Refusal> {
-        let sql = "SELECT count(*) FROM mailbox_key WHERE mailbox = $1";
+        let sql = "SELECT count(*) FROM mailbox_key WHERE mailbox = $1 AND length(key) > 0";
         let rows = self.ask(sql, vec![mailbox.into()]).await?;
         match rows.rows.first().map(Vec::as_slice) {
             Some([Value::Int(n)]) => Ok(n.unsigned_abs()),
@@ -78,15 +109,16 @@ impl Mailboxes {
     /// A refusal.
     pub async fn claim(&self, mailbox: &str) -> Result<Option<Keys>, Refusal> {
         let take = match &*self.engine {
-            super::Engine::Postgres(_) => TAKE_POSTGRES,
-            super::Engine::Sqlite(_) => TAKE_SQLITE,
+            Engine::Postgres(_) => &TAKE_POSTGRES[..],
+            Engine::Sqlite(_) => &TAKE_SQLITE[..],
         };
+        let take = take.iter().map(|sql| Statement::new(*sql, vec![mailbox.into(), b"".as_slice().into()]));
         let own = Statement::new(
             "SELECT identity, fallback FROM mailbox WHERE id = $1",
             vec![Value::Text(mailbox.to_owned())],
         );
-        let mut done = self.run(vec![Statement::new(take, vec![mailbox.into()]), own]).await?;
-        let (own, taken) = (done.pop().unwrap_or_default(), done.pop().unwrap_or_default());
+        let mut done = self.run(take.chain([own]).collect()).await?;
+        let (own, taken) = (done.pop().unwrap_or_default(), done.into_iter().next().unwrap_or_default());
         let one_time = match taken.rows.into_iter().next().as_deref() {
             Some([Value::Text(id), Value::Bytes(key)]) => Some(OneTime { id: id.clone(), key: key.clone() }),
             _ => None,
@@ -101,18 +133,26 @@ impl Mailboxes {
         }
     }
 
-    /// Who may see whether this mailbox's device is here: replaced as a whole.
+    /// Who may see whether this mailbox's device is here: replaced as a whole, where the mailbox is this device's; nobody, where its
+    /// owner has withdrawn the consent to that.
     ///
     /// # Errors
-    /// A refusal.
-    pub async fn put_viewers(&self, mailbox: &str, viewers: &[String]) -> Result<(), Refusal> {
-        let mut all =
-            vec![Statement::new("DELETE FROM mailbox_viewer WHERE mailbox = $1", vec![mailbox.into()])];
+    /// A refusal; `NotHere` where the mailbox has no row here, `Changed` where it is another device's, or nobody's.
+    pub async fn put_viewers(
+        &self,
+        (mailbox, device): (&str, &str),
+        viewers: &[String],
+    ) -> Result<(), Refusal> {
+        let none = Statement::new("DELETE FROM mailbox_viewer WHERE mailbox = $1", vec![mailbox.into()]);
+        let mut all = vec![hold(mailbox, device), none];
         all.extend(viewers.iter().map(|viewer| {
-            let sql = "INSERT INTO mailbox_viewer(mailbox, viewer) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            Statement::new(sql, vec![mailbox.into(), viewer.as_str().into()])
+            let sql = "INSERT INTO mailbox_viewer(mailbox, viewer) SELECT $1, $2 \
+                 WHERE (SELECT c.state FROM mailbox_consent c WHERE c.mailbox = $1 AND c.purpose = 'presence' \
+                   ORDER BY c.seq DESC LIMIT 1) = $3 ON CONFLICT DO NOTHING";
+            Statement::new(sql, vec![mailbox.into(), viewer.as_str().into(), super::GIVEN.into()])
         }));
-        self.run(all).await.map(drop)
+        let done = self.run(all).await?;
+        if done.first().is_some_and(|held| held.affected == 1) { Ok(()) } else { Err(Refusal::NotHere) }
     }
 
     /// May `viewer` see whether this mailbox's device is here? Not once its owner has withdrawn the consent to that.

@@ -81,14 +81,13 @@ pub struct Fill {
 }
 
 impl Item for Message {
-    type Done = ();
+    type Done = bool;
 
-    async fn commit(engine: &Engine, items: &[Self]) -> Result<Vec<()>, Refusal> {
+    async fn commit(engine: &Engine, items: &[Self]) -> Result<Vec<bool>, Refusal> {
         match engine {
-            Engine::Postgres(db) => db.keep(items).await?,
-            Engine::Sqlite(db) => db.keep(items).await?,
+            Engine::Postgres(db) => db.keep(items).await,
+            Engine::Sqlite(db) => db.keep(items).await,
         }
-        Ok(vec![(); items.len()])
     }
 }
 
@@ -119,11 +118,11 @@ impl Item for Look {
 
 impl Mailboxes {
     /// Keeps a message, durably when this returns. One that was kept or delivered before is kept no second time, and
-    /// that is no refusal.
+    /// that is no refusal. False: it is not kept, because nobody has the mailbox: its owner withdrew.
     ///
     /// # Errors
     /// A refusal. After `Unknown` the same call may be repeated.
-    pub async fn keep(&self, message: Message) -> Result<(), Refusal> {
+    pub async fn keep(&self, message: Message) -> Result<bool, Refusal> {
         self.messages.put(message).await
     }
 

@@ -10,6 +10,7 @@ mod expiry;
 mod group;
 mod holders;
 mod keys;
+mod locks;
 mod mail;
 mod postgres;
 mod refusal;
@@ -24,7 +25,7 @@ pub use expiry::{Cursor, Expired, Ledger};
 pub use keys::{Keys, OneTime};
 pub use mail::{Acknowledged, Fill, Message, Unread};
 pub use refusal::Refusal;
-pub use registration::{AttemptLimits, NewAttempt, Owner, Proven, Tag};
+pub use registration::{Agreed, AttemptLimits, NewAttempt, Owner, Proven, Tag};
 pub use tags::{Charge, Charged, Found};
 
 use crate::control::{Rows, Statement, Value};
@@ -43,7 +44,7 @@ const LANES: usize = 3;
 /// A region's mailboxes.
 pub struct Mailboxes {
     engine: Arc<Engine>,
-    messages: Group<Message, ()>,
+    messages: Group<Message, bool>,
     receipts: Group<Receipt, usize>,
     holders: Group<Holding, Option<Holder>>,
     looks: Group<Look, Vec<Unread>>,

@@ -31,6 +31,10 @@ const KEEP: &str = "INSERT INTO mailbox_message(mailbox, id, body, received_ms, 
 /// receipt that the insert waited for, or missed, is seen here.
 const UNKEEP: &str = "DELETE FROM mailbox_message m USING unnest($1::text[], $2::text[]) AS s(mailbox, id), mailbox_delivered d \
      WHERE d.mailbox = s.mailbox AND d.id = s.id AND m.mailbox = s.mailbox AND m.id = s.id";
+/// Those of mailboxes that nobody has. INVARIANT: a statement after the insert, too: a withdrawal that the insert waited for is seen here,
+/// and one that comes later finds the message ([`SHUT`](super::locks::SHUT)). Not by the index of devices: that one finds all who withdrew.
+const NOBODYS: &str = "DELETE FROM mailbox_message m USING unnest($1::text[], $2::text[]) AS s(mailbox, id), mailbox b \
+     WHERE b.id = s.mailbox AND length(b.device) = 0 AND m.mailbox = s.mailbox AND m.id = s.id RETURNING m.mailbox";
 const ACKNOWLEDGE: &str = "WITH gone AS (DELETE FROM mailbox_message m USING unnest($1::text[], $2::text[], $3::bigint[]) AS s(mailbox, id, known) \
        WHERE m.mailbox = s.mailbox AND m.id = s.id RETURNING m.mailbox, m.id, greatest(m.expires_ms, s.known) AS until), \
      kept AS (INSERT INTO mailbox_delivered(mailbox, id, until_ms) SELECT mailbox, id, until FROM gone ON CONFLICT DO NOTHING) \
@@ -181,8 +185,9 @@ impl Postgres {
         Ok(rows.iter().map(holder).collect())
     }
 
-    /// Keeps all or none, in one flight. To be called by a task that nobody cancels.
-    pub async fn keep(&self, messages: &[Message]) -> Result<(), Refusal> {
+    /// Keeps all or none, in one flight, but those of mailboxes that nobody has; whether each has somebody. To be called by a task that
+    /// nobody cancels.
+    pub async fn keep(&self, messages: &[Message]) -> Result<Vec<bool>, Refusal> {
         let mut sorted: Vec<&Message> = messages.iter().collect();
         sorted.sort_by(|a, b| (&a.mailbox, &a.id).cmp(&(&b.mailbox, &b.id)));
         let mailboxes: Vec<&str> = sorted.iter().map(|m| m.mailbox.as_str()).collect();
@@ -192,7 +197,9 @@ impl Postgres {
         let expires: Vec<i64> = sorted.iter().map(|m| m.expires_ms).collect();
         let mut taken = self.take().await?;
         let done = taken.session.keep(&[&mailboxes, &ids, &bodies, &received, &expires]).await;
-        self.done(taken, done)
+        let rows = self.done(taken, done)?;
+        let nobodys: HashSet<&str> = rows.iter().map(|r| r.get(0)).collect();
+        Ok(messages.iter().map(|m| !nobodys.contains(m.mailbox.as_str())).collect())
     }
 
     /// Takes out what each receipt names, all or none; how many of each were here.
@@ -258,20 +265,24 @@ impl Session {
         self.client.query(&statement, params).await
     }
 
-    async fn keep(&mut self, params: Params<'_>) -> Result<(), Error> {
+    async fn keep(&mut self, params: Params<'_>) -> Result<Vec<Row>, Error> {
         let (keep, unkeep) = (self.prepared(KEEP).await?, self.prepared(UNKEEP).await?);
+        let nobodys = self.prepared(NOBODYS).await?;
         let client = &self.client;
         // Sent in this order without waiting in between. After a failed statement the server refuses the rest and turns
         // COMMIT into ROLLBACK, so the first error is the whole truth.
         // CRASH: before the server has done COMMIT nothing was done; a lost answer to it is an unknown outcome, and the
         // same again keeps nothing twice.
-        let (begun, kept, unkept, committed) = futures::join!(
+        let (begun, kept, nobodys, unkept, committed) = futures::join!(
             client.batch_execute("BEGIN"),
             client.execute(&keep, params),
+            client.query(&nobodys, &params[..2]),
             client.execute(&unkeep, &params[..2]),
             client.batch_execute("COMMIT"),
         );
-        begun.and(kept).and(unkept).and(committed)
+        begun.and(kept)?;
+        let nobodys = nobodys?;
+        unkept.and(committed).map(|()| nobodys)
     }
 }
 
@@ -291,6 +302,7 @@ pub(super) fn refusal(e: &Error) -> Refusal {
     match code {
         "RS001" => Refusal::NotWritableHere { epoch: db.detail().and_then(epoch) },
         "RS002" => Refusal::Forbidden,
+        "23502" => Refusal::Changed,
         "23503" => Refusal::NotHere,
         "23505" => Refusal::Taken,
         "40001" | "40P01" | "55P03" | "57014" => Refusal::Again(code.to_owned()),

@@ -18,6 +18,10 @@ pub enum Refusal {
     /// Such a row is there already. Nothing was done.
     #[error("taken")]
     Taken,
+    /// The mailbox is another device's, or nobody's, by now; or the device agreed to something else. Nothing was done: who asks is
+    /// told why where it asks again.
+    #[error("changed in between")]
+    Changed,
     /// Another transaction was in the way, or a limit of time. Nothing was done, and the same may succeed now.
     #[error("to be tried again: {0}")]
     Again(String),

@@ -1,6 +1,8 @@
 //! A number's way to a mailbox: attempts with their codes, the row of a new mailbox, and who takes one over.
 
-use super::consents::{Kept, consent, other_shape, summary};
+use super::consents::{Kept, copy_consents, next_consent, other_shape, replaced, summary};
+use super::keys::others_keys;
+use super::locks::{hold, hold_waiting};
 use super::{Engine, Mailboxes, Refusal};
 use crate::control::{Statement, Value};
 
@@ -43,6 +45,20 @@ pub struct Owner {
     pub device: String,
     /// Its public key.
     pub device_key: Vec<u8>,
+}
+
+/// What a device agreed to before it has the mailbox that it gets, and where that stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Agreed<'a> {
+    /// It has none.
+    Waiting {
+        /// What waits of it, as it was read ([`Waiting::record`](super::Waiting)).
+        row: &'a [u8],
+        /// The same as records. Their numbers follow from those that are there.
+        records: &'a [Kept],
+    },
+    /// In a mailbox whose number was never proven: that one is given up.
+    HalfMade(&'a str),
 }
 
 /// The number, proven: what makes a mailbox one that others may find and write to.
@@ -143,84 +159,99 @@ impl Mailboxes {
         }
     }
 
-    /// Makes the row of a new mailbox, which nobody finds yet and whose number is not its own yet. Done again, it changes nothing.
+    /// Makes the row of a new mailbox, which nobody finds yet and whose number is not its own yet. `row` and `records` are what its device
+    /// agreed to, as in [`Agreed::Waiting`].
     ///
     /// # Errors
-    /// A refusal: the guard's, where the directory names another home or policy forbids the country.
+    /// A refusal: the guard's, where the directory names another home or policy forbids the country; `Changed` where the device agrees
+    /// to something else by now, or has its mailbox already; `Taken` where that had its row before.
     pub async fn make(
         &self,
         owner: &Owner,
         epoch: u64,
-        records: &[Kept],
+        (row, records): (&[u8], &[Kept]),
         now_ms: i64,
     ) -> Result<(), Refusal> {
-        let row = "INSERT INTO mailbox(id, country, device, device_key, discoverable, created_ms) \
-             VALUES ($1, $2, $3, $4, false, $5)";
+        let insert = "INSERT INTO mailbox(id, country, device, device_key, discoverable, created_ms) \
+             VALUES ($1, $2, (SELECT w.device FROM mailbox_waiting w WHERE w.device = $3 AND w.record = $6), $4, false, $5)";
         let params = vec![
             owner.mailbox.as_str().into(),
             owner.country.as_str().into(),
             owner.device.as_str().into(),
             owner.device_key.as_slice().into(),
             now_ms.into(),
+            row.into(),
         ];
-        let mut all = vec![self.sign_up(&owner.mailbox, epoch), Statement::new(row, params)];
-        all.extend(records.iter().map(|record| consent(&owner.mailbox, record)));
+        let mut all = vec![
+            hold_waiting(&owner.device, row),
+            self.sign_up(&owner.mailbox, epoch),
+            Statement::new(insert, params),
+        ];
+        all.extend(records.iter().map(|record| next_consent(&owner.mailbox, record)));
         all.push(summary(&owner.mailbox));
         all.push(forget(&owner.device));
         // CRASH: all of it or nothing.
-        match self.run(all).await {
-            Err(Refusal::Taken) => Ok(()),
-            done => done.map(drop),
-        }
+        self.run(all).await.map(drop)
     }
 
     /// Gives a mailbox to another device of the number's owner: what the former one agreed to and its keys end here.
     ///
     /// # Errors
-    /// A refusal; `NotHere` where the mailbox has no row here.
-    pub async fn take_over(&self, owner: &Owner, records: &[Kept]) -> Result<(), Refusal> {
-        let row = "UPDATE mailbox SET device = $2, device_key = $3, fallback = NULL WHERE id = $1";
-        let params = vec![
-            owner.mailbox.as_str().into(),
-            owner.device.as_str().into(),
-            owner.device_key.as_slice().into(),
-        ];
-        let of = |sql: &'static str| Statement::new(sql, vec![owner.mailbox.as_str().into()]);
+    /// A refusal; `NotHere` where the mailbox has no row here, `Changed` where the device agrees to something else by now.
+    pub async fn take_over(&self, owner: &Owner, agreed: Agreed<'_>) -> Result<(), Refusal> {
+        let mailbox = owner.mailbox.as_str();
+        let of = |sql: &'static str| Statement::new(sql, vec![mailbox.into()]);
         let mut all = vec![
-            Statement::new(row, params),
+            match agreed {
+                Agreed::Waiting { row, .. } => hold_waiting(&owner.device, row),
+                Agreed::HalfMade(half) => hold(half, &owner.device),
+            },
+            owner.takes(agreed),
             of("DELETE FROM mailbox_key WHERE mailbox = $1"),
             of("DELETE FROM mailbox_tag WHERE mailbox = $1"),
             of("DELETE FROM mailbox_viewer WHERE mailbox = $1"),
             forget(&owner.device),
+            replaced(mailbox),
         ];
-        all.extend(records.iter().map(|record| consent(&owner.mailbox, record)));
-        all.push(summary(&owner.mailbox));
+        match agreed {
+            Agreed::Waiting { records, .. } => {
+                all.extend(records.iter().map(|record| next_consent(mailbox, record)));
+            }
+            Agreed::HalfMade(half) => {
+                let gives_up = "UPDATE mailbox SET device = '', device_key = $2, consents = '' WHERE id = $1";
+                let params = vec![half.into(), b"".as_slice().into()];
+                all.extend([copy_consents(half, mailbox), replaced(half), Statement::new(gives_up, params)]);
+            }
+        }
+        all.push(summary(mailbox));
         // CRASH: all of it or nothing; the old device has it, or the new one.
         let done = self.run(all).await?;
-        if done.first().is_some_and(|row| row.affected == 1) { Ok(()) } else { Err(Refusal::NotHere) }
+        if done.get(1).is_some_and(|row| row.affected == 1) { Ok(()) } else { Err(Refusal::NotHere) }
     }
 
-    /// The number is the mailbox's: from here on it may be found. Other attempts with the number are over.
+    /// The number is the mailbox's: from here on it may be found. Other attempts with the number are over, and so are keys that another
+    /// identity has signed.
     ///
     /// # Errors
-    /// A refusal; `NotHere` where the mailbox is not this device's any more.
+    /// A refusal; `Changed` where the mailbox is not this device's any more, `NotHere` where it has no row here.
     pub async fn prove(
         &self,
         (mailbox, device): (&str, &str),
         proven: &Proven,
         (number_mac, attempt): (&[u8], &str),
     ) -> Result<(), Refusal> {
-        let row = "UPDATE mailbox SET number_sealed = $3, identity = $4, discoverable = CAST($5 AS bigint) <> 0 \
-             WHERE id = $1 AND device = $2";
+        let row = "UPDATE mailbox SET number_sealed = $2, identity = $3, discoverable = CAST($4 AS bigint) <> 0, \
+             fallback = CASE WHEN identity = $3 THEN fallback END WHERE id = $1";
         let params = vec![
             mailbox.into(),
-            device.into(),
             proven.number_sealed.as_slice().into(),
             proven.identity.as_slice().into(),
             i64::from(proven.tag.is_some()).into(),
         ];
         let others = "DELETE FROM mailbox_attempt WHERE number_mac = $1 AND id <> $2";
         let mut all = vec![
+            hold(mailbox, device),
+            others_keys(mailbox, &proven.identity),
             Statement::new(row, params),
             Statement::new(others, vec![number_mac.into(), attempt.into()]),
         ];
@@ -241,6 +272,28 @@ impl Mailboxes {
             _ => Err(other_shape()),
         };
         rows.rows.into_iter().map(text).collect()
+    }
+}
+
+impl Owner {
+    /// The mailbox is this device's; after what it agreed to was locked, and only where that is as it was.
+    fn takes(&self, agreed: Agreed<'_>) -> Statement {
+        let mut params = vec![
+            self.mailbox.as_str().into(),
+            self.device.as_str().into(),
+            self.device_key.as_slice().into(),
+        ];
+        let sql = match agreed {
+            Agreed::Waiting { row, .. } => {
+                params.push(row.into());
+                "UPDATE mailbox SET device = (SELECT w.device FROM mailbox_waiting w WHERE w.device = $2 AND w.record = $4), \
+                 device_key = $3, fallback = NULL WHERE id = $1"
+            }
+            Agreed::HalfMade(_) => {
+                "UPDATE mailbox SET device = $2, device_key = $3, fallback = NULL WHERE id = $1"
+            }
+        };
+        Statement::new(sql, params)
     }
 }
 

@@ -24,7 +24,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const STATEMENTS_MAX: usize = 128;
 
 const KEEP: &str = "INSERT INTO mailbox_message(mailbox, id, body, received_ms, expires_ms) SELECT ?1, ?2, ?3, ?4, ?5 \
-     WHERE NOT EXISTS (SELECT 1 FROM mailbox_delivered WHERE mailbox = ?1 AND id = ?2) ON CONFLICT DO NOTHING";
+     WHERE NOT EXISTS (SELECT 1 FROM mailbox_delivered WHERE mailbox = ?1 AND id = ?2) \
+       AND NOT EXISTS (SELECT 1 FROM mailbox WHERE id = ?1 AND length(device) = 0) ON CONFLICT DO NOTHING";
+const NOBODYS: &str = "SELECT 1 FROM mailbox WHERE id = ?1 AND length(device) = 0";
 const GONE: &str = "DELETE FROM mailbox_message WHERE mailbox = ?1 AND id = ?2 RETURNING expires_ms";
 const DELIVERED: &str =
     "INSERT INTO mailbox_delivered(mailbox, id, until_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -137,14 +139,16 @@ impl Sqlite {
         self.read(move |db| looks.iter().map(|look| page(db, look)).collect()).await
     }
 
-    pub async fn keep(&self, messages: &[Message]) -> Result<(), Refusal> {
+    /// Keeps all or none, but those of mailboxes that nobody has; whether each has somebody.
+    pub async fn keep(&self, messages: &[Message]) -> Result<Vec<bool>, Refusal> {
         let messages = messages.to_vec();
         self.write(move |db| {
-            let mut statement = db.prepare_cached(KEEP)?;
-            for m in &messages {
-                statement.execute(params![m.mailbox, m.id, m.body.as_ref(), m.received_ms, m.expires_ms])?;
-            }
-            Ok(())
+            let (mut keep, mut nobodys) = (db.prepare_cached(KEEP)?, db.prepare_cached(NOBODYS)?);
+            let mut one = |m: &Message| {
+                let row = params![m.mailbox, m.id, m.body.as_ref(), m.received_ms, m.expires_ms];
+                Ok(keep.execute(row)? > 0 || !nobodys.exists([&m.mailbox])?)
+            };
+            messages.iter().map(&mut one).collect()
         })
         .await
     }
@@ -261,6 +265,7 @@ fn refusal(e: &rusqlite::Error) -> Refusal {
         _ if text.starts_with("RS001") => Refusal::NotWritableHere { epoch: None },
         _ if text.starts_with("RS002") => Refusal::Forbidden,
         _ if text.starts_with("FOREIGN KEY") => Refusal::NotHere,
+        _ if text.starts_with("NOT NULL") => Refusal::Changed,
         _ if text.starts_with("UNIQUE") => Refusal::Taken,
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Refusal::Again(format!("{:?}", failure.code)),
         // After an I/O error the log may hold the transaction already.

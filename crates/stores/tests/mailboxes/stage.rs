@@ -12,6 +12,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Mailboxes that are at home here.
 pub const OWNERS: [&str; 4] = ["ann", "bob", "cid", "dot"];
+/// One of them, with its device.
+pub const ANN: (&str, &str) = ("ann", "d-ann");
 
 pub struct Stage {
     pub mailboxes: Arc<Mailboxes>,

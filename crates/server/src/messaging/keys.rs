@@ -1,7 +1,7 @@
 //! Keys to which others encrypt: put by a device, each one-time key given to one who begins to write.
 
 use super::mail::{Mail, Place};
-use super::refusals::{AGAIN, KEYS_MISSING, TOO_MANY, refused};
+use super::refusals::{AGAIN, KEYS_MISSING, MAILBOX_UNKNOWN, TOO_MANY, refused};
 use super::relays::{self, json};
 use crate::{Body, Problem};
 use base64::Engine;
@@ -57,30 +57,38 @@ impl Mail {
             .take(&super::messages::pair(&from, &name), Instant::now())
             .map_err(|wait| TOO_MANY.retry_after(wait.max(AGAIN)))?;
         let here = || self.claimed(&name);
-        let read = |_, answer: &[u8]| serde_json::from_slice::<ClaimedKeys>(answer).ok().map(Some);
+        let read = |_, answer: &[u8]| serde_json::from_slice::<ClaimedKeys>(answer).ok().map(Ok);
         let keys = self.wherever(&name, here, relays::CLAIM, &asked, read).await?;
-        keys.map(|keys| json(StatusCode::OK, &keys)).ok_or(KEYS_MISSING)
+        keys.map(|keys| json(StatusCode::OK, &keys))
     }
 
     /// The same for another relay's user: here or nowhere.
-    pub(super) async fn claimed_here(
-        &self,
-        mailbox: MailboxId,
-    ) -> Result<Place<Option<ClaimedKeys>>, Problem> {
+    pub(super) async fn claimed_here(&self, mailbox: MailboxId) -> Result<Place<Claimed>, Problem> {
         let name = mailbox.to_string();
         self.at_home(&name, || self.claimed(&name)).await
     }
 
-    async fn claimed(&self, mailbox: &str) -> Result<Option<ClaimedKeys>, Refusal> {
+    async fn claimed(&self, mailbox: &str) -> Result<Claimed, Refusal> {
         let keys = self.mailboxes.claim(mailbox).await?;
         // No key has gone, so the guard has seen nothing: the fallback may be the one of before a move.
         let is_read = keys.as_ref().is_none_or(|keys| keys.one_time.is_none());
         if is_read && !self.is_home(mailbox).await? {
             return Err(Refusal::NotHere);
         }
-        Ok(keys.and_then(claimed))
+        match keys.and_then(claimed) {
+            Some(keys) => Ok(Ok(keys)),
+            // One whose owner has withdrawn has none and will have none: who would wait for them is told.
+            None => Ok(Err(if self.mailboxes.fill(mailbox).await?.agreed {
+                KEYS_MISSING
+            } else {
+                MAILBOX_UNKNOWN
+            })),
+        }
     }
 }
+
+/// Keys to begin with, or why there are none.
+type Claimed = Result<ClaimedKeys, Problem>;
 
 /// A key is its own name: the same again is the same row.
 fn named(key: &OneTimeKey) -> OneTime {

@@ -168,7 +168,7 @@ impl Mail {
             CLAIM => {
                 let asked: ClaimKeys = read(body)?;
                 let claimed = self.claimed_here(asked.mailbox).await?;
-                self.here(claimed)?.map(|keys| json(StatusCode::OK, &keys)).ok_or(KEYS_MISSING)
+                self.here(claimed)?.map(|keys| json(StatusCode::OK, &keys))
             }
             PRESENCE => {
                 let asked: RelayPresence = read(body)?;

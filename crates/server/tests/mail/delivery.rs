@@ -167,8 +167,13 @@ async fn who_may_see_presence_is_told_to_use_sms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keys_are_claimed_in_either_region() {
     let stage = Stage::new(false, MailLimits::default()).await;
-    let [ann, bob] = [stage.mailboxes[0], stage.mailboxes[1]];
-    let claim = async || stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox: bob })).await;
+    let [ann, bob, cid] = [stage.mailboxes[0], stage.mailboxes[1], stage.mailboxes[2]];
+    let claim_of =
+        async |mailbox| stage.call(0, ann, MailCall::ClaimKeys, &json(&ClaimKeys { mailbox })).await;
+    let claim = async || claim_of(bob).await;
+    let withdraws = "INSERT INTO mailbox_consent(mailbox, purpose, seq, state, record)";
+    stage.sql(0, &format!("{withdraws} VALUES ('{cid}', 'cloud_messaging', 2, 'withdrawn', x'')"));
+    assert_eq!(claim_of(cid).await.code(), "mailbox-unknown", "nobody waits for keys of who has withdrawn");
     assert_eq!(claim().await.code(), "keys-missing");
     let put = Keyring::new().to_publish(4);
     let mut keys: Vec<OneTimeKey> = put.one_time.iter().copied().collect();

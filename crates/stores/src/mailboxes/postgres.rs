@@ -302,7 +302,7 @@ pub(super) fn refusal(e: &Error) -> Refusal {
     match code {
         "RS001" => Refusal::NotWritableHere { epoch: db.detail().and_then(epoch) },
         "RS002" => Refusal::Forbidden,
-        "23502" => Refusal::Changed,
+        "22012" => Refusal::Changed,
         "23503" => Refusal::NotHere,
         "23505" => Refusal::Taken,
         "40001" | "40P01" | "55P03" | "57014" => Refusal::Again(code.to_owned()),

@@ -173,7 +173,8 @@ impl Mailboxes {
         now_ms: i64,
     ) -> Result<(), Refusal> {
         let insert = "INSERT INTO mailbox(id, country, device, device_key, discoverable, created_ms) \
-             VALUES ($1, $2, (SELECT w.device FROM mailbox_waiting w WHERE w.device = $3 AND w.record = $6), $4, false, $5)";
+             VALUES ($1, $2, CASE WHEN 1 / \
+               (SELECT count(*) FROM mailbox_waiting w WHERE w.device = $3 AND w.record = $6) = 1 THEN $3 END, $4, false, $5)";
         let params = vec![
             owner.mailbox.as_str().into(),
             owner.country.as_str().into(),
@@ -286,7 +287,8 @@ impl Owner {
         let sql = match agreed {
             Agreed::Waiting { row, .. } => {
                 params.push(row.into());
-                "UPDATE mailbox SET device = (SELECT w.device FROM mailbox_waiting w WHERE w.device = $2 AND w.record = $4), \
+                "UPDATE mailbox SET device = CASE WHEN 1 / \
+                   (SELECT count(*) FROM mailbox_waiting w WHERE w.device = $2 AND w.record = $4) = 1 THEN $2 END, \
                  device_key = $3, fallback = NULL WHERE id = $1"
             }
             Agreed::HalfMade(_) => {

@@ -52,7 +52,7 @@ impl Verdicts {
     /// The table.
     pub fn told(&self) -> String {
         format!(
-            "\n## Targets\n\nOf DESIGN section 11; min / median / max over the runs, the median decides.\n\n\
+            "\n## Targets\n\nSet before it was built; min / median / max over the runs, the median decides.\n\n\
              | what | target | measured | |\n|---|---|---|---|\n{}\n",
             self.0.join("\n")
         )
